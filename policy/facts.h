@@ -1,0 +1,122 @@
+// What a SQL text says, before any catalog is asked: the output of analyze(). Plain values, shared
+// as immutable after construction (the memo hands out shared_ptr<const sql_facts>), safe to read
+// from any thread. Names are as PostgreSQL would fold them (lower case unless quoted); an empty
+// schema means "through the session's search_path".
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pgsidecar::policy {
+
+enum class statement_kind : std::uint8_t {
+    empty,
+    select,  // SELECT, VALUES, TABLE, WITH ... SELECT
+    insert,
+    update,
+    delete_,
+    merge,
+    copy_from,
+    copy_to,
+    truncate,
+    explain,          // inner = the explained statement, plain EXPLAIN
+    explain_analyze,  // inner = the statement that really runs
+    begin,
+    commit,
+    rollback,
+    savepoint,
+    release,
+    rollback_to,
+    prepare_transaction,
+    commit_prepared,
+    rollback_prepared,
+    set,    // settings has the change; also SET TRANSACTION (then settings is empty)
+    reset,  // settings has the change
+    show,
+    discard_all,
+    discard_temp,
+    discard_other,  // PLANS, SEQUENCES
+    prepare,        // name, inner
+    execute,        // name
+    deallocate,     // name; empty = ALL
+    declare_cursor,  // name, inner, with_hold
+    fetch,           // FETCH and MOVE
+    close_cursor,    // name; empty = ALL
+    listen,
+    unlisten,
+    notify,
+    lock,
+    call,
+    do_block,
+    refresh,            // REFRESH MATERIALIZED VIEW
+    create_database,    // name = new database, template_name = its template ("" = template1)
+    drop_database,      // name
+    alter_database,     // name; RENAME, SET TABLESPACE, ... (also ALTER DATABASE ... SET)
+    role_or_privilege,  // GRANT, REVOKE, CREATE/ALTER/DROP ROLE, REASSIGN, DEFAULT PRIVILEGES
+    alter_system,
+    maintenance,  // VACUUM, ANALYZE, CLUSTER, REINDEX, CHECKPOINT
+    ddl,          // every other CREATE/ALTER/DROP, COMMENT, SECURITY LABEL, CREATE TABLE AS
+    other,        // anything not named here: treated as able to do anything
+};
+
+struct qualified_name {
+    std::string schema;
+    std::string name;
+    auto operator<=>(const qualified_name&) const = default;
+};
+
+struct function_call {
+    qualified_name name;
+    int arguments = 0;
+    auto operator<=>(const function_call&) const = default;
+};
+
+// SET x = v, SET LOCAL, RESET, RESET ALL, SET ROLE, SET SESSION AUTHORIZATION, SET TIME ZONE,
+// SET NAMES, SET SESSION CHARACTERISTICS (as default_transaction_*), set_config('x','v',local).
+struct setting_change {
+    std::string name;                  // lower case; "role" and "session_authorization" included
+    std::optional<std::string> value;  // canonical text as current_setting() takes it; nullopt = RESET/DEFAULT
+    bool local = false;                // until the end of the transaction
+    bool all = false;                  // RESET ALL; name is empty
+};
+
+struct statement_facts {
+    statement_kind kind = statement_kind::other;
+    std::vector<qualified_name> reads;    // relations named anywhere but as a write's target; CTE names removed
+    std::vector<qualified_name> writes;   // targets: INSERT/UPDATE/DELETE/MERGE (in CTEs too), COPY FROM, TRUNCATE, LOCK excluded
+    std::vector<function_call> functions; // every FuncCall, unsorted duplicates removed
+    std::vector<qualified_name> operators;        // operator names used (schema when given)
+    std::vector<qualified_name> cast_types;       // types named in casts
+    std::vector<std::string> current_settings;    // literal arguments of current_setting()
+    std::vector<std::string> datetime_cast_columns;  // unqualified column names cast to a date/time type
+    std::vector<setting_change> settings;
+    std::string name;           // see statement_kind
+    std::string template_name;  // create_database
+    std::shared_ptr<const statement_facts> inner;
+    int parameter_count = 0;  // highest $n
+
+    bool locks_rows = false;           // FOR UPDATE/SHARE/...
+    bool writes_into = false;          // SELECT INTO, CREATE TABLE AS
+    bool modifying_cte = false;        // INSERT/UPDATE/DELETE/MERGE inside WITH
+    bool tablesample = false;
+    bool clock_literal = false;        // a literal holds now/today/tomorrow/yesterday as a word
+    bool clock_function = false;       // CURRENT_DATE, CURRENT_TIMESTAMP, LOCALTIME ...
+    bool system_column = false;        // ctid, xmax, cmin, cmax (xmin and tableoid are harmless)
+    bool opaque_setting = false;       // set_config() or current_setting() with a non-literal argument
+    bool unproven_datetime_cast = false;  // cast to a date/time type of something not literal, parameter, column or known call
+    bool temporary_object = false;     // creates or names something in pg_temp
+    bool with_hold = false;
+    bool concurrently = false;         // DDL that cannot run in a transaction block
+};
+
+struct sql_facts {
+    std::vector<statement_facts> statements;
+    bool parsed = false;     // false: libpg_query refused the text; treat as able to do anything
+    bool too_long = false;   // beyond the limit; not looked at
+    std::uint64_t fingerprint = 0;  // pg_query_fingerprint
+    std::string normalized;         // literals replaced by $n; the only form a log may show
+};
+
+}  // namespace pgsidecar::policy
