@@ -1,0 +1,58 @@
+// Reading the configuration file. load_text() and load_file() never throw for what a file holds:
+// they check everything, report every problem found with file, line and key, and work in bounded
+// time and memory on any input. A result with problems must not be used, so a reload that fails
+// changes nothing. Order: built-in defaults, then the file, then the overrides ("--set").
+// Format: the keys of config/SETTINGS.md, in YAML; one document, no anchors, aliases or tags.
+#pragma once
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/settings.h"
+
+namespace pgsidecar::config {
+
+inline constexpr std::size_t max_file_size = 1u << 20;  // bytes
+
+struct problem {
+    std::string file;    // file name, or "--set" for an override
+    int line = 0;        // counted from 1; 0 = no line (a missing file, an override)
+    int column = 0;      // counted from 1; 0 = unknown
+    std::string key;     // "cache.rules[0].ttl"; empty when the text itself is malformed
+    std::string reason;  // one sentence without a full stop; never holds a secret
+};
+
+// "FILE:LINE: KEY: REASON", the parts that are missing left out.
+[[nodiscard]] std::string to_string(const problem& p);
+
+struct load_result {
+    settings value;  // meaningful only when ok()
+    std::vector<problem> problems;
+    [[nodiscard]] bool ok() const noexcept { return problems.empty(); }
+};
+
+// overrides: "key.path=value", the value written as in YAML, e.g. "cache.max_memory=1GB".
+[[nodiscard]] load_result load_text(std::string_view yaml, std::string file_name,
+                                    std::span<const std::string> overrides = {});
+[[nodiscard]] load_result load_file(const std::string& path,
+                                    std::span<const std::string> overrides = {});
+
+// The whole of the settings as YAML that loads back to the same settings, save that passwords in
+// control_connection are replaced.
+[[nodiscard]] std::string dump(const settings& s);
+
+// Every key a file may hold, in the order of the reference; keys of a rule as "cache.rules[].ttl".
+[[nodiscard]] std::vector<std::string> known_keys();
+
+// The keys whose values differ, in the order of known_keys(); a difference anywhere inside the
+// rules is "cache.rules".
+[[nodiscard]] std::vector<std::string> changed_keys(const settings& before, const settings& after);
+
+// Whether a change of this key takes effect only when the program starts anew.
+[[nodiscard]] bool needs_restart(std::string_view key) noexcept;
+
+// The reference page of all keys, config/SETTINGS.md.
+[[nodiscard]] std::string reference();
+
+}  // namespace pgsidecar::config

@@ -1,0 +1,88 @@
+// Everything an operator can set, as plain values. A settings object is built by load_file() or
+// load_text() (config/load.h), checked there as a whole, and never changed afterwards: whoever
+// needs it shares it as std::shared_ptr<const settings>, and a reload makes a new one.
+// Member names are the keys of the YAML file; config/SETTINGS.md describes each of them.
+// Durations are std::chrono types, sizes are bytes.
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "cache/options.h"
+#include "policy/rules.h"
+
+namespace pgsidecar::config {
+
+// libpq's words. Towards clients allow and prefer both mean "TLS when the client asks for it",
+// verify_ca and verify_full both mean "the client must show a certificate that ca_file signs".
+enum class tls_mode : std::uint8_t { disable, allow, prefer, require, verify_ca, verify_full };
+enum class tls_version : std::uint8_t { v1_2, v1_3 };
+enum class pool_mode : std::uint8_t { session };
+enum class cache_provider : std::uint8_t { memory };
+enum class log_level : std::uint8_t { trace, debug, info, warning, error, off };
+
+struct tls_settings {
+    tls_mode mode = tls_mode::disable;
+    tls_version min_protocol = tls_version::v1_2;
+    std::string cert_file;  // PEM; empty = none
+    std::string key_file;
+    std::string ca_file;
+};
+
+struct upstream_settings {
+    std::string host = "127.0.0.1";  // name or address
+    std::uint16_t port = 5432;
+    tls_settings tls{.mode = tls_mode::prefer};  // keys server_tls_*
+    // libpq conninfo of the connection that reads catalogs; host, port and sslmode default to the
+    // upstream's. May hold a password: show it only through redact_conninfo() (config/conninfo.h).
+    std::string control_connection;
+};
+
+struct cache_settings {
+    bool enable_query_result_caching = false;
+    cache_provider provider = cache_provider::memory;  // key cache_provider
+    cache::store_options store;                        // keys max_memory, max_entry_size, shards
+    policy::cache_rules rules;                         // keys rules, key_settings
+    bool single_flight = true;
+    std::chrono::milliseconds catalog_refresh_interval{std::chrono::seconds{30}};
+};
+
+struct log_settings {
+    log_level level = log_level::info;
+    std::string file;  // empty = standard error
+};
+
+// 0 = what the operating system says.
+struct keepalive_settings {
+    bool enabled = true;               // key tcp_keepalive
+    std::chrono::seconds idle{0};      // key tcp_keepidle
+    std::chrono::seconds interval{0};  // key tcp_keepintvl
+    unsigned count = 0;                // key tcp_keepcnt
+};
+
+struct settings {
+    std::string listen_addr = "127.0.0.1";  // IP address; "*" = every interface
+    std::uint16_t listen_port = 6432;
+    unsigned listen_backlog = 128;
+    unsigned workers = 0;  // threads; 0 = number of cores
+    unsigned max_client_conn = 10'000;
+    bool enable_optimizations = true;  // false: pure pass-through
+    config::pool_mode pool_mode = config::pool_mode::session;
+
+    std::chrono::milliseconds server_connect_timeout{std::chrono::seconds{15}};
+    std::chrono::milliseconds client_login_timeout{std::chrono::seconds{60}};
+    std::chrono::milliseconds shutdown_timeout{std::chrono::seconds{30}};
+
+    std::size_t max_startup_length = 10'000;  // bytes of a start-up packet, as PostgreSQL has it
+    std::size_t max_sql_length = 1u
+                                 << 20;  // bytes; a longer text is forwarded unread, never cached
+
+    tls_settings client_tls;  // keys client_tls_*
+    keepalive_settings keepalive;
+    upstream_settings upstream;
+    cache_settings cache;
+    log_settings log;
+};
+
+}  // namespace pgsidecar::config
