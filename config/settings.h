@@ -25,9 +25,9 @@ enum class log_level : std::uint8_t { trace, debug, info, warning, error, off };
 struct tls_settings {
     tls_mode mode = tls_mode::disable;
     tls_version min_protocol = tls_version::v1_2;
-    std::string cert_file;  // PEM; empty = none
-    std::string key_file;
-    std::string ca_file;
+    std::string cert_file{};  // PEM; empty = none
+    std::string key_file{};
+    std::string ca_file{};
 };
 
 struct upstream_settings {
