@@ -83,4 +83,4 @@ CREATE INDEX prescriptions_tenant_patient ON prescriptions (tenant_id, patient_i
 
 COMMIT;
 
-VACUUM ANALYZE;
+VACUUM ANALYZE drugs, patients, prescriptions;
