@@ -1,0 +1,382 @@
+"""A private PostgreSQL server, the program under test in front of it, and what tests ask of both.
+
+run.py builds one Environment for the whole run: initdb once, one server, one temporary directory.
+A test class derived from ProxyTest owns one Sidecar (class attribute `config` is laid over the
+defaults); each test gets its own fresh database on first use of self.database. In control mode there
+is no program: the "sidecar" is the server itself, so that a test which fails there is a wrong test.
+"""
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+import psycopg
+
+from wire import TIMEOUT, Wire
+
+PGBIN = os.environ.get("PGSIDECAR_PGBIN") or max(
+    ("/usr/lib/postgresql/%s/bin" % v for v in os.listdir("/usr/lib/postgresql")),
+    key=lambda p: float(p.split("/")[4]))
+SANITIZER_MARKS = ("ERROR: AddressSanitizer", "WARNING: ThreadSanitizer", "LeakSanitizer",
+                   "runtime error:", "Assertion", "assertion failed", "terminate called")
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def as_postgres(command):
+    """initdb and postgres refuse root."""
+    return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else list(command)
+
+
+def wait_until(what, condition, timeout=TIMEOUT):
+    """Polls condition until it is true; for states that no one announces."""
+    deadline = time.monotonic() + timeout
+    while True:
+        got = condition()
+        if got:
+            return got
+        if time.monotonic() > deadline:
+            raise AssertionError("timed out waiting for " + what)
+        time.sleep(0.005)
+
+
+class Output:
+    """The lines of a child's stream, collected by a thread; a reader can wait for one."""
+
+    def __init__(self, stream, path):
+        self.lines, self.ended = [], False
+        self.changed = threading.Condition()
+        self.thread = threading.Thread(target=self._collect, args=(stream, path), daemon=True)
+        self.thread.start()
+
+    def _collect(self, stream, path):
+        with open(path, "wb") as copy:
+            for line in stream:
+                copy.write(line)
+                copy.flush()
+                with self.changed:
+                    self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
+                    self.changed.notify_all()
+        with self.changed:
+            self.ended = True
+            self.changed.notify_all()
+
+    def wait_for(self, text, start=0, timeout=TIMEOUT):
+        deadline, at = time.monotonic() + timeout, start
+        with self.changed:
+            while True:
+                for at in range(at, len(self.lines)):
+                    if text in self.lines[at]:
+                        return self.lines[at]
+                at = max(start, len(self.lines))
+                left = deadline - time.monotonic()
+                if self.ended or left <= 0:
+                    raise AssertionError("no line with %r; last lines:\n%s"
+                                         % (text, "\n".join(self.lines[-20:])))
+                self.changed.wait(left)
+
+    def text(self):
+        with self.changed:
+            return "\n".join(self.lines)
+
+
+class Certificates:
+    """A CA of our own and one certificate for localhost, made by the openssl command."""
+
+    def __init__(self, folder):
+        self.ca, self.cert, self.key = (os.path.join(folder, n)
+                                        for n in ("ca.crt", "server.crt", "server.key"))
+        ca_key, request = os.path.join(folder, "ca.key"), os.path.join(folder, "server.csr")
+        names = os.path.join(folder, "names.ext")
+        with open(names, "w") as f:
+            f.write("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        for command in (
+                ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-keyout", ca_key,
+                 "-out", self.ca, "-subj", "/CN=pgsidecar test CA"],
+                ["req", "-newkey", "rsa:2048", "-nodes", "-keyout", self.key, "-out", request,
+                 "-subj", "/CN=localhost"],
+                ["x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", ca_key,
+                 "-CAcreateserial", "-days", "30", "-extfile", names, "-out", self.cert]):
+            subprocess.run(["openssl", *command], check=True, capture_output=True)
+        os.chmod(self.key, 0o600)
+
+
+HBA = """
+local all all trust
+host all scram_user 127.0.0.1/32 scram-sha-256
+host all md5_user 127.0.0.1/32 md5
+host all password_user 127.0.0.1/32 password
+host all rejected_user 127.0.0.1/32 reject
+hostssl all tls_user 127.0.0.1/32 trust
+hostnossl all tls_user 127.0.0.1/32 reject
+host all all 127.0.0.1/32 trust
+host replication all 127.0.0.1/32 trust
+"""
+ROLES = """
+CREATE ROLE scram_user LOGIN PASSWORD 'sesame';
+SET password_encryption = 'md5';
+CREATE ROLE md5_user LOGIN PASSWORD 'sesame';
+RESET password_encryption;
+CREATE ROLE password_user LOGIN PASSWORD 'sesame';
+CREATE ROLE rejected_user LOGIN;
+CREATE ROLE tls_user LOGIN;
+CREATE ROLE alice LOGIN;
+CREATE ROLE bob LOGIN;
+CREATE ROLE ward NOLOGIN;
+GRANT ward TO alice, bob;
+"""
+SERVER_SETTINGS = {
+    "listen_addresses": "127.0.0.1", "fsync": "off", "wal_level": "logical", "autovacuum": "off",
+    "max_connections": "200", "max_prepared_transactions": "20", "max_wal_senders": "20",
+    "max_replication_slots": "20", "shared_buffers": "64MB", "ssl": "on", "log_min_messages": "fatal",
+    "log_min_error_statement": "panic", "timezone": "UTC",
+}
+
+
+class Cluster:
+    """One PostgreSQL server on a free port. `source`: a stopped Cluster whose files are copied."""
+
+    def __init__(self, folder, certificates, source=None, **settings):
+        self.folder, self.data = folder, os.path.join(folder, "data")
+        self.port, self.process, self.databases = free_port(), None, 0
+        os.makedirs(folder)
+        if source is None:
+            self._initialise(folder, certificates)
+        else:
+            shutil.copytree(source.data, self.data)
+        with open(os.path.join(self.data, "pg_hba.conf"), "w") as f:
+            f.write(HBA)
+        with open(os.path.join(self.data, "postgresql.auto.conf"), "w") as f:
+            for key, value in {**SERVER_SETTINGS, "port": str(self.port),
+                               "unix_socket_directories": folder, **settings}.items():
+                f.write("%s = '%s'\n" % (key, value))
+        if os.geteuid() == 0:
+            subprocess.run(["chown", "-R", "postgres:", folder], check=True)
+        os.chmod(self.data, 0o700)
+
+    def _initialise(self, folder, certificates):
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres")
+        subprocess.run(as_postgres([PGBIN + "/initdb", "-D", self.data, "-U", "postgres", "-A",
+                                    "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]),
+                       check=True, capture_output=True, cwd="/")
+        for name in (certificates.cert, certificates.key):
+            shutil.copy(name, self.data)
+
+    def start(self):
+        log = open(os.path.join(self.folder, "server.log"), "ab")
+        self.process = subprocess.Popen(as_postgres([PGBIN + "/postgres", "-D", self.data]),
+                                        stdout=log, stderr=log, cwd="/")
+        wait_until("the server on port %d" % self.port, self._answers)
+        return self
+
+    def _answers(self):
+        if self.process.poll() is not None:
+            raise AssertionError("postgres ended; see " + self.folder + "/server.log")
+        try:
+            psycopg.connect(self.conninfo()).close()
+            return True
+        except psycopg.OperationalError:
+            return False
+
+    def stop(self, mode=signal.SIGINT):
+        if self.process and self.process.poll() is None:
+            with open(os.path.join(self.data, "postmaster.pid")) as f:
+                os.kill(int(f.readline()), mode)
+            self.process.wait(TIMEOUT)
+
+    def conninfo(self, database="postgres", user="postgres"):
+        return "host=127.0.0.1 port=%d user=%s dbname=%s" % (self.port, user, database)
+
+    def run(self, *statements, database="postgres"):
+        with psycopg.connect(self.conninfo(database), autocommit=True) as conn:
+            for sql in statements:
+                conn.execute(sql)
+
+    def fetch(self, sql, database="postgres"):
+        with psycopg.connect(self.conninfo(database), autocommit=True) as conn:
+            return conn.execute(sql).fetchall()
+
+    def new_database(self):
+        self.databases += 1
+        name = "db%d" % self.databases
+        self.run("CREATE DATABASE %s" % name)
+        return name
+
+
+class Direct:
+    """Stands where a Sidecar does when the run is a control: the server itself."""
+
+    control = True
+
+    def __init__(self, cluster):
+        self.port, self.pid = cluster.port, None
+
+    def statistics(self):
+        return {"reasons": {}, "entries": 0, "bytes": 0, "clients": 0}
+
+    def check_alive(self):
+        pass
+
+    def finish(self):
+        pass
+
+
+class Sidecar:
+    """One running program. finish() drains it and fails on a bad exit or a sanitizer's report."""
+
+    control = False
+    count = 0
+
+    def __init__(self, program, folder, config):
+        Sidecar.count += 1
+        base = os.path.join(folder, "sidecar%d" % Sidecar.count)
+        self.config_path, self.log_path = base + ".yaml", base + ".log"
+        with open(self.config_path, "w") as f:
+            json.dump(config, f, indent=1)  # JSON is YAML
+        self.process = subprocess.Popen([program, "run", "-c", self.config_path],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE)
+        self.pid = self.process.pid
+        self.output = Output(self.process.stderr, self.log_path)
+        try:
+            line = self.output.wait_for("listening on ")
+        except AssertionError:
+            self.process.kill()
+            self.process.wait()
+            raise
+        self.port = int(line.split("listening on ")[1].split()[0].rsplit(":", 1)[1].rstrip(",.\""))
+
+    def statistics(self):
+        start = len(self.output.lines)
+        self.process.send_signal(signal.SIGUSR1)
+        line = self.output.wait_for("statistics", start)
+        return json.JSONDecoder().raw_decode(line, line.index("{"))[0]
+
+    def check_alive(self):
+        if self.process.poll() is not None:
+            raise AssertionError("the program ended with %s:\n%s" % (
+                self.process.returncode, "\n".join(self.output.lines[-60:])))
+        self.check_log()
+
+    def check_log(self):
+        text = self.output.text()
+        for mark in SANITIZER_MARKS:
+            if mark in text:
+                raise AssertionError("%r in the log:\n%s" % (mark, text[-6000:]))
+
+    def resident_peak(self):
+        """VmHWM in bytes."""
+        with open("/proc/%d/status" % self.pid) as f:
+            return next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM"))
+
+    def finish(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            code = self.process.wait(TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError("SIGTERM did not end the program") from None
+        self.output.thread.join(TIMEOUT)
+        self.check_log()
+        if code != 0:
+            raise AssertionError("exit code %s:\n%s" % (code, self.output.text()[-4000:]))
+
+
+class Environment:
+    """What the whole run shares; open() by run.py and differential.py."""
+
+    def open(self, program=None):
+        self.program = program and os.path.abspath(program)
+        self.control = program is None
+        self.folder = tempfile.mkdtemp(prefix="pgsidecar-test-")
+        os.chmod(self.folder, 0o755)
+        self.certificates = Certificates(self.folder)
+        self.cluster = Cluster(os.path.join(self.folder, "pg"), self.certificates).start()
+        self.cluster.run(ROLES)
+        return self
+
+    def settings(self, cluster=None, tables=("*",), **over):
+        cluster = cluster or self.cluster
+        upstream = {"host": "127.0.0.1", "port": cluster.port, "server_tls_sslmode": "disable",
+                    "control_connection": "user=postgres dbname=postgres"}
+        upstream.update(over.pop("upstream", {}))
+        cache = {"enable_query_result_caching": True, "max_memory": "64MB",
+                 "rules": [{"name": "all", "tables": list(tables), "ttl": "10m"}]}
+        cache.update(over.pop("cache", {}))
+        return {"listen_addr": "127.0.0.1", "listen_port": 0, "upstream": upstream, "cache": cache,
+                **over}
+
+    def sidecar(self, cluster=None, **over):
+        if self.control:
+            return Direct(cluster or self.cluster)
+        return Sidecar(self.program, self.folder, self.settings(cluster, **over))
+
+    def close(self, keep=False):
+        self.cluster.stop()
+        if not keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+env = Environment()
+
+
+class ProxyTest(unittest.TestCase):
+    config = {}
+    maxDiff = 4000
+
+    @classmethod
+    def setUpClass(cls):
+        cls.sidecar = env.sidecar(**cls.config)
+        cls.addClassCleanup(cls.sidecar.finish)
+
+    def setUp(self):
+        self._database = None
+        self.addCleanup(self.sidecar.check_alive)
+
+    @property
+    def database(self):
+        if self._database is None:
+            self._database = env.cluster.new_database()
+            self.addCleanup(env.cluster.run, "DROP DATABASE %s WITH (FORCE)" % self._database)
+        return self._database
+
+    def url(self, user="postgres", database=None, **extra):
+        parts = {"host": "127.0.0.1", "port": self.sidecar.port, "user": user,
+                 "dbname": database or self.database, **extra}
+        return " ".join("%s=%s" % item for item in parts.items())
+
+    def connect(self, user="postgres", database=None, **extra):
+        """psycopg through the program."""
+        extra = {"sslmode": "disable", **extra}
+        conn = psycopg.connect(self.url(user, database, **extra), autocommit=True)
+        self.addCleanup(conn.close)
+        return conn
+
+    def wire(self, user="postgres", database=None, **params):
+        """A logged-in raw session through the program."""
+        return self._wire(self.sidecar.port, user, database, params)
+
+    def direct(self, user="postgres", database=None, **params):
+        """The same, past the program."""
+        return self._wire(env.cluster.port, user, database, params)
+
+    def _wire(self, port, user, database, params):
+        session = Wire(port)
+        self.addCleanup(session.close)
+        return session.login(user=user, database=database or self.database, **params)
+
+    def require_program(self):
+        if self.sidecar.control:
+            self.skipTest("control run: there is no program")
