@@ -50,6 +50,7 @@ class entry {
   private:
     friend class entry_ptr;
     friend class fifo;
+    friend class index;
     friend class shard;
     friend entry_ptr make_entry(std::string_view, std::span<const std::string_view>,
                                 std::span<const dependency>, time_point, std::uint32_t) noexcept;
@@ -62,7 +63,8 @@ class entry {
     mutable std::atomic<std::uint32_t> references_{1};
     // Owned by the shard that holds the entry, under its lock.
     std::uint32_t hash_ = 0;
-    entry* next_ = nullptr;
+    entry* older_ = nullptr;
+    entry* newer_ = nullptr;
     std::uint8_t frequency_ = 0;
     std::uint8_t queue_ = 0;
     // Fixed at birth.

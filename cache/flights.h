@@ -19,7 +19,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -74,7 +73,7 @@ class flights {
     };
     struct flight {
         waiter leader = 0;
-        std::deque<waiter> followers;
+        std::vector<waiter> followers;
     };
     struct alignas(64) part {
         mutable std::mutex mutex;

@@ -1,0 +1,123 @@
+#include "cache/entry.h"
+
+#include <cassert>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <new>
+
+#include "cache/heap.h"
+
+namespace pgsidecar::cache {
+
+// The block: entry | tables, as pointers | key | body.
+
+char* entry::tail() const noexcept {
+    return reinterpret_cast<char*>(const_cast<entry*>(this)) + sizeof(entry);
+}
+
+std::span<const table_state* const> entry::tables() const noexcept {
+    return {reinterpret_cast<const table_state* const*>(tail()), table_count_};
+}
+
+std::string_view entry::key() const noexcept {
+    return {tail() + table_count_ * sizeof(const table_state*), key_size_};
+}
+
+std::string_view entry::body() const noexcept {
+    return {tail() + table_count_ * sizeof(const table_state*) + key_size_, body_size_};
+}
+
+std::size_t entry::footprint() const noexcept {
+    return heap_bytes(
+        this, sizeof(entry) + table_count_ * sizeof(const table_state*) + key_size_ + body_size_);
+}
+
+// Unsettled first, then the version: settle() bumps before it takes the mark away, so whoever finds
+// no mark either came before the loss or sees the bump. The other way round, an old version read
+// early and a mark gone late would pass for current.
+freshness entry::state() const noexcept {
+    bool unsettled = false;
+    std::uint64_t sum = 0;
+    for (const table_state* table : tables()) {
+        unsettled |= table->unsettled.load(std::memory_order_acquire) != 0;
+        sum += table->version.load(std::memory_order_acquire);
+    }
+    if (sum != version_sum_) return freshness::outdated;
+    return unsettled ? freshness::unsettled : freshness::current;
+}
+
+// An answer that arrives while a commit is in flight may already show the new row, while another
+// entry of the same table still shows the old one under the same version: a reader served first
+// from this one and then from that one would step back in time. In flight, unsettled, version: the
+// direction in which a write lives, see versions.h.
+bool entry::storable() const noexcept {
+    for (const table_state* table : tables()) {
+        if (table->commits_in_flight.load(std::memory_order_acquire) != 0) return false;
+    }
+    return state() == freshness::current;
+}
+
+void entry::destroy(entry* e) noexcept {
+    e->~entry();
+    std::free(e);
+}
+
+void entry_ptr::acquire(entry* e) noexcept {
+    // Whoever copies a reference has one: nothing to order.
+    if (e != nullptr) e->references_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void entry_ptr::release(entry* e) noexcept {
+    // Each owner's last reads come before the block is freed, by whomever.
+    if (e != nullptr && e->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        entry::destroy(e);
+    }
+}
+
+entry_ptr make_entry(std::string_view key, std::span<const std::string_view> body,
+                     std::span<const dependency> dependencies, time_point expires,
+                     std::uint32_t rows) noexcept {
+    constexpr std::size_t max_size = std::numeric_limits<std::uint32_t>::max();
+    std::size_t body_size = 0;
+    for (const auto piece : body) {
+        if (piece.size() > max_size - body_size) return {};
+        body_size += piece.size();
+    }
+    if (key.size() > max_size) return {};
+    if (dependencies.size() > std::numeric_limits<std::uint16_t>::max()) return {};
+
+    const std::size_t tables_size = dependencies.size() * sizeof(const table_state*);
+    void* block = std::malloc(sizeof(entry) + tables_size + key.size() + body_size);
+    if (block == nullptr) return {};
+    auto* e = new (block) entry;
+    e->table_count_ = static_cast<std::uint16_t>(dependencies.size());
+    e->rows_ = rows;
+    e->key_size_ = static_cast<std::uint32_t>(key.size());
+    e->body_size_ = static_cast<std::uint32_t>(body_size);
+    e->expires_ = expires;
+
+    char* at = e->tail();
+    for (const auto& d : dependencies) {
+        assert(d.table != nullptr);
+        std::memcpy(at, &d.table, sizeof d.table);
+        at += sizeof d.table;
+        e->version_sum_ += d.version;
+    }
+    const auto put = [&at](std::string_view piece) {
+        if (piece.empty()) return;
+        std::memcpy(at, piece.data(), piece.size());
+        at += piece.size();
+    };
+    put(key);
+    for (const auto piece : body) put(piece);
+    return entry_ptr{e, entry_ptr::adopt{}};
+}
+
+entry_ptr make_entry(std::string_view key, std::string_view body,
+                     std::span<const dependency> dependencies, time_point expires,
+                     std::uint32_t rows) noexcept {
+    return make_entry(key, std::span{&body, 1}, dependencies, expires, rows);
+}
+
+}  // namespace pgsidecar::cache

@@ -1,0 +1,192 @@
+#include "cache/shard.h"
+
+#include <cassert>
+#include <utility>
+
+namespace pgsidecar::cache {
+
+namespace {
+constexpr std::uint8_t max_frequency = 3;  // two bits
+constexpr std::uint8_t promote_at = 2;     // hits in the small queue that earn a place in main
+}  // namespace
+
+class shard::bin {
+  public:
+    bin() = default;
+    bin(const bin&) = delete;
+    bin& operator=(const bin&) = delete;
+    ~bin() {
+        while (first_ != nullptr) entry_ptr::release(std::exchange(first_, first_->newer_));
+    }
+    void take(entry* e) noexcept {
+        e->newer_ = first_;
+        first_ = e;
+    }
+
+  private:
+    entry* first_ = nullptr;
+};
+
+std::size_t shard::bytes() const noexcept {
+    return sizeof(shard) + index_.bytes() + ghost_.bytes() + small_.bytes() + main_.bytes();
+}
+
+entry_ptr shard::find(std::string_view key, std::uint32_t hash, time_point now,
+                      lookup& why) noexcept {
+    bin out;
+    const std::lock_guard lock{mutex_};
+    entry* e = index_.find(key, hash);
+    if (e == nullptr) {
+        why = lookup::absent;
+    } else if (const auto state = e->state(); state == freshness::outdated) {
+        why = lookup::outdated;
+        ++counters_.invalidations;
+    } else if (e->expires() <= now) {
+        why = lookup::expired;
+        ++counters_.expirations;
+    } else if (state == freshness::unsettled) {
+        why = lookup::unsettled;
+        ++counters_.unsettled;
+    } else {
+        why = lookup::hit;
+        ++counters_.hits;
+        if (e->frequency_ < max_frequency) ++e->frequency_;
+        entry_ptr::acquire(e);
+        return {e, entry_ptr::adopt{}};
+    }
+    ++counters_.misses;
+    if (why == lookup::outdated || why == lookup::expired) {
+        // A key that had earned its place in main gets it back when it is filled again.
+        if (main_.holds(e)) ghost_.insert(e->hash_);
+        remove(e, out);
+    }
+    return {};
+}
+
+bool shard::insert(entry_ptr e, std::uint32_t hash, time_point now, std::size_t max_size) noexcept {
+    bin out;
+    const std::lock_guard lock{mutex_};
+    // A bump may come between this check and the end of the function, or any time later: look-ups
+    // check again. The check keeps out what could not be told apart later, see entry::storable.
+    if (!e || e->footprint() > max_size || e->expires() <= now || !e->storable()) {
+        ++counters_.refusals;
+        return false;
+    }
+    assert(e->queue_ == 0 && e->hash_ == 0);
+    bool proven = ghost_.take(hash);
+    std::uint8_t frequency = 0;
+    entry* before = index_.find(e->key(), hash);
+    if (before != nullptr) {
+        proven = main_.holds(before);
+        frequency = before->frequency_;
+        remove(before, out);
+    }
+    if (!fit_tables() || !make_room(e->footprint(), now, out)) {
+        ++counters_.refusals;
+        return false;
+    }
+    ++counters_.insertions;
+    if (before != nullptr) ++counters_.replacements;
+    entry* held = e.detach();
+    held->hash_ = hash;
+    held->frequency_ = frequency;
+    index_.insert(held);
+    (proven ? main_ : small_).push(held);
+    return true;
+}
+
+bool shard::make_room(std::size_t size, time_point now, bin& out) noexcept {
+    while (bytes() + size > max_memory_) {
+        if (index_.size() == 0) return false;
+        if (small_.bytes() > max_memory_ / 10 || main_.size() == 0) {
+            evict_small(now, out);
+        } else {
+            evict_main(now, out);
+        }
+    }
+    return true;
+}
+
+bool shard::fit_tables() noexcept {
+    index_.shrink();
+    const bool fits = index_.reserve();
+    ghost_.resize(index_.capacity());
+    return fits;
+}
+
+void shard::evict_small(time_point now, bin& out) noexcept {
+    entry* e = small_.oldest();
+    if (drop_stale(e, now, out)) return;
+    if (e->frequency_ >= promote_at) {
+        small_.remove(e);
+        e->frequency_ = 0;
+        main_.push(e);
+        return;
+    }
+    ++counters_.evictions;
+    ghost_.insert(e->hash_);
+    remove(e, out);
+}
+
+void shard::evict_main(time_point now, bin& out) noexcept {
+    entry* e = main_.oldest();
+    if (drop_stale(e, now, out)) return;
+    if (e->frequency_ > 0) {
+        --e->frequency_;
+        main_.rotate();
+        return;
+    }
+    ++counters_.evictions;
+    remove(e, out);
+}
+
+bool shard::drop_stale(entry* e, time_point now, bin& out) noexcept {
+    if (e->state() == freshness::outdated) {
+        ++counters_.invalidations;
+    } else if (e->expires() <= now) {
+        ++counters_.expirations;
+    } else {
+        return false;
+    }
+    remove(e, out);
+    return true;
+}
+
+void shard::remove(entry* e, bin& out) noexcept {
+    index_.erase(e);
+    (main_.holds(e) ? main_ : small_).remove(e);
+    out.take(e);
+}
+
+void shard::clear() noexcept {
+    bin out;
+    const std::lock_guard lock{mutex_};
+    for (fifo* queue : {&small_, &main_}) {
+        while (entry* e = queue->oldest()) {
+            queue->remove(e);
+            out.take(e);
+        }
+    }
+    index_.clear();
+    ghost_.clear();
+}
+
+void shard::set_max_memory(std::size_t max_memory) noexcept {
+    bin out;
+    const std::lock_guard lock{mutex_};
+    max_memory_ = max_memory;
+    // No entry is called expired here: the caller has no clock at hand.
+    (void)make_room(0, time_point::min(), out);
+    (void)fit_tables();
+}
+
+store_statistics shard::statistics() const noexcept {
+    const std::lock_guard lock{mutex_};
+    store_statistics s = counters_;
+    s.entries = index_.size();
+    s.payload = small_.payload() + main_.payload();
+    s.bytes = bytes();
+    return s;
+}
+
+}  // namespace pgsidecar::cache
