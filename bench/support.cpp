@@ -143,7 +143,8 @@ std::string exchange(int fd, std::string_view bytes, std::uint32_t count) {
 
 void histogram::add(std::uint64_t nanoseconds) {
     const auto value = std::max<std::uint64_t>(nanoseconds, 64);
-    const auto power = static_cast<unsigned>(std::bit_width(value)) - 7;  // value >> power: 64..127
+    const auto power =
+        static_cast<std::size_t>(std::bit_width(value)) - 7;  // value >> power: 64..127
     const auto slot = power * 64 + ((value >> power) - 64);
     ++counts_[std::min<std::size_t>(slot, counts_.size() - 1)];
     ++total_;

@@ -58,7 +58,7 @@ class histogram {
     void clear();
 
   private:
-    std::vector<std::uint32_t> counts_ = std::vector<std::uint32_t>(64 * 48);
+    std::vector<std::uint32_t> counts_ = std::vector<std::uint32_t>(std::size_t{64} * 48);
     std::uint64_t total_ = 0;
 };
 

@@ -43,10 +43,14 @@ free_port() {
     fail "no free port between $1 and $port"
 }
 
-# wait_for_line FILE PID TEXT SECONDS: until the process has written a line that holds TEXT. False
-# when it ended, or when the time is over.
+# wait_for_line FILE PID TEXT SECONDS [COUNT]: until the process has written COUNT (1) lines that
+# hold TEXT. False when it ended, or when the time is over.
 wait_for_line() {
-    timeout "$4" tail -n +1 -F --pid="$2" "$1" 2>/dev/null | grep -q -m 1 -F -- "$3"
+    local seen
+    # tail ends by a signal once grep has seen enough.
+    seen=$({ timeout "$4" tail -n +1 -F --pid="$2" "$1" 2>/dev/null || true; } |
+        grep -c -m "${5:-1}" -F -- "$3") || true
+    [[ $seen -ge ${5:-1} ]]
 }
 
 # server_directory WANTED: prints a directory that the server's user can enter and whose name is
@@ -75,13 +79,15 @@ postgres_create() {
         as_server_user tee "$1/data/pg_hba.conf" >/dev/null
 }
 
-# postgres_start DIRECTORY PORT [SETTING=VALUE ...]. Throw-away data: nothing is synced to disk.
+# postgres_start DIRECTORY PORT [SETTING=VALUE ...]. Throw-away data: nothing is synced to disk. No
+# parallel workers: their shared memory is more than a container often has.
 postgres_start() {
     local directory=$1 port=$2 setting
     local arguments="-p $port -k '$directory' -h 127.0.0.1"
     shift 2
     for setting in fsync=off synchronous_commit=off full_page_writes=off shared_buffers=256MB \
-        random_page_cost=1.1 wal_level=logical max_wal_size=4GB "$@"; do
+        maintenance_work_mem=128MB max_parallel_workers=0 random_page_cost=1.1 wal_level=logical \
+        max_wal_size=4GB "$@"; do
         arguments+=" -c $setting"
     done
     as_server_user "$(postgres_bin)/pg_ctl" -s -w -t 60 -D "$directory/data" \

@@ -1,0 +1,190 @@
+# shellcheck shell=bash disable=SC2154,SC2034 # the settings are run.sh's
+# To be sourced by run.sh: starts and stops everything that is measured. Each server is pinned to
+# one core, logs into $work and is waited for by the line that it logs when it listens.
+
+declare -A port_of pid_of
+started=()
+
+prepare_directory() {
+    local link=$root/build/bench-run
+    if [[ -e $link/data ]]; then postgres_stop "$link" || true; fi
+    if [[ -L $link ]]; then rm -rf "$(readlink "$link")"; fi
+    rm -rf "$link"
+    work=$(server_directory "$link")
+    : >"$work/results.tsv"
+}
+
+# A log-in, and runuser makes one, sets the soft limit of open files back to its default.
+pinned() {
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    as_server_user bash -c 'ulimit -n "$(ulimit -Hn)"; exec "$@"' bash taskset -c "$server_core" "$@"
+}
+
+# started_as NAME LOG TEXT: waits for the background job just begun to log TEXT.
+started_as() {
+    local pid=$!
+    pid_of[$1]=$pid
+    started+=("$pid")
+    wait_for_line "$2" "$pid" "$3" 30 || fail "$1 did not start: $(tail -n 3 "$2")"
+}
+
+start_postgres() {
+    show "making $rows rows"
+    postgres_port=$(free_port 54320)
+    postgres_create "$work"
+    taskset -pc "$server_core" $$ >/dev/null
+    postgres_start "$work" "$postgres_port" max_connections=400
+    postgres_pid=$(head -n 1 "$work/data/postmaster.pid")
+    postgres_fill "$work" "$postgres_port" "$rows"
+}
+
+start_pgbouncer() {
+    local protocol query upstream="host=127.0.0.1 port=$postgres_port dbname=clinic user=app"
+    pgbouncer_port=$(free_port 56420)
+    {
+        echo '[databases]'
+        echo "session = $upstream pool_mode=session"
+        echo "transaction = $upstream pool_mode=transaction"
+        for protocol in $protocols; do
+            for query in point list; do
+                echo "wire_${protocol}_$query = host=127.0.0.1 port=${port_of[limit-$protocol-$query]}" \
+                    "dbname=clinic user=app pool_mode=session pool_size=100000"
+            done
+        done
+        echo '[pgbouncer]'
+        echo "listen_addr = 127.0.0.1"
+        echo "listen_port = $pgbouncer_port"
+        echo "unix_socket_dir ="
+        echo "auth_type = any"
+        echo "pidfile = $work/pgbouncer.pid"
+        echo "max_client_conn = 20000"
+        echo "default_pool_size = $connections"
+        echo "log_connections = 0"
+        echo "log_disconnections = 0"
+    } >"$work/pgbouncer.ini"
+    pinned pgbouncer "$work/pgbouncer.ini" >"$work/pgbouncer.log" 2>&1 &
+    started_as pgbouncer "$work/pgbouncer.log" 'process up'
+    pgbouncer_pid=$(cat "$work/pgbouncer.pid")
+}
+
+start_pgpool() {
+    local oids=$work/pgpool-oids
+    pgpool_port=$(free_port 56460)
+    as_server_user mkdir -p "$oids"
+    cat >"$work/pgpool.conf" <<TEXT
+backend_clustering_mode = 'raw'
+listen_addresses = '127.0.0.1'
+port = $pgpool_port
+socket_dir = '$work'
+pcp_listen_addresses = ''
+pcp_port = $(free_port 56490)
+pcp_socket_dir = '$work'
+pid_file_name = '$work/pgpool.pid'
+logdir = '$work'
+backend_hostname0 = '127.0.0.1'
+backend_port0 = $postgres_port
+backend_flag0 = 'ALWAYS_PRIMARY'
+num_init_children = $((connections + 8))
+max_pool = 1
+memory_cache_enabled = on
+memqcache_method = 'shmem'
+memqcache_total_size = 256MB
+memqcache_oiddir = '$oids'
+log_min_messages = 'warning'
+TEXT
+    : >"$work/pool_hba.conf"
+    : >"$work/pcp.conf"
+    pinned pgpool -n -f "$work/pgpool.conf" -a "$work/pool_hba.conf" -F "$work/pcp.conf" \
+        >"$work/pgpool.log" 2>&1 &
+    started_as pgpool "$work/pgpool.log" 'successfully started'
+    pgpool_pid=$(tr -d "\0" <"$work/pgpool.pid")
+}
+
+start_limits() {
+    local protocol query port name
+    for protocol in $protocols; do
+        for query in point list; do
+            name=limit-$protocol-$query
+            port=$(free_port 56500)
+            port_of[$name]=$port
+            taskset -c "$server_core" "$tools/bench/bench_limit" --port "$port" --rows "$rows" \
+                --conninfo "host=127.0.0.1 port=$postgres_port user=app dbname=clinic" \
+                --protocol "$protocol" --query "$query" 2>"$work/$name.log" &
+            started_as "$name" "$work/$name.log" 'listening on'
+        done
+    done
+}
+
+# start_sidecar NAME UPSTREAM_PORT ENABLE_OPTIMIZATIONS
+start_sidecar() {
+    local name=$1 port
+    port=$(free_port 56600)
+    port_of[$name]=$port
+    cat >"$work/$name.yaml" <<TEXT
+listen_addr: 127.0.0.1
+listen_port: $port
+max_client_conn: 20000
+workers: 1
+enable_optimizations: $3
+upstream:
+  host: 127.0.0.1
+  port: $2
+  server_tls_sslmode: disable
+  control_connection: "host=$work port=$postgres_port user=postgres dbname=postgres"
+cache:
+  enable_query_result_caching: true
+  max_memory: 256MB
+  rules:
+    - name: prescriptions
+      tables: ["public.prescription*"]
+      ttl: 1h
+TEXT
+    taskset -c "$server_core" "$program" run -c "$work/$name.yaml" 2>"$work/$name.log" &
+    started_as "$name" "$work/$name.log" 'listening on'
+}
+
+start_sidecars() {
+    local protocol query
+    if wanted miss; then start_sidecar sidecar-miss "$postgres_port" true; fi
+    if wanted hit; then start_sidecar sidecar-hit "$postgres_port" true; fi
+    if wanted pass; then start_sidecar sidecar-pass "$postgres_port" false; fi
+    if ! wanted wire-pass; then return; fi
+    for protocol in $protocols; do
+        for query in point list; do
+            start_sidecar "sidecar-wire-$protocol-$query" "${port_of[limit-$protocol-$query]}" false
+        done
+    done
+}
+
+start_everything() {
+    start_postgres
+    show 'starting the others'
+    start_limits
+    start_pgbouncer
+    if wanted pgpool-hit; then start_pgpool; fi
+    start_sidecars
+}
+
+# What the caching instances decided, as they count it themselves.
+reason_counts() {
+    local name log
+    printf '\nWhat pgsidecar decided, by its own count:\n\n'
+    for name in hit miss; do
+        log=$work/sidecar-$name.log
+        if [[ ! -e $log ]]; then continue; fi
+        kill -USR1 "${pid_of[sidecar-$name]}"
+        wait_for_line "$log" "${pid_of[sidecar-$name]}" 'statistics {' 5 || continue
+        printf -- '- %s: %s\n' "$name" "$(grep -o '"reasons":{[^}]*}' "$log" | tail -n 1)"
+    done
+}
+
+stop_everything() {
+    local pid
+    trap - INT TERM
+    if [[ -n ${pgpool_pid:-} ]]; then kill -INT "$pgpool_pid" 2>/dev/null || true; fi
+    for pid in ${pgbouncer_pid:-} "${started[@]}"; do
+        kill -TERM "$pid" 2>/dev/null || true
+    done
+    wait
+    postgres_stop "$work" || true
+}
