@@ -116,6 +116,7 @@ std::string_view take_base64(attributes& in, char key, std::size_t size) noexcep
 
 // Each '=' must open "=2C" or "=3D"; upper case alone, so that write() gives the same bytes.
 bool is_escaped_name(std::string_view name) noexcept {
+    if (name.find(',') != std::string_view::npos) return false;
     for (auto at = name.find('='); at != std::string_view::npos; at = name.find('=', at + 1)) {
         const auto code = name.substr(at + 1, 2);
         if (code != "2C" && code != "3D") return false;

@@ -194,6 +194,7 @@ TEST_CASE("scram_escape: commas and equals signs, there and back") {
     CHECK(out == "a,b=c");
     CHECK(scram_unescape("a=2", out) == errc::bad_value);
     CHECK(scram_unescape("=", out) == errc::bad_value);
+    CHECK(scram_unescape("a,b", out) == errc::bad_value);
     CHECK(out.empty());
 }
 
