@@ -11,6 +11,9 @@
 namespace pgsidecar::cache {
 
 // The block: entry | tables, as pointers | key | body.
+namespace {
+constexpr std::size_t pointer_size = sizeof(void*);
+}
 
 char* entry::tail() const noexcept {
     return reinterpret_cast<char*>(const_cast<entry*>(this)) + sizeof(entry);
@@ -21,16 +24,15 @@ std::span<const table_state* const> entry::tables() const noexcept {
 }
 
 std::string_view entry::key() const noexcept {
-    return {tail() + table_count_ * sizeof(const table_state*), key_size_};
+    return {tail() + table_count_ * pointer_size, key_size_};
 }
 
 std::string_view entry::body() const noexcept {
-    return {tail() + table_count_ * sizeof(const table_state*) + key_size_, body_size_};
+    return {tail() + table_count_ * pointer_size + key_size_, body_size_};
 }
 
 std::size_t entry::footprint() const noexcept {
-    return heap_bytes(
-        this, sizeof(entry) + table_count_ * sizeof(const table_state*) + key_size_ + body_size_);
+    return heap_bytes(this, sizeof(entry) + table_count_ * pointer_size + key_size_ + body_size_);
 }
 
 // Unsettled first, then the version: settle() bumps before it takes the mark away, so whoever finds
@@ -87,7 +89,7 @@ entry_ptr make_entry(std::string_view key, std::span<const std::string_view> bod
     if (key.size() > max_size) return {};
     if (dependencies.size() > std::numeric_limits<std::uint16_t>::max()) return {};
 
-    const std::size_t tables_size = dependencies.size() * sizeof(const table_state*);
+    const std::size_t tables_size = dependencies.size() * pointer_size;
     void* block = std::malloc(sizeof(entry) + tables_size + key.size() + body_size);
     if (block == nullptr) return {};
     auto* e = new (block) entry;
@@ -100,8 +102,8 @@ entry_ptr make_entry(std::string_view key, std::span<const std::string_view> bod
     char* at = e->tail();
     for (const auto& d : dependencies) {
         assert(d.table != nullptr);
-        std::memcpy(at, &d.table, sizeof d.table);
-        at += sizeof d.table;
+        std::memcpy(at, &d.table, pointer_size);
+        at += pointer_size;
         e->version_sum_ += d.version;
     }
     const auto put = [&at](std::string_view piece) {

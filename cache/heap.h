@@ -16,6 +16,8 @@ namespace pgsidecar::cache {
 template <class T>
 class heap_array {
     static_assert(std::is_trivially_copyable_v<T>);
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): an item may well be a pointer
+    static constexpr std::size_t item_size = sizeof(T);
 
   public:
     heap_array() noexcept = default;
@@ -24,7 +26,7 @@ class heap_array {
     ~heap_array() { std::free(data_); }
 
     [[nodiscard]] bool allocate(std::size_t size) noexcept {
-        auto* data = static_cast<T*>(std::calloc(size, sizeof(T)));
+        auto* data = static_cast<T*>(std::calloc(size, item_size));
         if (data == nullptr) return false;
         std::free(data_);
         data_ = data;
@@ -38,7 +40,7 @@ class heap_array {
 
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
     [[nodiscard]] std::size_t bytes() const noexcept {
-        return heap_bytes(data_, size_ * sizeof(T));
+        return heap_bytes(data_, size_ * item_size);
     }
     T& operator[](std::size_t i) noexcept { return data_[i]; }
     const T& operator[](std::size_t i) const noexcept { return data_[i]; }

@@ -169,7 +169,7 @@ TEST_CASE("store: an entry larger than the whole memory is refused and leaves th
     REQUIRE(s.insert(filled("small", "r"), start));
     CHECK(!s.insert(filled("big", std::string(100 << 10, 'x')), start));
     CHECK(s.insert(filled("small again", "r"), start));
-    CHECK(s.statistics().bytes <= 64u << 10);
+    CHECK(s.statistics().bytes <= std::size_t{64} << 10);
 }
 
 TEST_CASE("store: no memory at all caches nothing") {
@@ -182,7 +182,7 @@ TEST_CASE("store: clear forgets entries and gives their memory back") {
     store s;
     const auto empty = s.statistics().bytes;
     for (int i = 0; i < 1000; ++i) REQUIRE(s.insert(filled(std::to_string(i), "rows"), start));
-    CHECK(s.statistics().bytes > empty + 1000 * 64);
+    CHECK(s.statistics().bytes > empty + std::size_t{1000} * 64);
     s.clear();
     CHECK(s.statistics().entries == 0);
     CHECK(s.statistics().payload == 0);

@@ -31,6 +31,7 @@ constexpr int rounds = 100'000;
 template <class F>
 void in_threads(int count, F&& body) {
     std::vector<std::thread> all;
+    all.reserve(static_cast<std::size_t>(count));
     for (int i = 0; i < count; ++i) all.emplace_back([&body, i] { body(i); });
     for (auto& t : all) t.join();
 }
