@@ -21,6 +21,7 @@
 namespace pgsidecar::policy {
 
 using oid = std::uint32_t;
+inline constexpr oid first_user_oid = 16384;  // FirstNormalObjectId: below are pg_catalog's own
 
 struct function_effects;  // policy/function_body.h
 
@@ -46,6 +47,11 @@ struct trigger {
     std::vector<oid> when_functions;  // user functions in its WHEN
 };
 
+struct policy_info {
+    char command = '*';                            // pg_policy.polcmd
+    std::shared_ptr<const statement_facts> facts;  // of its expressions
+};
+
 struct relation {
     oid id = 0;
     std::string schema;
@@ -55,15 +61,14 @@ struct relation {
     bool row_security = false;
     bool has_rules = false;      // rules other than a view's own SELECT
     bool volatile_type = false;  // a column's type has an input function that is not immutable
+    bool unreadable = false;     // the parser refused the text of its view or of a policy
     std::vector<oid> parents;    // partitions and inheritance, direct
     std::vector<oid> children;
     std::vector<cascade> cascades;
     std::vector<trigger> triggers;
-    std::vector<std::shared_ptr<const statement_facts>> policies;
+    std::vector<policy_info> policies;
     std::shared_ptr<const statement_facts> view;  // what a view selects; names are qualified
-    std::vector<oid> write_functions;  // user functions in column defaults and constraints
-    std::vector<oid> row_functions;    // user functions that "row.name" calls without parentheses
-    bool unreadable = false;           // a view or policy text that the parser refused
+    std::vector<oid> write_functions;  // user functions in defaults, constraints, policies
 };
 
 struct function_info {
@@ -71,11 +76,15 @@ struct function_info {
     std::string schema;
     std::string name;
     volatility kind = volatility::volatile_;
-    bool fixed_path = false;  // SET search_path in its definition
-    std::string search_path;  // that value
-    bool definer = false;     // SECURITY DEFINER: "$user" is owner
+    bool harmless = false;  // compiled code known to write no table and to change no setting
+    bool definer = false;   // SECURITY DEFINER: "$user" is the owner
+    bool aggregate = false;
+    bool takes_row = false;  // "row.name" may call it, without parentheses
     std::string owner;
-    std::shared_ptr<const function_effects> body;  // null: its language or text is opaque
+    std::optional<std::string> search_path;           // SET search_path in its definition
+    std::vector<oid> parts;                           // an aggregate's own user functions
+    std::shared_ptr<const function_effects> body;     // null: its language or text is opaque
+    std::shared_ptr<const statement_facts> defaults;  // of its arguments; null: there are none
 };
 
 struct operator_info {
@@ -84,12 +93,12 @@ struct operator_info {
     oid function = 0;
 };
 
+// A type that a user or an extension made, or a built-in one that a user cast leads from or to.
 struct type_info {
     std::string schema;
-    char kind = 'b';  // pg_type.typtype
-    volatility kind_of_casts =
-        volatility::immutable;   // the worst of its input function and its casts
-    std::vector<oid> functions;  // user functions among those that are not immutable
+    char type = 'b';                          // pg_type.typtype
+    volatility kind = volatility::immutable;  // the worst of its input function and its casts
+    std::vector<oid> functions;               // user functions among those that are not immutable
 };
 
 struct schema_info {
@@ -121,6 +130,10 @@ class catalog {
     [[nodiscard]] const relation* find(std::string_view schema,
                                        std::string_view name) const noexcept;
     [[nodiscard]] const schema_info* find_schema(std::string_view name) const noexcept;
+    // True when the role surely may look into the schema; a right inherited from another role is
+    // not followed, so false means "perhaps not". PostgreSQL skips what the role may not use.
+    [[nodiscard]] bool surely_usable(const schema_info& schema,
+                                     std::string_view role) const noexcept;
 
     // pg_catalog's functions are known by name only: the most volatile of that name, or nothing.
     [[nodiscard]] std::optional<volatility> builtin_function(std::string_view name) const noexcept;
@@ -139,6 +152,9 @@ class catalog {
                                           std::span<const oid> relations) const noexcept;
     // A user cast that PostgreSQL applies unasked runs a function that is not immutable.
     [[nodiscard]] bool implicit_cast_hazard() const noexcept { return implicit_cast_hazard_; }
+    [[nodiscard]] std::span<const oid> implicit_cast_functions() const noexcept {
+        return implicit_cast_functions_;
+    }
 
   private:
     friend class catalog_builder;
@@ -151,7 +167,7 @@ class catalog {
     template <typename T>
     using by_name = std::unordered_map<std::string, T, text_hash, std::equal_to<>>;
     struct column_use {
-        std::vector<oid> datetime, other;  // relations, sorted
+        std::vector<oid> datetime, other;  // relations, ascending
     };
     struct default_value {
         std::string role, name, value;  // role "" = every role
@@ -162,6 +178,7 @@ class catalog {
     std::unordered_map<oid, std::size_t> relation_by_id_;
     by_name<by_name<std::size_t>> relation_by_name_;  // schema, then name
     by_name<schema_info> schemas_;
+    by_name<bool> superusers_;
     by_name<volatility> builtin_functions_, builtin_operators_;
     std::unordered_map<oid, std::unique_ptr<function_info>> functions_;
     by_name<std::vector<const function_info*>> functions_by_name_;
@@ -174,6 +191,7 @@ class catalog {
     std::uint64_t generation_ = 0, fingerprint_ = 0;
     int server_version_ = 0;
     bool implicit_cast_hazard_ = false;
+    std::vector<oid> implicit_cast_functions_;
 };
 
 // Feed the rows of each query in the order of catalog_queries(); views are copied. A malformed row

@@ -1,0 +1,116 @@
+#include "policy/catalog.h"
+
+#include <algorithm>
+#include <array>
+
+namespace pgsidecar::policy {
+namespace {
+
+template <typename Map, typename Key>
+auto* lookup(const Map& map, const Key& key) noexcept {
+    const auto it = map.find(key);
+    return it == map.end() ? nullptr : &it->second;
+}
+
+}  // namespace
+
+std::string_view catalog::login_default(std::string_view user,
+                                        std::string_view setting) const noexcept {
+    // Four levels, the narrower wins: role in database, role, database, everywhere.
+    std::array<const std::string*, 4> level{};
+    for (const auto& d : defaults_) {
+        if (d.name != setting || (!d.role.empty() && d.role != user)) continue;
+        const std::size_t at = (d.role.empty() ? 2U : 0U) + (d.this_database ? 0U : 1U);
+        level[at] = &d.value;
+    }
+    const std::string* found = nullptr;
+    for (const auto* value : level) {
+        if (value != nullptr && found == nullptr) found = value;
+    }
+    if (found == nullptr) found = lookup(server_settings_, setting);
+    if (found == nullptr) return {};
+    // An empty path is a path: say so in the form that cannot be taken for "unknown".
+    if (found->empty() && setting == "search_path") return "\"\"";
+    return *found;
+}
+
+std::string catalog::login_defaults_text(std::string_view user) const {
+    // Zero bytes separate: no role name, setting or value can hold one.
+    std::string text = server_generation_;
+    for (const auto& [name, value] : server_settings_) {
+        text.append(name).append(1, '\0').append(value).append(1, '\0');
+    }
+    for (const auto& d : defaults_) {
+        if (!d.role.empty() && d.role != user) continue;
+        text.append(1, d.role.empty() ? '*' : 'r').append(1, d.this_database ? 'd' : '*');
+        text.append(d.name).append(1, '\0').append(d.value).append(1, '\0');
+    }
+    return text;
+}
+
+const relation* catalog::find(oid id) const noexcept {
+    const auto* at = lookup(relation_by_id_, id);
+    return at == nullptr ? nullptr : &relations_[*at];
+}
+
+const relation* catalog::find(std::string_view schema, std::string_view name) const noexcept {
+    const auto* names = lookup(relation_by_name_, schema);
+    if (names == nullptr) return nullptr;
+    const auto* at = lookup(*names, name);
+    return at == nullptr ? nullptr : &relations_[*at];
+}
+
+const schema_info* catalog::find_schema(std::string_view name) const noexcept {
+    return lookup(schemas_, name);
+}
+
+bool catalog::surely_usable(const schema_info& schema, std::string_view role) const noexcept {
+    return schema.usage_for_all || schema.owner == role ||
+           std::ranges::find(schema.usage, role) != schema.usage.end() ||
+           lookup(superusers_, role) != nullptr;
+}
+
+std::optional<volatility> catalog::builtin_function(std::string_view name) const noexcept {
+    const auto* kind = lookup(builtin_functions_, name);
+    return kind == nullptr ? std::nullopt : std::optional{*kind};
+}
+
+std::optional<volatility> catalog::builtin_operator(std::string_view name) const noexcept {
+    const auto* kind = lookup(builtin_operators_, name);
+    return kind == nullptr ? std::nullopt : std::optional{*kind};
+}
+
+const function_info* catalog::find_function(oid id) const noexcept {
+    const auto* function = lookup(functions_, id);
+    return function == nullptr ? nullptr : function->get();
+}
+
+std::span<const function_info* const> catalog::functions_named(
+    std::string_view name) const noexcept {
+    const auto* list = lookup(functions_by_name_, name);
+    return list == nullptr ? std::span<const function_info* const>{} : std::span{*list};
+}
+
+std::span<const operator_info> catalog::operators_named(std::string_view name) const noexcept {
+    const auto* list = lookup(operators_, name);
+    return list == nullptr ? std::span<const operator_info>{} : std::span{*list};
+}
+
+std::span<const type_info> catalog::types_named(std::string_view name) const noexcept {
+    const auto* list = lookup(types_, name);
+    return list == nullptr ? std::span<const type_info>{} : std::span{*list};
+}
+
+bool catalog::is_datetime_column(std::string_view name,
+                                 std::span<const oid> relations) const noexcept {
+    const auto* use = lookup(columns_, name);
+    if (use == nullptr) return false;
+    bool datetime = false;
+    for (const oid id : relations) {
+        if (std::ranges::binary_search(use->other, id)) return false;
+        datetime = datetime || std::ranges::binary_search(use->datetime, id);
+    }
+    return datetime;
+}
+
+}  // namespace pgsidecar::policy

@@ -1,0 +1,67 @@
+#include "policy/plan_write.h"
+
+#include <algorithm>
+
+#include "policy/volatility.h"
+#include "policy/write_planner.h"
+
+namespace pgsidecar::policy {
+namespace {
+
+// Without a catalog a name says nothing, except that of a well-known function of pg_catalog.
+bool known_to_write_nothing(const function_call& f) {
+    if (!f.name.schema.empty() && f.name.schema != "pg_catalog") return false;
+    return is_well_known_reader(f.name.name) ||
+           effect_of_builtin(f.name.name) == builtin_effect::none ||
+           effect_of_builtin(f.name.name) == builtin_effect::harmless ||
+           effect_of_builtin(f.name.name) == builtin_effect::settings;
+}
+
+bool changes_data(statement_kind kind) noexcept {
+    switch (kind) {
+        case statement_kind::select:
+        case statement_kind::insert:
+        case statement_kind::update:
+        case statement_kind::delete_:
+        case statement_kind::merge:
+        case statement_kind::copy_from:
+        case statement_kind::copy_to:
+        case statement_kind::truncate:
+        case statement_kind::refresh:
+        case statement_kind::call:
+            return true;
+        default:
+            return false;
+    }
+}
+
+write_plan plan_blind(const statement_facts& facts, const session_scope& scope) {
+    const bool inner = facts.kind == statement_kind::explain_analyze ||
+                       facts.kind == statement_kind::declare_cursor;
+    if (inner && facts.inner != nullptr) return plan_blind(*facts.inner, scope);
+    // What needs no catalog is planned against an empty one.
+    static const catalog nothing;
+    if (!changes_data(facts.kind) || facts.writes_into) {
+        write_plan plan = write_planner{nothing, scope}.plan(facts);
+        return plan;
+    }
+    write_plan plan;
+    plan.settings = facts.settings;
+    const bool reads =
+        facts.kind == statement_kind::select || facts.kind == statement_kind::copy_to;
+    const bool calls = !std::ranges::all_of(facts.functions, known_to_write_nothing);
+    plan.whole_database = !reads || !facts.writes.empty() || calls;
+    plan.taints_session = calls;
+    plan.reads_only = !plan.whole_database && plan.settings.empty();
+    return plan;
+}
+
+}  // namespace
+
+write_plan plan_write(const statement_facts& statement, const catalog* snapshot,
+                      const session_scope& scope) {
+    if (snapshot == nullptr) return plan_blind(statement, scope);
+    return write_planner{*snapshot, scope}.plan(statement);
+}
+
+}  // namespace pgsidecar::policy
