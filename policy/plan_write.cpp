@@ -39,20 +39,23 @@ write_plan plan_blind(const statement_facts& facts, const session_scope& scope) 
     const bool inner = facts.kind == statement_kind::explain_analyze ||
                        facts.kind == statement_kind::declare_cursor;
     if (inner && facts.inner != nullptr) return plan_blind(*facts.inner, scope);
-    // What needs no catalog is planned against an empty one.
-    static const catalog nothing;
-    if (!changes_data(facts.kind) || facts.writes_into) {
-        write_plan plan = write_planner{nothing, scope}.plan(facts);
-        return plan;
+    const bool defines = facts.kind == statement_kind::ddl || facts.writes_into;
+    if (!changes_data(facts.kind) && !defines) {
+        // The kind alone decides.
+        static const catalog nothing;
+        return write_planner{nothing, scope}.plan(facts);
     }
     write_plan plan;
     plan.settings = facts.settings;
     const bool reads =
         facts.kind == statement_kind::select || facts.kind == statement_kind::copy_to;
     const bool calls = !std::ranges::all_of(facts.functions, known_to_write_nothing);
-    plan.whole_database = !reads || !facts.writes.empty() || calls;
-    plan.taints_session = calls;
-    plan.reads_only = !plan.whole_database && plan.settings.empty();
+    plan.whole_database = !reads || defines || !facts.writes.empty() || calls;
+    plan.schema_changed = defines;
+    plan.creates_temporary = defines && facts.temporary_object;
+    plan.taints_session = calls || (facts.opaque_setting && !facts.bound_settings_suffice);
+    plan.reads_only = !plan.whole_database && !plan.taints_session && plan.settings.empty() &&
+                      facts.bound_settings.empty();
     return plan;
 }
 

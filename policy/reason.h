@@ -1,5 +1,5 @@
-// Why a statement was or was not answered from the cache: one stable code for each statement, counted
-// per tenant and fingerprint. The text forms are part of the interface; do not rename them.
+// Why a statement was or was not answered from the cache: one stable code for each statement,
+// counted per tenant and fingerprint. The text forms are part of the interface; do not rename them.
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -54,7 +54,7 @@ enum class reason : std::uint8_t {
     too_large,
     replication,
     unknown_statement,  // Bind of a statement this session never saw
-    count_             // not a reason
+    count_              // not a reason
 };
 
 [[nodiscard]] std::string_view to_string(reason r) noexcept;
