@@ -82,6 +82,13 @@ struct setting_change {
     bool all = false;                  // RESET ALL; name is empty
 };
 
+// SELECT set_config('x', $1, local) by itself: the value is what is bound to the parameter.
+struct bound_setting {
+    std::string name;  // lower case
+    int parameter = 0;
+    bool local = false;
+};
+
 struct statement_facts {
     statement_kind kind = statement_kind::other;
     std::vector<qualified_name> reads;    // relations named anywhere but as a write's target; CTE names removed
@@ -91,7 +98,9 @@ struct statement_facts {
     std::vector<qualified_name> cast_types;       // types named in casts
     std::vector<std::string> current_settings;    // literal arguments of current_setting()
     std::vector<std::string> datetime_cast_columns;  // unqualified column names cast to a date/time type
+    std::vector<std::string> field_names;  // the last part of x.name and (x).name: a column, or a function of that name called on the row x
     std::vector<setting_change> settings;
+    std::vector<bound_setting> bound_settings;
     std::string name;           // see statement_kind
     std::string template_name;  // create_database
     std::shared_ptr<const statement_facts> inner;
@@ -101,10 +110,11 @@ struct statement_facts {
     bool writes_into = false;          // SELECT INTO, CREATE TABLE AS
     bool modifying_cte = false;        // INSERT/UPDATE/DELETE/MERGE inside WITH
     bool tablesample = false;
-    bool clock_literal = false;        // a literal holds now/today/tomorrow/yesterday as a word
+    bool clock_literal = false;        // a literal mentions_clock_word()
     bool clock_function = false;       // CURRENT_DATE, CURRENT_TIMESTAMP, LOCALTIME ...
     bool system_column = false;        // ctid, xmax, cmin, cmax (xmin and tableoid are harmless)
-    bool opaque_setting = false;       // set_config() or current_setting() with a non-literal argument
+    bool opaque_setting = false;       // set_config() or current_setting() with a non-literal argument, or set_config() that may not run exactly once
+    bool bound_settings_suffice = false;  // opaque_setting, but all is known once the values of bound_settings are
     bool unproven_datetime_cast = false;  // cast to a date/time type of something not literal, parameter, column or known call
     bool temporary_object = false;     // creates or names something in pg_temp
     bool with_hold = false;
@@ -116,7 +126,10 @@ struct sql_facts {
     bool parsed = false;     // false: libpg_query refused the text; treat as able to do anything
     bool too_long = false;   // beyond the limit; not looked at
     std::uint64_t fingerprint = 0;  // pg_query_fingerprint
-    std::string normalized;         // literals replaced by $n; the only form a log may show
+    std::string normalized;         // literals replaced by $n, comments dropped; the only form a log may show
+    // True: another text that differs from this one in its literals alone may have other facts.
+    // False: it has the same, unless one of its literals mentions_clock_word(). See shape_of().
+    bool literals_matter = true;
 };
 
 }  // namespace pgsidecar::policy
