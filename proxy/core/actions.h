@@ -1,0 +1,70 @@
+// What the pump is to do after a call of the session, as values. Owned by a worker and cleared before
+// each call; the outboxes are to be written in full (or copied) before the next read.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "policy/reason.h"
+#include "proxy/core/databases.h"
+#include "proxy/core/outbox.h"
+
+namespace pgsidecar::core {
+
+// A session whose wait in a single flight is over.
+struct wake_up {
+    std::uint64_t token = 0;
+    bool look_again = true;  // false: the answer cannot be stored, ask the server yourself
+    bool leads = false;      // the leader is gone, this one leads now
+};
+
+// A server connection died while a commit was under way: its tables stay uncacheable until the
+// server says that the backend is gone; then settle() each of them.
+struct unsettled_commit {
+    database* where = nullptr;
+    std::int32_t backend_pid = 0;
+    std::vector<cache::table_state*> tables;
+    bool schema_changed = false;
+    bool whole_cluster = false;
+};
+
+struct actions {
+    outbox client;
+    outbox server;
+
+    bool start_client_tls = false;  // after writing what is in `client`
+    bool connect_upstream = false;  // then on_upstream_connected() or on_upstream_failed()
+    bool close = false;             // after writing both outboxes
+    bool resume_client = false;     // held bytes of the client may now be shown again
+    bool logged_in = false;         // just now
+    bool database_settled = false;  // the statement that release_database was for has ended
+    bool catalog_changed = false;   // ask the reader of catalogs to look
+    std::optional<std::string> release_database;  // then on_database_released()
+    std::string refused_because;  // for the log: why this session was ended; never content
+
+    struct cancel {
+        std::int32_t pid = 0;
+        std::string key;
+    };
+    std::optional<cancel> cancel_request;  // this connection was a CancelRequest
+
+    std::vector<wake_up> wake;
+    std::vector<policy::reason> outcomes;  // one for each statement
+    std::optional<unsettled_commit> unsettled;
+
+    void clear() {
+        client.clear();
+        server.clear();
+        start_client_tls = connect_upstream = close = resume_client = false;
+        logged_in = database_settled = catalog_changed = false;
+        release_database.reset();
+        refused_because.clear();
+        cancel_request.reset();
+        wake.clear();
+        outcomes.clear();
+        unsettled.reset();
+    }
+};
+
+}  // namespace pgsidecar::core

@@ -1,0 +1,67 @@
+#include "proxy/core/databases.h"
+
+#include <utility>
+
+namespace pgsidecar::core {
+
+std::shared_ptr<const policy::catalog> database::usable_catalog() const {
+    const std::lock_guard lock{mutex_};
+    if (schema_changes_.load() > 0 || !catalog_ || catalog_->generation() != wanted_.load())
+        return nullptr;
+    return catalog_;
+}
+
+std::shared_ptr<const policy::catalog> database::latest_catalog() const {
+    const std::lock_guard lock{mutex_};
+    return catalog_;
+}
+
+void database::publish(std::shared_ptr<const policy::catalog> snapshot) {
+    {
+        const std::lock_guard lock{mutex_};
+        // Roles, privileges, settings or definitions that changed unseen (by a session that does not
+        // come through here) may stand behind any entry.
+        if (catalog_ && snapshot && catalog_->fingerprint() != snapshot->fingerprint())
+            whole_.version.fetch_add(1);
+        if (!catalog_) whole_.version.fetch_add(1);
+        catalog_ = std::move(snapshot);
+    }
+    epoch_.fetch_add(1);
+}
+
+void database::withdraw() {
+    {
+        const std::lock_guard lock{mutex_};
+        catalog_.reset();
+    }
+    whole_.version.fetch_add(1);
+    epoch_.fetch_add(1);
+}
+
+void database::end_schema_change() noexcept {
+    // Reload first: between the two steps the old snapshot must not pass for a usable one.
+    wanted_.fetch_add(1);
+    schema_changes_.fetch_sub(1);
+    epoch_.fetch_add(1);
+}
+
+database& databases::of(std::string_view name) {
+    const std::lock_guard lock{mutex_};
+    if (const auto it = by_name_.find(name); it != by_name_.end()) return *it->second;
+    auto made = std::make_unique<database>(std::string{name}, versions_);
+    return *by_name_.emplace(std::string{name}, std::move(made)).first->second;
+}
+
+void databases::for_each(const std::function<void(database&)>& visit) {
+    const std::lock_guard lock{mutex_};
+    for (auto& [name, item] : by_name_) visit(*item);
+}
+
+void databases::want_reload_everywhere() {
+    for_each([](database& d) {
+        d.begin_schema_change();
+        d.end_schema_change();
+    });
+}
+
+}  // namespace pgsidecar::core

@@ -1,0 +1,78 @@
+// What all workers share about each database of the upstream: its catalog snapshot, its table
+// versions, and how many sessions have a commit in flight. A database lives as long as the process
+// (its addresses are kept in sessions and entries); the catalog inside is replaced as a whole.
+//
+// A snapshot is usable while its generation is the wanted one and no schema change is in flight.
+// want_reload() makes every snapshot whose reading began earlier unusable: the reader of catalogs
+// takes wanted() first, reads, then publishes under that number.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "cache/versions.h"
+#include "policy/catalog.h"
+
+namespace pgsidecar::core {
+
+class database {
+  public:
+    database(std::string name, cache::versions& versions)
+        : name_{std::move(name)}, versions_{versions}, whole_{versions.database(name_)},
+          cluster_{versions.cluster()} {}
+
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    [[nodiscard]] cache::table_state& whole() noexcept { return whole_; }
+    [[nodiscard]] cache::table_state& cluster() noexcept { return cluster_; }
+    [[nodiscard]] cache::table_state& table(policy::oid id) { return versions_.of(name_, id); }
+
+    // Any thread. Null with nothing published, or with what is published being out of date.
+    [[nodiscard]] std::shared_ptr<const policy::catalog> usable_catalog() const;
+    // What there is, usable or not: good enough to widen a write's reach, not to allow a read.
+    [[nodiscard]] std::shared_ptr<const policy::catalog> latest_catalog() const;
+    void publish(std::shared_ptr<const policy::catalog> snapshot);
+    void withdraw();  // the control connection is gone: nothing is known any more
+
+    [[nodiscard]] std::uint64_t wanted() const noexcept { return wanted_.load(); }
+    void want_reload() noexcept { wanted_.fetch_add(1); }
+    // Changes whenever usable_catalog() may answer differently: cheap to compare on the hot path.
+    [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_.load(); }
+
+    void begin_schema_change() noexcept { schema_changes_.fetch_add(1), epoch_.fetch_add(1); }
+    void end_schema_change() noexcept;
+
+    std::atomic<std::uint32_t> writers{0};  // sessions that have a commit in flight here
+    std::atomic<std::uint32_t> clients{0};  // logged-in sessions
+
+  private:
+    std::string name_;
+    cache::versions& versions_;
+    cache::table_state& whole_;
+    cache::table_state& cluster_;
+    std::atomic<std::uint64_t> wanted_{1};
+    std::atomic<std::uint64_t> epoch_{1};
+    std::atomic<std::uint32_t> schema_changes_{0};
+    mutable std::mutex mutex_;
+    std::shared_ptr<const policy::catalog> catalog_;
+};
+
+class databases {
+  public:
+    explicit databases(cache::versions& versions) : versions_{versions} {}
+    [[nodiscard]] database& of(std::string_view name);
+    void for_each(const std::function<void(database&)>& visit);
+    // After a change that concerns every database (roles, privileges, server settings).
+    void want_reload_everywhere();
+
+  private:
+    cache::versions& versions_;
+    std::mutex mutex_;
+    std::map<std::string, std::unique_ptr<database>, std::less<>> by_name_;
+};
+
+}  // namespace pgsidecar::core

@@ -1,0 +1,157 @@
+#include "proxy/core/decider.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "policy/analyze.h"
+
+namespace pgsidecar::core {
+namespace {
+
+constexpr std::size_t plans_per_text = 8;
+constexpr std::size_t scope_limit = 256;
+// What a remembered text costs beside its bytes: facts and plans.
+constexpr std::size_t overhead_per_text = 2048;
+
+planned_write write_of(const policy::statement_facts& facts, database& where,
+                       const scope_text& scope) {
+    const policy::session_scope view{.search_path = scope.search_path,
+                                     .current_role = scope.current_role,
+                                     .temporary_objects = scope.temporary_objects};
+    auto found = policy::plan_write(facts, scope.latest_catalog.get(), view);
+    planned_write out{.reads_only = found.reads_only,
+                      .schema_changed = found.schema_changed,
+                      .whole_cluster = found.whole_cluster,
+                      .taints_session = found.taints_session,
+                      .creates_temporary = found.creates_temporary,
+                      .settings = std::move(found.settings)};
+    if (found.whole_cluster)
+        out.tables.push_back(&where.cluster());
+    else if (found.whole_database)
+        out.tables.push_back(&where.whole());
+    else
+        for (const auto id : found.tables) out.tables.push_back(&where.table(id));
+    return out;
+}
+
+}  // namespace
+
+decider::decider(std::shared_ptr<const policy::cache_rules> rules, decider_limits limits)
+    : rules_{std::move(rules)}, limits_{limits} {
+    auto unread = std::make_shared<statement_text>();
+    unread->facts.too_long = true;
+    unread_ = std::move(unread);
+}
+
+std::shared_ptr<const statement_text> decider::text(std::string_view sql) {
+    if (const auto it = memo_.find(sql); it != memo_.end()) {
+        it->second.used = true;
+        return it->second.text;
+    }
+    if (sql.size() > limits_.max_sql_length) return unread_;
+    auto made = std::make_shared<statement_text>();
+    made->sql = sql;
+    made->facts = policy::analyze(made->sql, limits_.max_sql_length);
+    if (sql.size() > limits_.memo_bytes / 8) return made;
+    while (memo_size_ > limits_.memo_bytes && !order_.empty()) {
+        const auto oldest = order_.front();
+        order_.pop_front();
+        const auto it = memo_.find(oldest);
+        if (std::exchange(it->second.used, false)) {
+            order_.push_back(oldest);  // second chance
+            continue;
+        }
+        memo_size_ -= oldest.size() + overhead_per_text;
+        const auto keep = it->second.text;  // the key views it
+        memo_.erase(it);
+    }
+    memo_.emplace(made->sql, remembered{made, false});
+    order_.push_back(made->sql);
+    memo_size_ += sql.size() + overhead_per_text;
+    return made;
+}
+
+planned_read decider::read_of(const statement_text& text, database& where,
+                              const scope_text& scope) const {
+    using policy::reason;
+    const auto& facts = text.facts;
+    if (facts.too_long) return {.why = reason::too_long};
+    if (!facts.parsed) return {.why = reason::parse_error};
+    if (facts.statements.size() != 1)
+        return {.why = facts.statements.empty() ? reason::not_a_select
+                                                : reason::multiple_statements};
+    const auto& statement = facts.statements.front();
+    if (statement.kind != policy::statement_kind::select) return {.why = reason::not_a_select};
+    if (!scope.catalog)
+        return {.why = scope.latest_catalog ? reason::stale_catalog : reason::no_catalog};
+    const policy::session_scope view{.search_path = scope.search_path,
+                                     .current_role = scope.current_role,
+                                     .temporary_objects = scope.temporary_objects};
+    const auto found = policy::plan_read(statement, *scope.catalog, view, *rules_);
+    planned_read out{.why = found.why, .rule = found.rule};
+    if (found.why != reason::miss) return out;
+    const auto& rule = rules_->rules[static_cast<std::size_t>(found.rule)];
+    out.ttl = rule.ttl;
+    out.tables.reserve(found.tables.size() + 2);
+    out.tables.push_back(&where.whole());
+    out.tables.push_back(&where.cluster());
+    for (const auto id : found.tables) out.tables.push_back(&where.table(id));
+    return out;
+}
+
+std::shared_ptr<const plan> decider::plan_for(const statement_text& text, database& where,
+                                              const std::shared_ptr<const scope_text>& scope) {
+    for (const auto& known : text.plans)
+        if (known->scope == scope) return known;
+    auto made = std::make_shared<plan>();
+    made->scope = scope;
+    made->read = read_of(text, where, *scope);
+    if (text.facts.too_long || !text.facts.parsed) {
+        policy::statement_facts unknown;
+        unknown.kind = policy::statement_kind::other;
+        // libpg_query reads PostgreSQL 15's grammar; what it refuses a newer server may run.
+        made->writes.push_back(write_of(unknown, where, *scope));
+    }
+    for (std::size_t i = 0; i < text.facts.statements.size(); ++i) {
+        const auto& statement = text.facts.statements[i];
+        made->writes.push_back(write_of(statement, where, *scope));
+        if (statement.kind != policy::statement_kind::prepare || !statement.inner) continue;
+        made->prepared.resize(i + 1);
+        made->prepared[i] = write_of(*statement.inner, where, *scope);
+    }
+    if (text.plans.size() >= plans_per_text) text.plans.erase(text.plans.begin());
+    text.plans.push_back(made);
+    return made;
+}
+
+std::shared_ptr<const scope_text> decider::scope(database& where, std::string_view search_path,
+                                                 std::string_view role, bool temporary) {
+    const auto epoch = where.epoch();
+    std::erase_if(scopes_, [&](const known_scope& known) {
+        return known.where == &where && known.epoch != epoch;
+    });
+    for (const auto& known : scopes_)
+        if (known.where == &where && known.scope->search_path == search_path &&
+            known.scope->current_role == role && known.scope->temporary_objects == temporary)
+            return known.scope;
+    auto made = std::make_shared<scope_text>(scope_text{std::string{search_path}, std::string{role},
+                                                        where.usable_catalog(),
+                                                        where.latest_catalog(), temporary});
+    if (scopes_.size() >= scope_limit) scopes_.erase(scopes_.begin());
+    scopes_.push_back({&where, epoch, made});
+    return made;
+}
+
+std::shared_ptr<const std::string> decider::intern(std::string text) {
+    auto& slot = interned_[text];
+    if (auto alive = slot.lock()) return alive;
+    auto made = std::make_shared<const std::string>(std::move(text));
+    slot = made;
+    if (interned_.size() >= sweep_at_) {
+        std::erase_if(interned_, [](const auto& item) { return item.second.expired(); });
+        sweep_at_ = std::max<std::size_t>(1024, interned_.size() * 2);
+    }
+    return made;
+}
+
+}  // namespace pgsidecar::core

@@ -1,0 +1,108 @@
+// Joins policy and cache: SQL text -> facts -> plan, remembered. One decider belongs to one worker and
+// is used by its thread alone. Plans hang off their text and hold for one scope: the catalog, the
+// search path, the role. Both memories are bounded by bytes of SQL text; a statement_text lives as
+// long as somebody (a prepared statement, a reply that is owed) holds it.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "cache/versions.h"
+#include "policy/facts.h"
+#include "policy/plan_read.h"
+#include "policy/plan_write.h"
+#include "policy/rules.h"
+#include "proxy/core/databases.h"
+
+namespace pgsidecar::core {
+
+// A scope in which names mean the same: equal ids mean equal text. Interned by the worker.
+struct scope_text {
+    std::string search_path;
+    std::string current_role;
+    std::shared_ptr<const policy::catalog> catalog;         // usable, or null
+    std::shared_ptr<const policy::catalog> latest_catalog;  // for writes
+    bool temporary_objects = false;
+};
+
+struct planned_read {
+    policy::reason why = policy::reason::not_a_select;
+    std::vector<const cache::table_state*> tables{};  // with the database's and the cluster's
+    std::chrono::milliseconds ttl{};
+    int rule = -1;
+};
+
+struct planned_write {
+    bool reads_only = true;
+    bool schema_changed = false;
+    bool whole_cluster = false;
+    bool taints_session = false;
+    bool creates_temporary = false;
+    std::vector<cache::table_state*> tables{};
+    std::vector<policy::setting_change> settings{};
+};
+
+struct plan {
+    std::shared_ptr<const scope_text> scope;
+    planned_read read;
+    std::vector<planned_write> writes;  // one for each statement of the text
+    // For each statement that is a PREPARE: what its EXECUTE will do. Empty when there is none.
+    std::vector<planned_write> prepared;
+};
+
+struct statement_text {
+    std::string sql;
+    policy::sql_facts facts;
+    mutable std::vector<std::shared_ptr<const plan>> plans;  // newest last; the decider's to change
+};
+
+struct decider_limits {
+    std::size_t max_sql_length = 1U << 20;    // bytes; longer texts are not looked at
+    std::size_t memo_bytes = 32U << 20;       // of SQL text remembered
+};
+
+class decider {
+  public:
+    decider(std::shared_ptr<const policy::cache_rules> rules, decider_limits limits);
+
+    [[nodiscard]] std::shared_ptr<const statement_text> text(std::string_view sql);
+    // Stands for a text that is too long to be looked at.
+    [[nodiscard]] const std::shared_ptr<const statement_text>& unread() const { return unread_; }
+    [[nodiscard]] std::size_t max_sql_length() const noexcept { return limits_.max_sql_length; }
+    [[nodiscard]] std::shared_ptr<const plan> plan_for(const statement_text& text, database& where,
+                                                       const std::shared_ptr<const scope_text>& s);
+    // Equal arguments give the same pointer for as long as the database's catalog stands.
+    [[nodiscard]] std::shared_ptr<const scope_text> scope(database& where,
+                                                          std::string_view search_path,
+                                                          std::string_view role, bool temporary);
+    // The same text gives the same pointer while anybody holds it.
+    [[nodiscard]] std::shared_ptr<const std::string> intern(std::string text);
+
+  private:
+    [[nodiscard]] planned_read read_of(const statement_text&, database&, const scope_text&) const;
+
+    struct remembered {
+        std::shared_ptr<const statement_text> text;
+        bool used = false;
+    };
+    std::shared_ptr<const policy::cache_rules> rules_;
+    decider_limits limits_;
+    std::shared_ptr<const statement_text> unread_;
+    std::unordered_map<std::string_view, remembered> memo_;  // keys view the text they map to
+    std::deque<std::string_view> order_;
+    std::size_t memo_size_ = 0;
+    std::unordered_map<std::string, std::weak_ptr<const std::string>> interned_;
+    std::size_t sweep_at_ = 1024;
+    struct known_scope {
+        const database* where;
+        std::uint64_t epoch;
+        std::shared_ptr<const scope_text> scope;
+    };
+    std::vector<known_scope> scopes_;
+};
+
+}  // namespace pgsidecar::core

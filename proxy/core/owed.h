@@ -1,0 +1,61 @@
+// What the server still owes a session: one item for each message sent that has an answer of its own,
+// in the order sent. The reply side takes them off as answers arrive; an error takes off everything
+// up to the Sync that ends it, as the server skips it. Empty for an idle session, and then without
+// memory.
+// Protocol 3.0, "Message Flow".
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "proxy/core/prepared.h"
+
+namespace pgsidecar::core {
+
+enum class reply : std::uint8_t {
+    parse,
+    bind,
+    describe_statement,
+    describe_portal,
+    execute,
+    close,
+    sync,
+    query,
+    function_call,
+    copy_end,  // CopyDone or CopyFail was sent here; answered by nothing
+};
+
+struct owed_reply {
+    reply what = reply::sync;
+    bool injected = false;   // ours: the client must not see its answer
+    bool close_statement = false;
+    std::int16_t fill = -1;  // which of the session's fills records this answer
+    std::uint32_t done = 0;  // query: statements that have completed
+    std::uint32_t taints = 0;  // the session's count of taints when this was sent
+    std::string name{};      // parse, close: the statement
+    prepared_statements::views before{};  // parse, close: to return to when it was refused
+    std::shared_ptr<const statement_text> text{};  // query, execute
+    std::shared_ptr<const plan> effects{};
+};
+
+class owed_replies {
+  public:
+    [[nodiscard]] bool empty() const noexcept { return !items_ || items_->empty(); }
+    [[nodiscard]] std::size_t size() const noexcept { return items_ ? items_->size() : 0; }
+    [[nodiscard]] owed_reply& front() { return items_->front(); }
+    [[nodiscard]] owed_reply& at(std::size_t i) { return (*items_)[i]; }
+    owed_reply& push(owed_reply item) {
+        if (!items_) items_ = std::make_unique<std::deque<owed_reply>>();
+        items_->push_back(std::move(item));
+        return items_->back();
+    }
+    void pop() { items_->pop_front(); }
+    void erase(std::size_t i) { items_->erase(items_->begin() + static_cast<std::ptrdiff_t>(i)); }
+    void release_memory() { items_.reset(); }
+
+  private:
+    std::unique_ptr<std::deque<owed_reply>> items_;
+};
+
+}  // namespace pgsidecar::core

@@ -1,0 +1,77 @@
+// The prepared statements of one session, seen twice: as the client believes them to be, and as they
+// are at the server once it has read everything that was sent. The two differ after a Parse was
+// answered from the cache (the server has not heard of it) or after a simple query was (which drops
+// the unnamed statement). Before a message that names a statement leaves for the server, the session
+// asks repair() what to send ahead. Both views are moved when a message is sent, and moved back
+// when the server turns out to have refused or skipped it.
+// Protocol 3.0, "Extended Query".
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "proxy/core/decider.h"
+
+namespace pgsidecar::core {
+
+// One definition: immutable, shared by both views and by the replies that are owed.
+struct prepared {
+    std::shared_ptr<const statement_text> text;
+    std::string types;      // the Parse message's list of type oids, as sent
+    int sql_statement = -1;  // made by SQL PREPARE: its place in the text; no Parse can repeat it
+};
+using prepared_ptr = std::shared_ptr<const prepared>;
+
+class prepared_statements {
+  public:
+    struct views {
+        prepared_ptr client;
+        prepared_ptr server;
+        bool operator==(const views&) const = default;
+    };
+    enum class repair_step { none, parse, close, close_and_parse };
+
+    [[nodiscard]] prepared_ptr client(std::string_view name) const {
+        const auto it = slots_.find(name);
+        return it == slots_.end() ? nullptr : it->second.client;
+    }
+    [[nodiscard]] views get(std::string_view name) const {
+        const auto it = slots_.find(name);
+        return it == slots_.end() ? views{} : it->second;
+    }
+    void set(std::string_view name, views v) {
+        const auto it = slots_.find(name);
+        if (!v.client && !v.server) {
+            if (it != slots_.end()) slots_.erase(it);
+        } else if (it != slots_.end()) {
+            it->second = std::move(v);
+        } else {
+            slots_.emplace(std::string{name}, std::move(v));
+        }
+    }
+    void set_client(std::string_view name, prepared_ptr definition) {
+        auto v = get(name);
+        v.client = std::move(definition);
+        set(name, std::move(v));
+    }
+    // What brings the server's view of this name to the client's.
+    [[nodiscard]] repair_step repair(std::string_view name) const {
+        const auto v = get(name);
+        if (v.client == v.server) return repair_step::none;
+        if (!v.client) return repair_step::close;
+        // A Parse of the unnamed statement replaces what was there.
+        return v.server && !name.empty() ? repair_step::close_and_parse : repair_step::parse;
+    }
+    // DEALLOCATE ALL and DISCARD ALL leave the unnamed statement alone.
+    void drop_named() {
+        std::erase_if(slots_, [](const auto& slot) { return !slot.first.empty(); });
+    }
+    [[nodiscard]] std::size_t size() const noexcept { return slots_.size(); }
+
+  private:
+    std::map<std::string, views, std::less<>> slots_;
+};
+
+}  // namespace pgsidecar::core

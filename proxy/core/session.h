@@ -1,0 +1,276 @@
+// One client and its server connection, as a pure state machine: bytes and events in, actions out.
+// It owns no socket, clock or random source; the pump (proxy/io) shows it bytes, and does what the
+// actions say before it shows it more. Created per accepted connection, used by one thread.
+//
+//     startup --StartupMessage--> connecting --connected--> login --ReadyForQuery--> ready --> closed
+//
+// In `ready`, requests are forwarded as they come, and what the server owes is kept in order
+// (owed.h). A request may be answered from the cache only while nothing is owed and no transaction is
+// open, so that a cached answer can overtake nothing. Extended-protocol messages that arrive then
+// are held back until their Sync, or until they can no longer be a batch that the cache answers.
+//
+// on_client() and on_server() return how many bytes they took; the caller keeps the rest and shows it
+// again in front of what comes next. While blocked(), client bytes need not be shown at all.
+// Views in actions point into the bytes shown.
+// Protocol 3.0 and 3.2.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "cache/flights.h"
+#include "cache/recorder.h"
+#include "cache/store.h"
+#include "protocol/framer.h"
+#include "protocol/startup.h"
+#include "proxy/core/actions.h"
+#include "proxy/core/decider.h"
+#include "proxy/core/owed.h"
+#include "proxy/core/prepared.h"
+#include "proxy/core/session_settings.h"
+
+namespace pgsidecar::core {
+
+struct session_options {
+    bool cache = false;           // false: pass everything through unread
+    bool client_tls_offered = false;
+    bool client_tls_required = false;
+    bool single_flight = true;
+    std::size_t max_entry_size = 1U << 20;  // bytes of an answer that may be recorded
+    std::string upstream_name;              // host:port, a part of every key
+};
+
+// Shared by the sessions of one worker; outlives them.
+struct session_services {
+    decider& decide;
+    cache::store& store;
+    cache::flights& flights;
+    databases& dbs;
+    const session_options& options;
+    std::string& key_buffer;  // scratch
+};
+
+class session {
+  public:
+    session(session_services services, std::uint64_t token);
+    ~session();
+    session(const session&) = delete;
+    session& operator=(const session&) = delete;
+
+    using time_point = cache::time_point;
+    [[nodiscard]] std::size_t on_client(protocol::bytes in, time_point now, actions& out);
+    [[nodiscard]] std::size_t on_server(protocol::bytes in, time_point now, actions& out);
+
+    void on_client_tls();  // the handshake is done: the start-up begins anew, encrypted
+    // The start-up packet for the server is in out.server. `cancel_key`: the key that this client is
+    // to get, at least 32 random bytes; the pump remembers it together with server_pid().
+    void on_upstream_connected(std::string cancel_key, actions& out);
+    void on_upstream_failed(std::string_view sqlstate, std::string_view message, actions& out);
+    void on_server_closed(actions& out);
+    void on_client_closed(actions& out);
+    void on_wake(const wake_up& wake);
+    void on_database_released() noexcept { releasing_ = release::done; }
+    void on_shutdown(actions& out);  // ends now if idle, else as soon as it is
+    // A CancelRequest with our key. True: open a connection and send it on with server_key(), and
+    // call on_cancel_sent() when the server has closed that connection. Until then nothing is sent,
+    // so that the cancel cannot meet a later query.
+    [[nodiscard]] bool on_cancel(actions& out);
+    void on_cancel_sent(actions& out);
+
+    [[nodiscard]] bool blocked() const noexcept;
+    [[nodiscard]] bool expects_startup() const noexcept { return state_ == state::startup; }
+    [[nodiscard]] bool logged_in() const noexcept { return state_ == state::ready; }
+    [[nodiscard]] bool closed() const noexcept { return state_ == state::closed; }
+    [[nodiscard]] bool idle() const noexcept;
+    [[nodiscard]] std::int32_t server_pid() const noexcept { return server_pid_; }
+    [[nodiscard]] const std::string& server_key() const noexcept { return server_key_; }
+    [[nodiscard]] const std::string& client_key() const noexcept { return client_key_; }
+    [[nodiscard]] const std::string& user() const noexcept { return user_; }
+    [[nodiscard]] const std::string& database_name() const noexcept { return database_name_; }
+
+  private:
+    enum class state : std::uint8_t { startup, connecting, login, ready, closed };
+    enum class release : std::uint8_t { none, waiting, done };
+    enum class wait : std::uint8_t { none, flight, drain };
+
+    // An answer under way from the server that may become an entry.
+    struct fill {
+        std::string key;
+        cache::hash128 hash;
+        std::vector<cache::dependency> dependencies;
+        std::chrono::milliseconds ttl{};
+        cache::recorder recorder;
+    };
+    struct fills {
+        std::vector<fill> each;
+        bool leads = false;  // of a single flight, under each.front().key
+    };
+    static constexpr std::string_view portal_marker{"\0portal", 7};
+    struct unit;   // one Bind ... Execute of a batch
+    struct batch;
+
+    // session_login.cpp
+    std::size_t on_startup(protocol::bytes in, actions& out);
+    void accept_startup(const protocol::startup_message& m, actions& out);
+    std::size_t on_login_client(protocol::bytes in, actions& out);
+    std::size_t on_login_server(protocol::bytes in, actions& out);
+    void finish_login(actions& out);
+
+    // session_client.cpp
+    std::size_t on_request(protocol::bytes in, time_point now, actions& out);
+    std::size_t forward_one(protocol::bytes in, actions& out);
+    bool forward_frame(const protocol::frame& f, actions& out);
+    void forward_query(std::shared_ptr<const statement_text> text, std::string_view whole,
+                       actions& out);
+    void forward_parse(std::string_view name, std::string_view sql, std::string types,
+                       std::string_view whole, actions& out);
+    void forward_bind(std::string_view portal, std::string_view statement, actions& out);
+    void forward_execute(std::string_view portal, actions& out);
+    void send_repair(std::string_view name, bool with_sync, actions& out);
+    void inject_parse(std::string_view name, const prepared_ptr& definition, actions& out);
+    void inject_close(std::string_view name, actions& out);
+    void count_forwarded(const statement_text& text, const plan& effects, actions& out);
+    owed_reply& owe(owed_reply item);
+
+    // session_cache.cpp
+    enum class verdict : std::uint8_t { forward, served, hold };
+    [[nodiscard]] verdict look_up_query(const std::shared_ptr<const statement_text>& text,
+                                        time_point now, actions& out);
+    std::size_t on_batch(protocol::bytes in, time_point now, actions& out);
+    [[nodiscard]] bool read_batch(protocol::bytes in, batch& b);
+    [[nodiscard]] bool read_frame(const protocol::frame& f, batch& b);
+    [[nodiscard]] policy::reason judge_unit(unit& u);
+    [[nodiscard]] verdict look_up_batch(batch& b, time_point now, actions& out);
+    void serve_batch(batch& b, actions& out);
+    void count_hit(std::size_t units, actions& out);
+    [[nodiscard]] policy::reason session_verdict();
+    [[nodiscard]] policy::reason table_verdict(const planned_read& read);
+    [[nodiscard]] bool must_drain() const noexcept;
+    [[nodiscard]] verdict hold_until_drained();
+    [[nodiscard]] verdict begin_fill(const std::string& key, const cache::hash128& hash,
+                                     const planned_read& read, actions& out);
+    void prepare_fill(const std::string& key, const cache::hash128& hash,
+                      const planned_read& read);
+    void store_fills(bool usable, time_point now, actions& out);
+    void abandon_fills(actions& out);
+    void settle_lead(bool served, actions& out);
+    void refuse_cancelled(actions& out);
+    [[nodiscard]] std::int16_t current_fill() const noexcept {
+        return static_cast<std::int16_t>(next_fill_ < 1 ? -1 : next_fill_ - 1);
+    }
+    void leave_flight(actions& out);
+
+    // session_state.cpp
+    [[nodiscard]] const std::shared_ptr<const scope_text>& scope();
+    [[nodiscard]] const std::string& context();
+    [[nodiscard]] std::string current_role() const;
+    void adopt_login_defaults();
+    [[nodiscard]] std::string setting(std::string_view name) const;
+    void note_parameter(std::string_view name, std::string_view value);
+    void note_effects(const planned_write& w, policy::statement_kind kind, bool alone);
+    [[nodiscard]] planned_write unknown_write();
+    void note_text_effects(const std::shared_ptr<const statement_text>& text, const plan& p);
+    [[nodiscard]] planned_write executed(std::string_view name);
+    void statement_done(owed_reply& item, std::string_view tag);
+    void mark(const planned_write& w, bool may_commit);
+    void note_sight_of_writes();
+    void bump_marks();
+    void release_marks(actions& out, bool lost);
+    [[nodiscard]] bool must_release_database(const statement_text& text, actions& out);
+
+    // session_server.cpp
+    std::size_t on_reply(protocol::bytes in, time_point now, actions& out);
+    void handle_reply(const protocol::frame& f, time_point now, actions& out);
+    void pass_reply(const protocol::frame& f, actions& out);
+    void note_fatal(const protocol::frame& f);
+    [[nodiscard]] bool on_reply_error(const protocol::frame& f);
+    void on_ready(const protocol::frame& f, time_point now, actions& out);
+    void on_drained(actions& out);
+    void release_commits();
+    void on_completed(const protocol::frame& f);
+    void spoil_fill();
+    void on_copy_in();
+    void refuse(const owed_reply& item, bool ran);
+    void pop_owed();
+    void record(const protocol::frame& f);
+    [[nodiscard]] bool swallow() { return !owed_.empty() && owed_.front().injected; }
+
+    void fail(std::string_view sqlstate, std::string_view message, std::string_view why,
+              actions& out);
+    [[nodiscard]] bool caching() const noexcept { return services_.options.cache && !transparent_; }
+
+    session_services services_;
+    const std::uint64_t token_;
+    std::uint64_t wait_token_ = 0;  // unique for each wait: token and a counter
+    state state_ = state::startup;
+    wait waiting_ = wait::none;
+    release releasing_ = release::none;
+    bool tls_done_ = false;
+    bool gss_refused_ = false;
+    bool tls_refused_ = false;
+    bool transparent_ = false;  // replication, or the cache is off: bytes pass unread
+    bool negotiate_ = false;    // the client asked for more than we speak
+    bool authenticated_ = false;
+    bool cancel_in_flight_ = false;
+    bool cancelled_ = false;     // while waiting: answer the held request with 57014
+    bool go_upstream_ = false;   // the next look-up must not wait again
+    bool leads_next_ = false;    // woken as the leader of the flight it waited in
+    bool waited_ = false;        // for another session's identical miss
+    bool unholdable_ = false;    // until the next Sync, messages are not held back
+    bool failed_ = false;        // an error since the last ReadyForQuery
+    bool skipping_ = false;      // the server skips what is sent until a Sync
+    bool copy_in_ = false;       // it reads CopyData now; Sync and Flush are ignored there
+    bool draining_ = false;
+    bool server_fatal_ = false;  // the server has said why it ends
+    bool temporary_ = false;     // temporary objects may exist
+    bool saw_writes_ = false;    // read from the server while another's commit was in flight
+    bool schema_mark_ = false;   // a schema change of ours is in flight
+    bool cluster_mark_ = false;
+    bool untracked_ = false;     // the options could not be followed: never cache
+    bool client_active_ = false;  // transparent: bytes sent since the last ReadyForQuery
+    char status_ = 'I';
+    std::uint32_t minor_ = 0;     // protocol minor version spoken with the client
+    std::uint32_t taints_ = 0;    // how often something happened that cannot be followed
+    std::uint32_t clean_taints_ = 0;  // taints_ at the last DISCARD ALL; equal: clean
+    std::uint32_t waits_ = 0;
+    std::uint32_t owed_settings_ = 0;  // owed statements that change settings alone
+    std::uint32_t owed_others_ = 0;    // owed statements that may write
+    std::int32_t server_pid_ = 0;
+    policy::reason batch_reason_ = policy::reason::miss;  // why what is forwarded was not answered
+    std::size_t client_stream_ = 0;  // bytes of a forwarded frame still to come
+    std::size_t server_stream_ = 0;
+    std::int16_t next_fill_ = -1;    // while forwarding a batch that is being recorded
+
+    std::string user_;
+    std::string database_name_;
+    std::string startup_packet_;  // for the server; emptied when sent
+    std::string client_key_;
+    std::string server_key_;
+    std::string unknown_options_;  // names of _pq_. options, each with its zero byte
+    database* database_ = nullptr;
+
+    session_settings settings_;
+    prepared_statements statements_;
+    owed_replies owed_;
+    prepared_ptr unnamed_portal_;
+    std::map<std::string, prepared_ptr, std::less<>> portals_;
+    std::vector<cache::table_state*> written_;  // in the open transaction
+    std::vector<cache::table_state*> marked_;   // of these, a commit is in flight
+    std::unique_ptr<fills> fills_;
+    std::unique_ptr<fill> flight_;  // while waiting: key and hash
+
+    std::shared_ptr<const std::string> reported_;  // ParameterStatus, canonical
+    std::shared_ptr<const std::string> login_text_;
+    std::shared_ptr<const std::string> login_path_, login_role_, login_isolation_;
+    std::shared_ptr<const std::string> context_;
+    std::shared_ptr<const scope_text> scope_;
+    std::uint64_t context_revision_ = 0;
+    std::uint64_t scope_revision_ = 0;
+    std::uint64_t scope_epoch_ = 0;
+    bool scope_temporary_ = false;
+};
+
+}  // namespace pgsidecar::core

@@ -1,0 +1,305 @@
+// From the first byte to the first ReadyForQuery: TLS and GSS requests, CancelRequest, the start-up
+// message, and the relay of whatever authentication the server asks for.
+#include <utility>
+#include <variant>
+
+#include "protocol/backend.h"
+#include "protocol/frontend.h"
+#include "proxy/core/session.h"
+
+namespace pgsidecar::core {
+
+using protocol::peek_result;
+
+session::session(session_services services, std::uint64_t token)
+    : services_{services}, token_{token} {}
+
+session::~session() {
+    // The pump ends a session through on_client_closed() or on_server_closed(), which settle these.
+    if (schema_mark_ && database_) database_->end_schema_change();
+    for (auto* table : marked_) table->end_commit();
+    if (!marked_.empty() && database_) database_->writers.fetch_sub(1);
+    if (state_ == state::ready && database_) database_->clients.fetch_sub(1);
+}
+
+bool session::blocked() const noexcept {
+    return waiting_ != wait::none || releasing_ == release::waiting || cancel_in_flight_ ||
+           state_ == state::connecting || state_ == state::closed;
+}
+
+bool session::idle() const noexcept {
+    return state_ == state::ready && owed_.empty() && status_ == 'I' &&
+           waiting_ == wait::none && !client_active_ && client_stream_ == 0;
+}
+
+std::size_t session::on_client(protocol::bytes in, time_point now, actions& out) {
+    std::size_t used = 0;
+    while (used < in.size() && !blocked() && !out.close && !out.start_client_tls) {
+        const auto rest = in.substr(used);
+        std::size_t step = 0;
+        switch (state_) {
+            case state::startup: step = on_startup(rest, out); break;
+            case state::login: step = on_login_client(rest, out); break;
+            case state::ready: step = on_request(rest, now, out); break;
+            case state::connecting:
+            case state::closed: break;
+        }
+        if (step == 0) break;
+        used += step;
+    }
+    return used;
+}
+
+std::size_t session::on_server(protocol::bytes in, time_point now, actions& out) {
+    std::size_t used = 0;
+    while (used < in.size() && state_ != state::closed && !out.close) {
+        const auto rest = in.substr(used);
+        const auto step = state_ == state::login ? on_login_server(rest, out)
+                                                 : on_reply(rest, now, out);
+        if (step == 0) break;
+        used += step;
+    }
+    return used;
+}
+
+void session::fail(std::string_view sqlstate, std::string_view message, std::string_view why,
+                   actions& out) {
+    if (state_ == state::closed) return;
+    std::string reply;
+    protocol::write_error(reply, "FATAL", sqlstate, message);
+    out.client.own(std::move(reply));
+    out.refused_because = why;
+    out.close = true;
+    abandon_fills(out);
+    release_marks(out, true);
+    if (state_ == state::ready && database_) database_->clients.fetch_sub(1);
+    state_ = state::closed;
+}
+
+std::size_t session::on_startup(protocol::bytes in, actions& out) {
+    protocol::head head;
+    protocol::frame frame;
+    std::error_code error;
+    auto found = protocol::peek_startup_head(in, head, error);
+    if (found == peek_result::ok) found = protocol::next_startup(in, frame, error);
+    if (found == peek_result::need_more) return 0;
+    protocol::startup_packet packet;
+    if (found == peek_result::ok) error = protocol::parse(frame.body, packet);
+    if (found == peek_result::bad || error) {
+        fail("08P01", "invalid startup packet", "invalid startup packet", out);
+        return in.size();
+    }
+    if (const auto* cancel = std::get_if<protocol::cancel_request>(&packet)) {
+        out.cancel_request = {cancel->pid, std::string{cancel->key}};
+        out.close = true;
+        state_ = state::closed;
+        return in.size();
+    }
+    if (const auto* message = std::get_if<protocol::startup_message>(&packet)) {
+        accept_startup(*message, out);
+        return frame.whole.size();
+    }
+    const bool tls = std::holds_alternative<protocol::ssl_request>(packet);
+    bool& asked = tls ? tls_refused_ : gss_refused_;
+    // Bytes behind the request were sent before the encryption they should be under: an attacker in
+    // the path could have put them there.
+    if (tls_done_ || asked || in.size() > frame.whole.size()) {
+        fail("08P01", "received unencrypted data after SSL or GSSAPI encryption request",
+             "bytes behind an encryption request", out);
+        return in.size();
+    }
+    asked = true;
+    if (tls && services_.options.client_tls_offered) {
+        out.client.literal("S");
+        out.start_client_tls = true;
+    } else {
+        out.client.literal("N");
+    }
+    return frame.whole.size();
+}
+
+void session::on_client_tls() { tls_done_ = true; }
+
+void session::accept_startup(const protocol::startup_message& m, actions& out) {
+    if (services_.options.client_tls_required && !tls_done_)
+        return fail("28000", "this server accepts encrypted connections only",
+                    "client without TLS", out);
+    std::vector<protocol::startup_parameter> forwarded;
+    minor_ = m.minor < 2 ? m.minor : 2;
+    negotiate_ = m.minor > 2;
+    for (const auto& [name, value] : m.parameters) {
+        if (name.starts_with("_pq_.")) {
+            negotiate_ = true;
+            unknown_options_.append(name).push_back('\0');
+            continue;
+        }
+        forwarded.emplace_back(name, value);
+        if (name == "user") {
+            user_ = value;
+        } else if (name == "database") {
+            database_name_ = value;
+        } else if (name == "replication") {
+            transparent_ = transparent_ || (value != "false" && value != "off" && value != "no" &&
+                                            value != "0");
+        } else if (name == "options") {
+            if (!settings_.start_options(value)) untracked_ = true;
+        } else {
+            settings_.start(name, value);
+        }
+    }
+    if (user_.empty())
+        return fail("28000", "no PostgreSQL user name specified in startup packet",
+                    "no user name", out);
+    if (database_name_.empty()) database_name_ = user_;
+    if (!services_.options.cache) transparent_ = true;
+    protocol::write_startup(startup_packet_, protocol::protocol_3_0, forwarded);
+    state_ = state::connecting;
+    out.connect_upstream = true;
+}
+
+void session::on_upstream_connected(std::string cancel_key, actions& out) {
+    if (state_ != state::connecting) return;
+    client_key_ = std::move(cancel_key);
+    // Protocol 3.0 has keys of four bytes and no other.
+    client_key_.resize(minor_ >= 2 ? 32 : 4);
+    out.server.own(std::exchange(startup_packet_, {}));
+    startup_packet_.shrink_to_fit();
+    if (negotiate_) {
+        protocol::negotiate_protocol_version m;
+        m.newest = protocol::protocol_3_2;
+        for (std::string_view rest = unknown_options_; !rest.empty();) {
+            const auto end = rest.find('\0');
+            m.unrecognised.push_back(rest.substr(0, end));
+            rest.remove_prefix(end + 1);
+        }
+        std::string message;
+        protocol::write(message, m);
+        out.client.own(std::move(message));
+    }
+    unknown_options_ = {};
+    state_ = state::login;
+    out.resume_client = true;
+}
+
+void session::on_upstream_failed(std::string_view sqlstate, std::string_view message,
+                                 actions& out) {
+    fail(sqlstate, message, message, out);
+}
+
+std::size_t session::on_login_client(protocol::bytes in, actions& out) {
+    protocol::frame frame;
+    std::error_code error;
+    protocol::head head;
+    auto found = protocol::peek_head(in, head, error);
+    if (found == peek_result::ok && head.type != 'p' && head.type != 'X') found = peek_result::bad;
+    if (found == peek_result::ok && head.length > protocol::frontend_length_limit(head.type))
+        found = peek_result::bad;
+    if (found == peek_result::ok) found = protocol::next(in, frame, error);
+    if (found == peek_result::need_more) return 0;
+    if (found == peek_result::bad) {
+        fail("08P01", "expected a password message during authentication",
+             "unexpected message during log-in", out);
+        return in.size();
+    }
+    if (authenticated_) return 0;  // sent ahead of the server's ReadyForQuery: later
+    out.server.forward(frame.whole);
+    if (frame.type == 'X') {
+        out.close = true;
+        state_ = state::closed;
+    }
+    return frame.whole.size();
+}
+
+std::size_t session::on_login_server(protocol::bytes in, actions& out) {
+    protocol::frame frame;
+    std::error_code error;
+    auto found = protocol::next(in, frame, error);
+    if (found == peek_result::need_more) return 0;
+    protocol::backend_key_data key;
+    protocol::parameter_status parameter;
+    protocol::authentication auth;
+    if (found == peek_result::ok) {
+        switch (frame.type) {
+            case 'R':
+                error = protocol::parse(frame.body, auth);
+                if (!error && auth.kind == protocol::auth_kind::ok) authenticated_ = true;
+                break;
+            case 'S':
+                error = protocol::parse(frame.body, parameter);
+                if (!error) note_parameter(parameter.name, parameter.value);
+                break;
+            case 'K': error = protocol::parse(frame.body, key); break;
+            case 'E':
+            case 'N': break;
+            case 'Z': break;
+            default: found = peek_result::bad;
+        }
+    }
+    if (found == peek_result::bad || error) {
+        fail("08P01", "the server sent an unexpected message during log-in",
+             "server out of step during log-in", out);
+        return in.size();
+    }
+    if (frame.type == 'K') {
+        server_pid_ = key.pid;
+        server_key_ = key.key;
+        std::string ours;
+        protocol::write(ours, protocol::backend_key_data{key.pid, client_key_});
+        out.client.own(std::move(ours));
+        return frame.whole.size();
+    }
+    out.client.forward(frame.whole);
+    if (frame.type == 'E') server_fatal_ = true;
+    if (frame.type == 'Z') finish_login(out);
+    return frame.whole.size();
+}
+
+void session::finish_login(actions& out) {
+    state_ = state::ready;
+    status_ = 'I';
+    server_fatal_ = false;
+    database_ = &services_.dbs.of(database_name_);
+    database_->clients.fetch_add(1);
+    out.logged_in = true;
+    out.resume_client = true;
+    if (draining_) on_shutdown(out);
+}
+
+void session::on_server_closed(actions& out) {
+    if (state_ == state::closed) return;
+    if (server_fatal_) {
+        abandon_fills(out);
+        release_marks(out, true);
+        if (state_ == state::ready) database_->clients.fetch_sub(1);
+        out.close = true;
+        state_ = state::closed;
+        return;
+    }
+    fail("08006", "the server closed the connection unexpectedly", "server closed", out);
+}
+
+void session::on_client_closed(actions& out) {
+    if (state_ == state::closed) return;
+    leave_flight(out);
+    abandon_fills(out);
+    release_marks(out, true);
+    if (state_ == state::ready) {
+        database_->clients.fetch_sub(1);
+        // A server connection in the middle of something is only dropped, as without us.
+        if (owed_.empty() && client_stream_ == 0) {
+            std::string bye;
+            protocol::write(bye, protocol::terminate{});
+            out.server.own(std::move(bye));
+        }
+    }
+    out.close = true;
+    state_ = state::closed;
+}
+
+void session::on_shutdown(actions& out) {
+    draining_ = true;
+    if (state_ == state::startup || state_ == state::connecting || idle())
+        fail("57P01", "terminating connection due to administrator command", "shutdown", out);
+}
+
+}  // namespace pgsidecar::core

@@ -1,0 +1,295 @@
+// Replies in state `ready`: each is matched with what is owed, recorded where an answer is to be kept,
+// and passed on. A commit is made known to the cache before its acknowledgement is passed on.
+#include <algorithm>
+#include <utility>
+
+#include "protocol/backend.h"
+#include "proxy/core/session.h"
+
+namespace pgsidecar::core {
+namespace {
+
+using protocol::peek_result;
+
+// A frame longer than this is passed on as it comes.
+constexpr std::size_t whole_limit = 64U << 10;
+
+bool is_row(char type) {
+    return type == 'D' || type == 'd' || type == 'T' || type == 't' || type == '1' ||
+           type == '2' || type == '3' || type == 'n';
+}
+
+}  // namespace
+
+std::size_t session::on_reply(protocol::bytes in, time_point now, actions& out) {
+    if (server_stream_ > 0) {
+        const auto part = in.substr(0, server_stream_);
+        server_stream_ -= part.size();
+        out.client.forward(part);
+        return part.size();
+    }
+    protocol::head head;
+    protocol::frame frame;
+    std::error_code error;
+    auto found = protocol::peek_head(in, head, error);
+    if (found == peek_result::need_more) return 0;
+    if (found == peek_result::bad || !protocol::is_backend_type(head.type) || head.type == 'R' ||
+        head.type == 'K' || head.type == 'v') {
+        fail("08P01", "the server sent an unexpected message", "server out of step", out);
+        return in.size();
+    }
+    if (protocol::next(in, frame, error) == peek_result::ok) {
+        if (transparent_)
+            pass_reply(frame, out);
+        else
+            handle_reply(frame, now, out);
+        return frame.whole.size();
+    }
+    const bool data = head.type == 'D' || head.type == 'd';
+    const bool recorded = fills_ && data && !owed_.empty() && owed_.front().fill >= 0 &&
+                          head.length <= services_.options.max_entry_size;
+    if (recorded || (!data && head.length <= whole_limit)) return 0;
+    // Long and of a kind that must be understood whole: only errors, notices and descriptions of rows
+    // can be that long, and they are bounded by what the server's memory holds.
+    if (!data && head.type != 'T' && head.type != 't' && head.type != 'V' && head.type != 'A')
+        return 0;
+    if (fills_ && !owed_.empty() && owed_.front().fill >= 0)
+        fills_->each[static_cast<std::size_t>(owed_.front().fill)].recorder.give_up();
+    if (head.type == 'T' || head.type == 't') return 0;
+    if (head.type == 'V') bump_marks();
+    server_stream_ = head.length - in.size();
+    out.client.forward(in);
+    return in.size();
+}
+
+void session::pass_reply(const protocol::frame& f, actions& out) {
+    if (f.type == 'Z') {
+        protocol::ready_for_query ready;
+        if (!protocol::parse(f.body, ready)) status_ = ready.status;
+        client_active_ = false;
+    } else if (f.type == 'E') {
+        note_fatal(f);
+    }
+    out.client.forward(f.whole);
+    if (draining_ && idle()) on_shutdown(out);
+}
+
+void session::note_fatal(const protocol::frame& f) {
+    protocol::error_response m;
+    if (!protocol::parse(f.body, m)) {
+        const auto severity = m.severity();
+        server_fatal_ = severity == "FATAL" || severity == "PANIC";
+    }
+}
+
+void session::handle_reply(const protocol::frame& f, time_point now, actions& out) {
+    if (!marked_.empty() && !is_row(f.type)) bump_marks();
+    bool hide = swallow();
+    switch (f.type) {
+        case 'D':
+        case 'd': record(f); break;
+        case 'T':
+            record(f);
+            if (!owed_.empty() && (owed_.front().what == reply::describe_portal ||
+                                   owed_.front().what == reply::describe_statement))
+                pop_owed();
+            break;
+        case 'n':
+            record(f);
+            pop_owed();
+            break;
+        case '1': {
+            if (!owed_.empty() && owed_.front().what == reply::parse) pop_owed();
+            break;
+        }
+        case '2':
+            record(f);
+            if (!owed_.empty() && owed_.front().what == reply::bind) pop_owed();
+            break;
+        case '3':
+            if (!owed_.empty() && owed_.front().what == reply::close) pop_owed();
+            break;
+        case 'C':
+        case 'I':
+        case 's':
+            record(f);
+            on_completed(f);
+            break;
+        case 'V': break;
+        case 'G': on_copy_in(); break;
+        case 'E': hide = on_reply_error(f) && hide; break;
+        case 'Z': on_ready(f, now, out); return;
+        case 'S': {
+            protocol::parameter_status m;
+            if (!protocol::parse(f.body, m)) note_parameter(m.name, m.value);
+            spoil_fill();
+            hide = false;
+            break;
+        }
+        case 'N':
+            spoil_fill();
+            hide = false;
+            break;
+        case 'A':
+            // Whoever is told of a commit before its acknowledgement has passed here may rely on it.
+            if (database_->writers.load() > 0) saw_writes_ = true;
+            spoil_fill();
+            hide = false;
+            break;
+        case 'W':
+            transparent_ = true;
+            break;
+        default: break;
+    }
+    if (!hide) out.client.forward(f.whole);
+}
+
+void session::record(const protocol::frame& f) {
+    if (!fills_ || owed_.empty() || owed_.front().fill < 0) return;
+    (void)fills_->each[static_cast<std::size_t>(owed_.front().fill)].recorder.add(f.whole);
+}
+
+void session::spoil_fill() {
+    if (!fills_) return;
+    for (auto& f : fills_->each) f.recorder.give_up();
+}
+
+void session::pop_owed() {
+    if (owed_.empty()) return;
+    owed_.pop();
+    while (!owed_.empty() && owed_.front().what == reply::copy_end) owed_.pop();
+}
+
+void session::on_completed(const protocol::frame& f) {
+    copy_in_ = false;
+    if (owed_.empty()) return;
+    auto& item = owed_.front();
+    protocol::command_complete m;
+    if (f.type == 'C' && protocol::parse(f.body, m)) return;
+    if (item.what == reply::query) {
+        statement_done(item, m.tag);
+    } else if (item.what == reply::execute) {
+        if (f.type == 'C') statement_done(item, m.tag);
+        pop_owed();
+    }
+}
+
+// While the server reads COPY data it ignores Sync and Flush: those already sent up to the end of
+// the data are not answered.
+void session::on_copy_in() {
+    spoil_fill();
+    for (std::size_t i = 1; i < owed_.size();) {
+        const auto what = owed_.at(i).what;
+        if (what == reply::copy_end) {
+            owed_.erase(i);
+            return;
+        }
+        if (what == reply::sync)
+            owed_.erase(i);
+        else
+            ++i;
+    }
+    copy_in_ = true;
+}
+
+// True: the error answers something of ours and is not for the client.
+bool session::on_reply_error(const protocol::frame& f) {
+    note_fatal(f);
+    spoil_fill();
+    if (copy_in_) copy_in_ = false;
+    if (owed_.empty()) return false;
+    // Set before a simple query, a repair stands alone: its failure is not the client's.
+    bool ours = owed_.front().injected;
+    if (ours) {
+        std::size_t i = 0;
+        while (i < owed_.size() && owed_.at(i).injected && owed_.at(i).what != reply::sync) ++i;
+        ours = i < owed_.size() && owed_.at(i).injected;
+    }
+    if (!ours) failed_ = true;
+    const auto what = owed_.front().what;
+    if (what == reply::query || what == reply::function_call || what == reply::sync) return ours;
+    refuse(owed_.front(), true);
+    pop_owed();
+    while (!owed_.empty() && owed_.front().what != reply::sync) {
+        // A simple query or a function call is skipped as well, and owes no ReadyForQuery then.
+        refuse(owed_.front(), false);
+        pop_owed();
+    }
+    skipping_ = owed_.empty();
+    unholdable_ = unholdable_ || skipping_;
+    return ours;
+}
+
+// Takes back what was believed when the message was sent. `ran`: the server refused it; otherwise it
+// never looked at it.
+void session::refuse(const owed_reply& item, bool ran) {
+    if (item.what == reply::parse) {
+        auto views = item.before;
+        if (item.injected) {
+            // The client's belief stands: its statement exists, only our repeating it has failed.
+            views.client = statements_.client(item.name);
+            if (ran && item.name.empty()) views.server.reset();
+        } else if (ran && item.name.empty()) {
+            views = {};
+        }
+        statements_.set(item.name, std::move(views));
+    } else if (item.what == reply::close && item.close_statement) {
+        statements_.set(item.name, item.before);
+    }
+}
+
+void session::on_ready(const protocol::frame& f, time_point now, actions& out) {
+    protocol::ready_for_query ready;
+    if (protocol::parse(f.body, ready)) {
+        fail("08P01", "the server sent an unexpected message", "malformed ReadyForQuery", out);
+        return;
+    }
+    const bool hide = swallow();
+    while (!owed_.empty() && owed_.front().what != reply::sync &&
+           owed_.front().what != reply::query && owed_.front().what != reply::function_call)
+        pop_owed();
+    pop_owed();
+    copy_in_ = false;
+    skipping_ = false;
+    status_ = ready.status;
+    if (!hide) {
+        note_sight_of_writes();
+        if (status_ == 'I') {
+            failed_ ? settings_.rollback() : settings_.commit();
+            portals_.clear();
+        }
+        store_fills(!failed_ && status_ == 'I', now, out);
+        failed_ = false;
+    }
+    if (owed_.empty()) on_drained(out);
+    if (!hide) out.client.forward(f.whole);
+    if (draining_ && idle()) on_shutdown(out);
+}
+
+void session::on_drained(actions& out) {
+    owed_.release_memory();
+    owed_settings_ = owed_others_ = 0;
+    if (status_ == 'I') {
+        release_marks(out, false);
+        if (releasing_ == release::done) {
+            releasing_ = release::none;
+            out.database_settled = true;
+        }
+    } else {
+        release_commits();
+    }
+    if (waiting_ == wait::drain) {
+        waiting_ = wait::none;
+        out.resume_client = true;
+    }
+}
+
+// Inside a block nothing has been committed after all.
+void session::release_commits() {
+    if (marked_.empty()) return;
+    for (auto* table : marked_) table->end_commit();
+    marked_.clear();
+    database_->writers.fetch_sub(1);
+}
+
+}  // namespace pgsidecar::core

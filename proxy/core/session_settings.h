@@ -1,0 +1,66 @@
+// The settings (GUCs) in effect in one session, followed from what was sent and what the server
+// acknowledged: start-up parameters, SET, SET LOCAL, RESET, SET ROLE, SET SESSION AUTHORIZATION, DISCARD,
+// with savepoints and rollback as PostgreSQL's guc.c has them. The result is a part of every cache key.
+// apply() is called when the server has acknowledged the statement; the transaction calls follow
+// the same acknowledgements. What cannot be followed is the caller's to notice (it taints).
+#pragma once
+#include <cstddef>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "policy/facts.h"
+
+namespace pgsidecar::core {
+
+class session_settings {
+  public:
+    using values = std::map<std::string, std::string, std::less<>>;
+
+    // Values that RESET returns to: the start-up packet's parameters and its "options".
+    void start(std::string_view name, std::string_view value);
+    // Parses the start-up packet's "options" (-c name=value, --name=value, backslash escapes).
+    // False: something in it was not understood.
+    [[nodiscard]] bool start_options(std::string_view options);
+
+    void apply(const policy::setting_change& change);
+    void discard_all();
+
+    // One implicit or explicit transaction. begin() is idempotent while one is open.
+    void begin();
+    void commit();
+    void rollback();
+    // False: too many to follow; the caller must taint the session.
+    [[nodiscard]] bool savepoint(std::string_view name);
+    void release(std::string_view name);
+    void rollback_to(std::string_view name);
+    [[nodiscard]] bool in_transaction() const noexcept { return !frames_.empty(); }
+
+    // nullptr: neither set nor given at start-up; the log-in default counts.
+    [[nodiscard]] const std::string* find(std::string_view name) const;
+    // Canonical text of everything that can change an answer; settings that cannot (application_name,
+    // time-outs, keepalives) are left out so that sessions which differ only there share entries.
+    [[nodiscard]] std::string key_text() const;
+
+    // Bumped at each change, so that derived values know when to be made again.
+    [[nodiscard]] std::uint64_t revision() const noexcept { return revision_; }
+
+  private:
+    struct frame {
+        std::string savepoint;  // empty for the transaction itself
+        values at_start;
+        values local;  // names set with LOCAL in this frame, with the value to return to at commit
+    };
+    void put(values& where, std::string_view name, std::string value);
+
+    values start_;
+    values set_;
+    std::vector<frame> frames_;
+    std::uint64_t revision_ = 1;
+};
+
+// False for settings that cannot change the bytes of an answer.
+[[nodiscard]] bool setting_matters(std::string_view name) noexcept;
+
+}  // namespace pgsidecar::core

@@ -1,0 +1,298 @@
+// What a session is, for the cache: its settings, its role, what it has written, what could not be
+// followed. And what its writes mean to everybody else.
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "proxy/core/session.h"
+
+namespace pgsidecar::core {
+namespace {
+
+using policy::statement_kind;
+
+enum class effect { none, settings, other };
+
+// Does what follows this statement in a pipeline depend on it, and for how long?
+effect effect_of(const planned_write& w, statement_kind kind) {
+    switch (kind) {
+        case statement_kind::set:
+        case statement_kind::reset:
+        case statement_kind::discard_all:
+        case statement_kind::discard_temp:
+        case statement_kind::discard_other:
+        case statement_kind::deallocate: return effect::settings;
+        case statement_kind::empty:
+        case statement_kind::select:
+        case statement_kind::show:
+        case statement_kind::explain:
+        case statement_kind::listen:
+        case statement_kind::unlisten:
+        case statement_kind::copy_to:
+            if (!w.tables.empty() || w.schema_changed || w.taints_session) return effect::other;
+            return w.settings.empty() ? effect::none : effect::settings;
+        default: return effect::other;
+    }
+}
+
+bool ends_transaction(statement_kind kind) {
+    switch (kind) {
+        case statement_kind::commit:
+        case statement_kind::rollback:
+        case statement_kind::prepare_transaction:
+        case statement_kind::call:
+        case statement_kind::do_block:
+        case statement_kind::other: return true;
+        default: return false;
+    }
+}
+
+void insert_unique(std::vector<cache::table_state*>& into, cache::table_state* table) {
+    if (std::find(into.begin(), into.end(), table) == into.end()) into.push_back(table);
+}
+
+}  // namespace
+
+const std::shared_ptr<const scope_text>& session::scope() {
+    const auto epoch = database_->epoch();
+    if (scope_ && epoch == scope_epoch_ && scope_revision_ == settings_.revision() &&
+        scope_temporary_ == temporary_)
+        return scope_;
+    if (epoch != scope_epoch_ || !login_text_) adopt_login_defaults();
+    scope_epoch_ = epoch;
+    scope_revision_ = settings_.revision();
+    scope_temporary_ = temporary_;
+    scope_ = services_.decide.scope(*database_, setting("search_path"), current_role(),
+                                    temporary_);
+    return scope_;
+}
+
+// What the log-in gave is read from the first catalog that is seen afterwards. When a later one says
+// otherwise the session may have either: it is not to be followed any more.
+void session::adopt_login_defaults() {
+    const auto catalog = database_->usable_catalog();
+    if (!catalog) return;
+    auto text = services_.decide.intern(catalog->login_defaults_text(user_));
+    if (login_text_ == text) return;
+    if (login_text_) {
+        ++taints_;
+        untracked_ = true;
+        return;
+    }
+    login_text_ = std::move(text);
+    const auto get = [&](std::string_view name) {
+        return services_.decide.intern(std::string{catalog->login_default(user_, name)});
+    };
+    login_path_ = get("search_path");
+    login_role_ = get("role");
+    login_isolation_ = get("default_transaction_isolation");
+    context_revision_ = 0;
+}
+
+std::string session::setting(std::string_view name) const {
+    if (const auto* value = settings_.find(name)) return *value;
+    const auto& login = name == "search_path" ? login_path_
+                        : name == "role"      ? login_role_
+                                              : login_isolation_;
+    return login ? *login : std::string{};
+}
+
+std::string session::current_role() const {
+    if (const auto* role = settings_.find("role"))
+        if (*role != "none") return *role;
+    if (const auto* user = settings_.find("session_authorization"))
+        if (*user != "default") return *user;
+    if (!settings_.find("role") && login_role_ && !login_role_->empty() && *login_role_ != "none")
+        return *login_role_;
+    return user_;
+}
+
+const std::string& session::context() {
+    if (context_ && context_revision_ == settings_.revision()) return *context_;
+    std::string text;
+    for (const std::string_view part :
+         {std::string_view{services_.options.upstream_name}, std::string_view{database_name_},
+          std::string_view{user_}}) {
+        text.append(part).push_back('\0');
+    }
+    text.append(current_role()).push_back('\0');
+    text.append(settings_.key_text()).push_back('\1');
+    if (login_text_) text.append(*login_text_);
+    text.push_back('\1');
+    if (reported_) text.append(*reported_);
+    context_ = services_.decide.intern(std::move(text));
+    context_revision_ = settings_.revision();
+    return *context_;
+}
+
+void session::note_parameter(std::string_view name, std::string_view value) {
+    if (!setting_matters(name)) return;
+    std::map<std::string_view, std::string_view> known;
+    if (reported_) {
+        for (std::string_view rest = *reported_; !rest.empty();) {
+            const auto end = rest.find('\0');
+            const auto stop = rest.find('\0', end + 1);
+            known[rest.substr(0, end)] = rest.substr(end + 1, stop - end - 1);
+            rest.remove_prefix(stop + 1);
+        }
+    }
+    known[name] = value;
+    std::string text;
+    for (const auto& [n, v] : known) {
+        text.append(n).push_back('\0');
+        text.append(v).push_back('\0');
+    }
+    reported_ = services_.decide.intern(std::move(text));
+    context_revision_ = 0;
+}
+
+planned_write session::unknown_write() {
+    planned_write w{.reads_only = false, .taints_session = true};
+    w.tables.push_back(&database_->whole());
+    return w;
+}
+
+void session::note_text_effects(const std::shared_ptr<const statement_text>& text, const plan& p) {
+    const auto& statements = text->facts.statements;
+    if (statements.empty()) {
+        for (const auto& w : p.writes) note_effects(w, statement_kind::other, true);
+        return;
+    }
+    for (std::size_t i = 0; i < statements.size(); ++i) {
+        const auto& s = statements[i];
+        note_effects(p.writes[i], s.kind, statements.size() == 1);
+        const auto& named = s.inner && s.inner->kind == statement_kind::execute ? *s.inner : s;
+        if (named.kind == statement_kind::execute) {
+            auto w = executed(named.name);
+            if (!w.settings.empty()) w.taints_session = true;
+            note_effects(w, statement_kind::execute, statements.size() == 1);
+        }
+        if (s.kind == statement_kind::prepare && !statements_.client(s.name)) {
+            const auto made =
+                std::make_shared<const prepared>(prepared{text, {}, static_cast<int>(i)});
+            statements_.set(s.name, {made, made});
+        } else if (s.kind == statement_kind::deallocate && !s.name.empty()) {
+            statements_.set(s.name, {});
+        } else if (s.kind == statement_kind::deallocate ||
+                   s.kind == statement_kind::discard_all) {
+            statements_.drop_named();
+        }
+    }
+}
+
+// What EXECUTE of that name does.
+planned_write session::executed(std::string_view name) {
+    const auto definition = statements_.client(name);
+    if (!definition) return unknown_write();
+    const auto p = services_.decide.plan_for(*definition->text, *database_, scope());
+    if (definition->sql_statement < 0) return p->writes.empty() ? planned_write{} : p->writes[0];
+    const auto i = static_cast<std::size_t>(definition->sql_statement);
+    return i < p->prepared.size() ? p->prepared[i] : unknown_write();
+}
+
+void session::note_effects(const planned_write& w, statement_kind kind, bool alone) {
+    if (w.taints_session) ++taints_;
+    if (w.creates_temporary) temporary_ = true;
+    if (w.schema_changed && !schema_mark_) {
+        schema_mark_ = true;
+        database_->begin_schema_change();
+    }
+    if (w.whole_cluster) cluster_mark_ = true;
+    const bool in_block = status_ == 'T' && owed_others_ == 0;
+    const auto effect = effect_of(w, kind);
+    if (effect == effect::settings) ++owed_settings_;
+    if (effect == effect::other) ++owed_others_;
+    mark(w, !in_block || ends_transaction(kind) || !alone);
+}
+
+// A table that is written counts as having a commit in flight from before the bytes that may commit
+// it leave until the server has answered.
+void session::mark(const planned_write& w, bool may_commit) {
+    for (auto* table : w.tables) insert_unique(written_, table);
+    if (!may_commit || written_.empty()) return;
+    if (marked_.empty()) database_->writers.fetch_add(1);
+    for (auto* table : written_) {
+        if (std::find(marked_.begin(), marked_.end(), table) != marked_.end()) continue;
+        table->begin_commit();
+        marked_.push_back(table);
+    }
+}
+
+// Called before anything that could tell the client (or, through it, anybody) of a commit is passed on.
+void session::bump_marks() {
+    if (cluster_mark_) services_.dbs.want_reload_everywhere();
+    for (auto* table : marked_) table->bump();
+}
+
+void session::release_marks(actions& out, bool lost) {
+    if (!database_) return;
+    const bool held = !marked_.empty();
+    if (lost && (held || schema_mark_)) {
+        for (auto* table : marked_) table->lose_commit();
+        out.unsettled = {.where = database_, .backend_pid = server_pid_, .tables = marked_,
+                         .schema_changed = schema_mark_, .whole_cluster = cluster_mark_};
+    } else {
+        if (cluster_mark_) services_.dbs.want_reload_everywhere();
+        for (auto* table : marked_) table->end_commit();
+        if (schema_mark_) database_->end_schema_change();
+        out.catalog_changed = schema_mark_ || cluster_mark_;
+    }
+    if (held) database_->writers.fetch_sub(1);
+    marked_.clear();
+    written_.clear();
+    schema_mark_ = cluster_mark_ = false;
+}
+
+// Whoever reads from the server while a commit is under way may see what no entry shows yet.
+void session::note_sight_of_writes() {
+    if (database_->writers.load() > (marked_.empty() ? 0U : 1U)) saw_writes_ = true;
+}
+
+void session::statement_done(owed_reply& item, std::string_view tag) {
+    const std::size_t i = item.done++;
+    if (!item.text || i >= item.text->facts.statements.size()) return;
+    const auto& s = item.text->facts.statements[i];
+    switch (s.kind) {
+        case statement_kind::begin: settings_.begin(); return;
+        case statement_kind::commit:
+        case statement_kind::prepare_transaction:
+            tag == "ROLLBACK" ? settings_.rollback() : settings_.commit();
+            return;
+        case statement_kind::rollback: settings_.rollback(); return;
+        case statement_kind::savepoint:
+            if (!settings_.savepoint(s.name)) ++taints_;
+            return;
+        case statement_kind::release: settings_.release(s.name); return;
+        case statement_kind::rollback_to: settings_.rollback_to(s.name); return;
+        case statement_kind::discard_all:
+            settings_.discard_all();
+            clean_taints_ = item.taints;
+            if (owed_others_ == 0) temporary_ = false;
+            return;
+        default: break;
+    }
+    for (const auto& change : item.effects->writes[i].settings) {
+        settings_.begin();
+        settings_.apply(change);
+    }
+}
+
+// DROP DATABASE, a rename and a copy fail while anybody is connected: what we hold there ourselves
+// goes first.
+bool session::must_release_database(const statement_text& text, actions& out) {
+    if (releasing_ == release::done) return false;
+    for (const auto& s : text.facts.statements) {
+        std::string name;
+        if (s.kind == statement_kind::drop_database || s.kind == statement_kind::alter_database)
+            name = s.name;
+        else if (s.kind == statement_kind::create_database)
+            name = s.template_name.empty() ? "template1" : s.template_name;
+        if (name.empty()) continue;
+        out.release_database = name;
+        releasing_ = release::waiting;
+        return true;
+    }
+    return false;
+}
+
+}  // namespace pgsidecar::core

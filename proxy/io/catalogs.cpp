@@ -1,0 +1,113 @@
+#include "proxy/io/catalogs.h"
+
+#include <utility>
+
+namespace pgsidecar::io {
+namespace {
+constexpr auto keep_unused = std::chrono::minutes{1};
+}
+
+catalogs::catalogs(core::databases& all, const config::settings& settings)
+    : all_{all}, settings_{settings} {}
+
+catalogs::~catalogs() { stop(); }
+
+void catalogs::use(const std::string& name) {
+    if (!settings_.cache.enable_query_result_caching || !settings_.enable_optimizations) return;
+    const std::lock_guard lock{mutex_};
+    if (stopped_) return;
+    auto& s = slots_[name];
+    s.used = std::chrono::steady_clock::now();
+    if (s.connection || releases_ > 0) return;
+    s.connection = std::make_unique<control_connection>(all_.of(name), all_, settings_);
+    for (auto& commit : std::exchange(s.left, {})) s.connection->settle(std::move(commit));
+}
+
+void catalogs::close(slot& s) {
+    if (!s.connection) return;
+    s.left = s.connection->stop();
+    s.connection.reset();
+}
+
+void catalogs::release(const std::string& name, std::function<void()> done) {
+    const std::lock_guard lock{mutex_};
+    ++releases_;
+    // Joining a connection's thread may take as long as a query of its own: never on a worker.
+    closers_.emplace_back([this, name, done = std::move(done)] {
+        std::unique_ptr<control_connection> connection;
+        {
+            const std::lock_guard inner{mutex_};
+            if (const auto it = slots_.find(name); it != slots_.end())
+                connection = std::move(it->second.connection);
+        }
+        if (connection) {
+            auto left = connection->stop();
+            const std::lock_guard inner{mutex_};
+            slots_[name].left = std::move(left);
+        }
+        done();
+    });
+}
+
+void catalogs::settled() {
+    std::vector<std::string> again;
+    {
+        const std::lock_guard lock{mutex_};
+        if (releases_ > 0) --releases_;
+        if (releases_ > 0) return;
+        for (const auto& [name, s] : slots_)
+            if (!s.connection && all_.of(name).clients.load() > 0) again.push_back(name);
+    }
+    for (const auto& name : again) use(name);
+}
+
+void catalogs::reload() {
+    const std::lock_guard lock{mutex_};
+    for (auto& [name, s] : slots_)
+        if (s.connection) s.connection->wake();
+}
+
+void catalogs::settle(core::unsettled_commit commit) {
+    const auto& name = commit.where->name();
+    {
+        const std::lock_guard lock{mutex_};
+        auto& s = slots_[name];
+        if (s.connection)
+            s.connection->settle(std::move(commit));
+        else
+            s.left.push_back(std::move(commit));
+    }
+    use(name);
+}
+
+void catalogs::close_unused(std::chrono::steady_clock::time_point now) {
+    const std::lock_guard lock{mutex_};
+    for (auto& [name, s] : slots_) {
+        if (all_.of(name).clients.load() > 0) s.used = now;
+        if (s.connection && now - s.used > keep_unused) close(s);
+    }
+}
+
+bool catalogs::wait_ready(const std::string& name, std::chrono::milliseconds at_most) {
+    control_connection* connection = nullptr;
+    {
+        const std::lock_guard lock{mutex_};
+        const auto it = slots_.find(name);
+        if (it != slots_.end()) connection = it->second.connection.get();
+    }
+    return connection && connection->wait_ready(at_most);
+}
+
+void catalogs::stop() {
+    std::vector<std::thread> closers;
+    {
+        const std::lock_guard lock{mutex_};
+        stopped_ = true;
+        closers.swap(closers_);
+    }
+    for (auto& t : closers) t.join();
+    const std::lock_guard lock{mutex_};
+    for (auto& [name, s] : slots_) close(s);
+}
+
+}  // namespace pgsidecar::io

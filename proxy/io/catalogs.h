@@ -1,0 +1,50 @@
+// The control connections, one for each database in use: opened when the first client has logged in
+// there, closed when the database has had no client for a minute, or at once when a statement that
+// it would block (DROP DATABASE, a rename, a copy) is about to pass. Called from any thread; the
+// waiting is done on threads of its own.
+#pragma once
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "proxy/io/control_connection.h"
+
+namespace pgsidecar::io {
+
+class catalogs {
+  public:
+    catalogs(core::databases& all, const config::settings& settings);
+    ~catalogs();
+
+    void use(const std::string& name);
+    // `done` comes from another thread. The database is not used again before settled().
+    void release(const std::string& name, std::function<void()> done);
+    void settled();
+    void reload();  // some database wants its catalogs read again
+    void settle(core::unsettled_commit commit);
+    void close_unused(std::chrono::steady_clock::time_point now);
+    bool wait_ready(const std::string& name, std::chrono::milliseconds at_most);
+    void stop();
+
+  private:
+    struct slot {
+        std::unique_ptr<control_connection> connection;
+        std::chrono::steady_clock::time_point used;
+        std::vector<core::unsettled_commit> left;  // unsettled when its connection was closed
+    };
+    void close(slot& s);
+
+    core::databases& all_;
+    const config::settings& settings_;
+    std::mutex mutex_;
+    std::map<std::string, slot, std::less<>> slots_;
+    unsigned releases_ = 0;  // statements under way that want databases left alone
+    bool stopped_ = false;
+    std::vector<std::thread> closers_;
+};
+
+}  // namespace pgsidecar::io

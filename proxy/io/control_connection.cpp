@@ -1,0 +1,243 @@
+#include "proxy/io/control_connection.h"
+
+#include <array>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "proxy/io/log.h"
+
+namespace pgsidecar::io {
+namespace {
+
+constexpr auto look_interval = std::chrono::milliseconds{100};
+constexpr auto settle_interval = std::chrono::milliseconds{50};
+constexpr auto retry_interval = std::chrono::milliseconds{500};
+
+const char* sslmode_of(config::tls_mode mode) {
+    switch (mode) {
+        case config::tls_mode::disable: return "disable";
+        case config::tls_mode::allow: return "allow";
+        case config::tls_mode::prefer: return "prefer";
+        case config::tls_mode::require: return "require";
+        case config::tls_mode::verify_ca: return "verify-ca";
+        case config::tls_mode::verify_full: return "verify-full";
+    }
+    return "prefer";
+}
+
+// libpq's parameters: those of the setting, with this database's name, and the upstream's address
+// where the setting has none.
+class parameters {
+  public:
+    parameters(const config::settings& s, const std::string& database) {
+        char* error = nullptr;
+        const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> given{
+            PQconninfoParse(s.upstream.control_connection.c_str(), &error), PQconninfoFree};
+        PQfreemem(error);
+        for (auto* o = given.get(); o && o->keyword; ++o)
+            if (o->val && std::string_view{o->keyword} != "dbname") set(o->keyword, o->val);
+        set_default("host", s.upstream.host);
+        set_default("port", std::to_string(s.upstream.port));
+        set_default("sslmode", sslmode_of(s.upstream.tls.mode));
+        if (!s.upstream.tls.ca_file.empty()) set_default("sslrootcert", s.upstream.tls.ca_file);
+        if (!s.upstream.tls.cert_file.empty()) set_default("sslcert", s.upstream.tls.cert_file);
+        if (!s.upstream.tls.key_file.empty()) set_default("sslkey", s.upstream.tls.key_file);
+        set_default("connect_timeout", "10");
+        set_default("application_name", "pgsidecar control");
+        set_default("gssencmode", "disable");
+        set_default("tcp_user_timeout", "10000");
+        set("dbname", database);
+        set("client_encoding", "UTF8");
+    }
+    [[nodiscard]] PGconn* connect() const {
+        std::vector<const char*> keys, values;
+        for (const auto& [key, value] : items_) {
+            keys.push_back(key.c_str());
+            values.push_back(value.c_str());
+        }
+        keys.push_back(nullptr);
+        values.push_back(nullptr);
+        return PQconnectdbParams(keys.data(), values.data(), 0);
+    }
+
+  private:
+    void set(const std::string& key, std::string value) { items_[key] = std::move(value); }
+    void set_default(const std::string& key, std::string value) {
+        items_.try_emplace(key, std::move(value));
+    }
+    std::map<std::string, std::string> items_;
+};
+
+std::string first_line(const char* message) {
+    const std::string_view text{message};
+    return std::string{text.substr(0, text.find('\n'))};
+}
+
+}  // namespace
+
+control_connection::control_connection(core::database& where, core::databases& all,
+                                       const config::settings& settings)
+    : where_{where}, all_{all}, settings_{settings}, thread_{[this] { run(); }} {}
+
+control_connection::~control_connection() { (void)stop(); }
+
+std::vector<core::unsettled_commit> control_connection::stop() {
+    {
+        const std::lock_guard lock{mutex_};
+        stopping_ = true;
+    }
+    changed_.notify_all();
+    if (thread_.joinable()) thread_.join();
+    where_.withdraw();
+    return std::exchange(unsettled_, {});
+}
+
+void control_connection::wake() {
+    {
+        const std::lock_guard lock{mutex_};
+        woken_ = true;
+    }
+    changed_.notify_all();
+}
+
+void control_connection::settle(core::unsettled_commit commit) {
+    {
+        const std::lock_guard lock{mutex_};
+        unsettled_.push_back(std::move(commit));
+        woken_ = true;
+    }
+    changed_.notify_all();
+}
+
+bool control_connection::wait_ready(std::chrono::milliseconds at_most) {
+    std::unique_lock lock{mutex_};
+    return changed_.wait_for(lock, at_most, [this] { return ready_; });
+}
+
+void control_connection::run() {
+    while (true) {
+        const bool connected = connection_ ? alive() : connect();
+        const auto now = std::chrono::steady_clock::now();
+        bool fresh = connected;
+        if (connected && (loaded_ != where_.wanted() || now >= load_at_)) fresh = load();
+        if (connected && fresh) settle_gone();
+        std::unique_lock lock{mutex_};
+        if (connected && fresh && !ready_) {
+            ready_ = true;
+            changed_.notify_all();
+        }
+        const auto pause = !connected || !fresh ? retry_interval
+                           : unsettled_.empty() ? look_interval
+                                                : settle_interval;
+        changed_.wait_for(lock, pause, [this] { return stopping_ || woken_; });
+        woken_ = false;
+        if (stopping_) break;
+    }
+    connection_.reset();
+}
+
+bool control_connection::connect() {
+    connection_.reset(parameters{settings_, where_.name()}.connect());
+    if (PQstatus(connection_.get()) == CONNECTION_OK) {
+        load_at_ = {};
+        complained_ = false;
+        log_info("control connection to database " + where_.name() + " is up");
+        return true;
+    }
+    if (!std::exchange(complained_, true))
+        log_warning("no control connection to database " + where_.name() +
+                    ": nothing of it is answered from the cache: " +
+                    first_line(PQerrorMessage(connection_.get())));
+    connection_.reset();
+    return false;
+}
+
+void control_connection::lost(const std::string& why) {
+    log_warning("control connection to database " + where_.name() + " is lost: " + why);
+    connection_.reset();
+    loaded_ = 0;
+    where_.withdraw();
+    // What happened while nobody looked is unknown.
+    where_.want_reload();
+}
+
+bool control_connection::alive() {
+    if (PQconsumeInput(connection_.get()) == 1 &&
+        PQstatus(connection_.get()) == CONNECTION_OK)
+        return true;
+    lost(first_line(PQerrorMessage(connection_.get())));
+    return false;
+}
+
+control_connection::result control_connection::query(const char* sql) {
+    return result{PQexec(connection_.get(), sql)};
+}
+
+bool control_connection::load() {
+    const auto generation = where_.wanted();
+    policy::catalog_builder builder;
+    const auto refuse = [&](const std::string& what) {
+        lost("reading the catalogs (" + what +
+             ") failed: " + first_line(PQerrorMessage(connection_.get())));
+        return false;
+    };
+    if (PQresultStatus(query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").get()) !=
+            PGRES_COMMAND_OK ||
+        PQresultStatus(query("SET LOCAL search_path = ''").get()) != PGRES_COMMAND_OK)
+        return refuse("begin");
+    const auto queries = policy::catalog_queries();
+    std::vector<std::optional<std::string_view>> row;
+    for (std::size_t q = 0; q < queries.size(); ++q) {
+        const auto r = query(std::string{queries[q].sql}.c_str());
+        if (PQresultStatus(r.get()) != PGRES_TUPLES_OK)
+            return refuse(std::string{queries[q].name});
+        const int columns = PQnfields(r.get());
+        row.resize(static_cast<std::size_t>(columns));
+        for (int i = 0; i < PQntuples(r.get()); ++i) {
+            for (int c = 0; c < columns; ++c) {
+                auto& cell = row[static_cast<std::size_t>(c)];
+                cell.reset();
+                if (PQgetisnull(r.get(), i, c) == 0)
+                    cell = std::string_view{PQgetvalue(r.get(), i, c),
+                                            static_cast<std::size_t>(PQgetlength(r.get(), i, c))};
+            }
+            builder.row(q, row);
+        }
+    }
+    if (PQresultStatus(query("COMMIT").get()) != PGRES_COMMAND_OK) return refuse("commit");
+    auto snapshot = builder.finish(generation);
+    if (!snapshot) return refuse("rows of an unexpected form");
+    where_.publish(std::move(snapshot));
+    loaded_ = generation;
+    load_at_ = std::chrono::steady_clock::now() + settings_.cache.catalog_refresh_interval;
+    return true;
+}
+
+// A backend that is gone has either committed or not, and says so to nobody: from now on every
+// snapshot shows which, so the tables are moved on and free again.
+void control_connection::settle_gone() {
+    std::vector<core::unsettled_commit> waiting;
+    {
+        const std::lock_guard lock{mutex_};
+        waiting.swap(unsettled_);
+    }
+    for (auto& commit : waiting) {
+        const auto pid = std::to_string(commit.backend_pid);
+        const std::array<const char*, 1> values{pid.c_str()};
+        const result r{PQexecParams(connection_.get(),
+                                    "SELECT 1 FROM pg_catalog.pg_stat_activity WHERE pid = "
+                                    "$1::pg_catalog.int4",
+                                    1, nullptr, values.data(), nullptr, nullptr, 0)};
+        if (PQresultStatus(r.get()) == PGRES_TUPLES_OK && PQntuples(r.get()) == 0) {
+            for (auto* table : commit.tables) table->settle();
+            if (commit.whole_cluster) all_.want_reload_everywhere();
+            if (commit.schema_changed) commit.where->end_schema_change();
+            continue;
+        }
+        const std::lock_guard lock{mutex_};
+        unsettled_.push_back(std::move(commit));
+    }
+}
+
+}  // namespace pgsidecar::io

@@ -1,0 +1,71 @@
+// The proxy's own connection to one database, through libpq, on a thread of its own: it reads the
+// catalogs into a snapshot, again whenever the database wants that or the interval has passed, and
+// learns when a backend whose connection died has gone. While it is not connected the database has
+// no usable catalog, so nothing there is answered from the cache; it keeps trying.
+#pragma once
+#include <libpq-fe.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "config/settings.h"
+#include "proxy/core/actions.h"
+#include "proxy/core/databases.h"
+
+namespace pgsidecar::io {
+
+class control_connection {
+  public:
+    control_connection(core::database& where, core::databases& all,
+                       const config::settings& settings);
+    ~control_connection();  // disconnects and joins
+    control_connection(const control_connection&) = delete;
+    control_connection& operator=(const control_connection&) = delete;
+
+    void wake();
+    void settle(core::unsettled_commit commit);
+    // Waits until the catalogs have been read once, or the time is over. False: not yet.
+    bool wait_ready(std::chrono::milliseconds at_most);
+    // Commits not settled yet; for the connection that takes over.
+    [[nodiscard]] std::vector<core::unsettled_commit> stop();
+
+  private:
+    struct finish {
+        void operator()(PGconn* c) const noexcept { PQfinish(c); }
+    };
+    struct clear {
+        void operator()(PGresult* r) const noexcept { PQclear(r); }
+    };
+    using result = std::unique_ptr<PGresult, clear>;
+
+    void run();
+    [[nodiscard]] bool connect();
+    [[nodiscard]] bool alive();
+    [[nodiscard]] bool load();
+    void settle_gone();
+    void lost(const std::string& why);
+    [[nodiscard]] result query(const char* sql);
+
+    core::database& where_;
+    core::databases& all_;
+    const config::settings& settings_;
+    std::unique_ptr<PGconn, finish> connection_;
+    std::uint64_t loaded_ = 0;  // generation of the published snapshot
+    std::chrono::steady_clock::time_point load_at_{};
+    bool complained_ = false;
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool stopping_ = false;
+    bool woken_ = false;
+    bool ready_ = false;
+    std::vector<core::unsettled_commit> unsettled_;
+    std::thread thread_;
+};
+
+}  // namespace pgsidecar::io

@@ -1,0 +1,72 @@
+#include "proxy/io/log.h"
+
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <memory>
+#include <stdexcept>
+
+namespace pgsidecar::io {
+namespace {
+
+spdlog::level::level_enum level_of(config::log_level wanted) {
+    switch (wanted) {
+        case config::log_level::trace: return spdlog::level::trace;
+        case config::log_level::debug: return spdlog::level::debug;
+        case config::log_level::info: return spdlog::level::info;
+        case config::log_level::warning: return spdlog::level::warn;
+        case config::log_level::error: return spdlog::level::err;
+        case config::log_level::off: return spdlog::level::off;
+    }
+    return spdlog::level::info;
+}
+
+void write(spdlog::level::level_enum level, std::string_view line) {
+    auto* logger = spdlog::default_logger_raw();
+    if (logger->should_log(level)) logger->log(level, "{}", printable(line));
+}
+
+}  // namespace
+
+void open_log(const config::log_settings& wanted) {
+    std::shared_ptr<spdlog::logger> logger;
+    try {
+        if (wanted.file.empty())
+            logger = std::make_shared<spdlog::logger>(
+                "pgsidecar", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+        else
+            logger = std::make_shared<spdlog::logger>(
+                "pgsidecar", std::make_shared<spdlog::sinks::basic_file_sink_mt>(wanted.file));
+    } catch (const spdlog::spdlog_ex& error) {
+        throw std::runtime_error(error.what());
+    }
+    logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %z [%P] %l %v");
+    logger->set_level(level_of(wanted.level));
+    logger->flush_on(spdlog::level::info);
+    spdlog::set_default_logger(std::move(logger));
+}
+
+void log_debug(std::string_view line) { write(spdlog::level::debug, line); }
+void log_info(std::string_view line) { write(spdlog::level::info, line); }
+void log_warning(std::string_view line) { write(spdlog::level::warn, line); }
+void log_error(std::string_view line) { write(spdlog::level::err, line); }
+
+std::string printable(std::string_view text) {
+    static constexpr char hex[] = "0123456789abcdef";
+    std::string out;
+    out.reserve(text.size());
+    for (const char c : text) {
+        const auto u = static_cast<unsigned char>(c);
+        if (u >= 0x20 && u != 0x7f) {
+            out.push_back(c);
+            continue;
+        }
+        out.append("\\x");
+        out.push_back(hex[u >> 4]);
+        out.push_back(hex[u & 15]);
+    }
+    return out;
+}
+
+}  // namespace pgsidecar::io

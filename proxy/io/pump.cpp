@@ -1,0 +1,396 @@
+#include "proxy/io/pump.h"
+
+#include <openssl/rand.h>
+
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "protocol/startup.h"
+#include "proxy/io/log.h"
+#include "proxy/io/worker.h"
+
+namespace pgsidecar::io {
+namespace {
+
+using boost::system::error_code;
+
+// Unsent output at which the other side is no longer read, in bytes.
+constexpr std::size_t pause_above = 256U << 10;
+// Reads of one connection before the others have their turn.
+constexpr int turn = 16;
+constexpr std::size_t random_key_size = 32;
+
+void keep_rest(std::string& rest, std::string_view shown, std::size_t used, bool was_rest) {
+    if (used == shown.size()) {
+        if (!rest.empty()) std::string{}.swap(rest);
+    } else if (was_rest) {
+        rest.erase(0, used);
+    } else {
+        rest.assign(shown.substr(used));
+    }
+}
+
+}  // namespace
+
+pump::pump(worker& home, tcp::socket client, std::uint64_t token)
+    : home_{home}, token_{token}, session_{home.services(), token}, client_{std::move(client)} {}
+
+void pump::start() {
+    client_.set_keepalive(home_.settings().keepalive);
+    deadline_ = std::chrono::steady_clock::now() + home_.settings().client_login_timeout;
+    // The first byte tells a client that starts TLS unasked from one that speaks the protocol.
+    client_.on_readable([self = shared_from_this()](error_code error) {
+        if (self->ended_) return;
+        if (error) return self->end();
+        self->begin();
+    });
+}
+
+void pump::begin() {
+    char first = 0;
+    const auto status = client_.peek(first);
+    if (status == io_status::would_block) return start();
+    if (status == io_status::closed) return end();
+    if (first == protocol::tls_handshake_byte && home_.client_tls()) {
+        client_.start_tls(new_client_side_session(*home_.client_tls()), true);
+        return shake_hands(true);
+    }
+    read_client();
+}
+
+void pump::shake_hands(bool direct) {
+    const auto status = client_.handshake();
+    if (status == io_status::would_block) {
+        const auto next = [self = shared_from_this(), direct](error_code error) {
+            if (self->ended_) return;
+            if (error) return self->end();
+            self->shake_hands(direct);
+        };
+        return client_.wants_write() ? client_.on_writable(next) : client_.on_readable(next);
+    }
+    if (status == io_status::closed) {
+        log_info("client TLS handshake failed: " + tls_failure(*client_.tls()));
+        return end();
+    }
+    if (direct && !agreed_on_postgresql(*client_.tls())) {
+        log_info("client started TLS without agreeing on the protocol name \"postgresql\"");
+        return end();
+    }
+    session_.on_client_tls();
+    read_client();
+}
+
+bool pump::client_paused() const {
+    return closing_ || session_.blocked() || (server_ && server_->pending() > pause_above);
+}
+
+bool pump::server_paused() const { return closing_ || client_.pending() > pause_above; }
+
+void pump::wait_client() {
+    if (client_waits_ || ended_ || closing_) return;
+    // While the session waits for something else its client is still watched: for the end.
+    if (client_paused() && !client_rest_.empty()) return;
+    client_waits_ = true;
+    if (client_.buffered()) {
+        boost::asio::post(home_.context(), [self = shared_from_this()] {
+            self->client_waits_ = false;
+            if (!self->ended_) self->read_client();
+        });
+        return;
+    }
+    client_.on_readable([self = shared_from_this()](error_code error) {
+        self->client_waits_ = false;
+        if (self->ended_) return;
+        if (error) return self->end();
+        self->read_client();
+    });
+}
+
+void pump::wait_server() {
+    if (server_waits_ || ended_ || !server_ || server_paused()) return;
+    server_waits_ = true;
+    if (server_->buffered()) {
+        boost::asio::post(home_.context(), [self = shared_from_this()] {
+            self->server_waits_ = false;
+            if (!self->ended_) self->read_server();
+        });
+        return;
+    }
+    server_->on_readable([self = shared_from_this()](error_code error) {
+        self->server_waits_ = false;
+        if (self->ended_ || !self->server_) return;
+        if (error) return self->end();
+        self->read_server();
+    });
+}
+
+void pump::read_client() {
+    for (int i = 0; i < turn && !ended_ && !closing_; ++i) {
+        if (client_paused() && !client_rest_.empty()) return;
+        std::size_t got = 0;
+        const auto buffer = home_.scratch();
+        const auto status = client_.read(buffer, got);
+        if (status == io_status::would_block) break;
+        if (status == io_status::closed) {
+            auto& todo = home_.actions();
+            todo.clear();
+            session_.on_client_closed(todo);
+            return perform();
+        }
+        take_client({buffer.data(), got});
+        // A plain socket that gave less than asked for is empty.
+        if (got < buffer.size() && !client_.encrypted()) break;
+    }
+    if (!ended_) wait_client();
+}
+
+void pump::take_client(std::string_view fresh) {
+    auto& todo = home_.actions();
+    todo.clear();
+    const bool was_rest = !client_rest_.empty();
+    if (was_rest) client_rest_.append(fresh);
+    const std::string_view shown = was_rest ? std::string_view{client_rest_} : fresh;
+    const auto used = session_.on_client(shown, std::chrono::steady_clock::now(), todo);
+    const bool tls = todo.start_client_tls;
+    perform();
+    if (ended_) return;
+    keep_rest(client_rest_, shown, used, was_rest);
+    if (tls) {
+        client_.start_tls(new_client_side_session(*home_.client_tls()), true);
+        return shake_hands(false);
+    }
+    settle();
+}
+
+void pump::read_server() {
+    for (int i = 0; i < turn && !ended_ && server_ && !server_paused(); ++i) {
+        std::size_t got = 0;
+        const auto buffer = home_.scratch();
+        const auto status = server_->read(buffer, got);
+        if (status == io_status::would_block) break;
+        if (status == io_status::closed) {
+            auto& todo = home_.actions();
+            todo.clear();
+            session_.on_server_closed(todo);
+            return perform();
+        }
+        take_server({buffer.data(), got});
+        if (got < buffer.size() && server_ && !server_->encrypted()) break;
+    }
+    if (!ended_) wait_server();
+}
+
+void pump::take_server(std::string_view fresh) {
+    auto& todo = home_.actions();
+    todo.clear();
+    const bool was_rest = !server_rest_.empty();
+    if (was_rest) server_rest_.append(fresh);
+    const std::string_view shown = was_rest ? std::string_view{server_rest_} : fresh;
+    const auto used = session_.on_server(shown, std::chrono::steady_clock::now(), todo);
+    perform();
+    if (ended_) return;
+    keep_rest(server_rest_, shown, used, was_rest);
+    settle();
+}
+
+// Shows the session what was held back, for as long as that changes something.
+void pump::settle() {
+    while (std::exchange(resume_, false) && !ended_ && !closing_ && !session_.blocked()) {
+        if (client_rest_.empty()) break;
+        auto& todo = home_.actions();
+        todo.clear();
+        const auto used =
+            session_.on_client(client_rest_, std::chrono::steady_clock::now(), todo);
+        perform();
+        if (ended_) return;
+        client_rest_.erase(0, used);
+        if (client_rest_.empty()) std::string{}.swap(client_rest_);
+    }
+    if (ended_) return;
+    wait_client();
+    wait_server();
+}
+
+void pump::perform() {
+    auto& todo = home_.actions();
+    if (!todo.server.empty() && server_ && !server_->write(todo.server.pieces())) {
+        // The server is gone; what it said before that is read first.
+        todo.server.clear();
+    }
+    if (!todo.client.empty() && !client_.write(todo.client.pieces())) {
+        if (!session_.closed()) {
+            core::actions last;
+            session_.on_client_closed(last);
+            home_.carry_out(last);
+        }
+        home_.carry_out(todo);
+        return end();
+    }
+    perform_side_effects();
+}
+
+void pump::perform_side_effects() {
+    auto& todo = home_.actions();
+    resume_ = resume_ || todo.resume_client;
+    if (!todo.refused_because.empty())
+        log_info("session ended: " + todo.refused_because + " user=" + session_.user() +
+                 " database=" + session_.database_name());
+    home_.carry_out(todo);
+    if (todo.release_database) home_.release_database(*todo.release_database, token_);
+    const bool close = todo.close;
+    if (todo.logged_in) {
+        deadline_ = {};
+        if (session_.server_pid() != 0) {
+            home_.register_key(session_.server_pid(), session_.client_key(), token_);
+            registered_ = true;
+        }
+        home_.use_database(session_.database_name());
+    }
+    if (todo.connect_upstream) connect_upstream();
+    if (todo.cancel_request) return answer_cancel_request(*todo.cancel_request);
+    if (close) {
+        closing_ = true;
+        if (client_.pending() == 0 && (!server_ || server_->pending() == 0)) return end();
+    }
+    if (client_.pending() > 0) flush_client();
+    if (server_ && server_->pending() > 0) flush_server();
+}
+
+void pump::flush_client() {
+    if (client_flushes_ || ended_) return;
+    client_flushes_ = true;
+    client_.on_writable([self = shared_from_this()](error_code error) {
+        self->client_flushes_ = false;
+        if (self->ended_) return;
+        if (error || !self->client_.flush()) return self->kill();
+        if (self->client_.pending() > 0) self->flush_client();
+        if (self->closing_ && self->client_.pending() == 0) return self->end();
+        // What TLS had decrypted already no readiness will announce.
+        if (!self->server_paused() && self->server_ && !self->server_waits_) self->read_server();
+    });
+}
+
+void pump::flush_server() {
+    if (server_flushes_ || ended_) return;
+    server_flushes_ = true;
+    server_->on_writable([self = shared_from_this()](error_code error) {
+        self->server_flushes_ = false;
+        if (self->ended_ || !self->server_) return;
+        if (error || !self->server_->flush()) return;  // its end is seen by reading
+        if (self->server_->pending() > 0) self->flush_server();
+        if (self->closing_ && self->client_.pending() == 0) return self->end();
+        if (!self->client_paused()) {
+            self->resume_ = true;
+            self->settle();
+            if (!self->ended_ && !self->client_waits_) self->read_client();
+        }
+    });
+}
+
+void pump::connect_upstream() {
+    connecting_ = std::make_shared<connector>(home_.context(), home_.settings().upstream,
+                                              home_.server_tls(),
+                                              home_.settings().server_connect_timeout);
+    connecting_->start([self = shared_from_this()](std::unique_ptr<transport> link,
+                                                   const connect_error& error) {
+        self->connecting_.reset();
+        if (self->ended_) return;
+        auto& todo = self->home_.actions();
+        todo.clear();
+        if (link) {
+            self->server_ = std::move(link);
+            self->server_->set_keepalive(self->home_.settings().keepalive);
+            std::string key(random_key_size, '\0');
+            RAND_bytes(reinterpret_cast<unsigned char*>(key.data()),
+                       static_cast<int>(key.size()));
+            self->session_.on_upstream_connected(std::move(key), todo);
+        } else {
+            log_warning(error.message);
+            self->session_.on_upstream_failed(error.sqlstate, error.message, todo);
+        }
+        self->perform();
+        if (!self->ended_) self->settle();
+    });
+}
+
+void pump::on_wake(const core::wake_up& wake) {
+    session_.on_wake(wake);
+    resume_ = true;
+    settle();
+}
+
+void pump::on_database_released() {
+    session_.on_database_released();
+    resume_ = true;
+    settle();
+}
+
+void pump::on_cancel(std::function<void()> done) {
+    auto& todo = home_.actions();
+    todo.clear();
+    const bool forward = session_.on_cancel(todo);
+    perform();
+    if (!forward) {
+        done();
+        if (!ended_) settle();
+        return;
+    }
+    home_.send_cancel(session_.server_pid(), session_.server_key(),
+                      [self = shared_from_this(), done = std::move(done)] {
+                          done();
+                          if (self->ended_) return;
+                          auto& after = self->home_.actions();
+                          after.clear();
+                          self->session_.on_cancel_sent(after);
+                          self->perform();
+                          if (!self->ended_) self->settle();
+                      });
+}
+
+void pump::answer_cancel_request(const core::actions::cancel& request) {
+    closing_ = true;
+    // The connection stays open until the cancel has had its effect: clients wait for that.
+    home_.cancel(request.pid, request.key, [self = shared_from_this()] { self->end(); });
+}
+
+void pump::shut_down() {
+    if (ended_ || closing_) return;
+    auto& todo = home_.actions();
+    todo.clear();
+    session_.on_shutdown(todo);
+    perform();
+}
+
+void pump::kill() {
+    if (ended_) return;
+    auto& todo = home_.actions();
+    todo.clear();
+    session_.on_client_closed(todo);
+    home_.carry_out(todo);
+    end();
+}
+
+void pump::check_deadline(std::chrono::steady_clock::time_point now) {
+    if (deadline_ == std::chrono::steady_clock::time_point{} || now < deadline_) return;
+    if (session_.logged_in()) return;
+    log_info("session ended: client_login_timeout reached");
+    kill();
+}
+
+void pump::end() {
+    if (ended_) return;
+    if (!session_.closed()) {
+        core::actions last;
+        session_.on_client_closed(last);
+        if (server_) (void)server_->write(last.server.pieces());
+        home_.carry_out(last);
+    }
+    ended_ = true;
+    if (registered_) home_.forget_key(session_.server_pid(), token_);
+    if (connecting_) connecting_->cancel();
+    client_.close();
+    if (server_) server_->close();
+    home_.remove(token_);
+}
+
+}  // namespace pgsidecar::io

@@ -1,0 +1,78 @@
+// Drives one session: the client's and the server's connection, what is left of half-read messages,
+// backpressure, and the session's actions. Kept alive by the handlers of its own waits, and by its
+// worker's list until it has ended. Everything runs on the worker's thread.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "proxy/core/session.h"
+#include "proxy/io/connector.h"
+#include "proxy/io/transport.h"
+
+namespace pgsidecar::io {
+
+class worker;
+
+class pump : public std::enable_shared_from_this<pump> {
+  public:
+    pump(worker& home, tcp::socket client, std::uint64_t token);
+    void start();
+
+    void on_wake(const core::wake_up& wake);
+    void on_database_released();
+    // From another connection that brought our cancel key; `done` when it may be closed.
+    void on_cancel(std::function<void()> done);
+    void shut_down();  // once idle
+    void kill();       // now
+    // Past its deadline while not logged in: given up.
+    void check_deadline(std::chrono::steady_clock::time_point now);
+
+    [[nodiscard]] std::uint64_t token() const noexcept { return token_; }
+    [[nodiscard]] const std::string& client_key() const noexcept { return session_.client_key(); }
+    [[nodiscard]] bool ended() const noexcept { return ended_; }
+
+  private:
+    void begin();
+    void shake_hands(bool direct);
+    void wait_client();
+    void wait_server();
+    void read_client();
+    void read_server();
+    void take_client(std::string_view fresh);
+    void take_server(std::string_view fresh);
+    void perform();
+    void perform_side_effects();
+    void settle();
+    void connect_upstream();
+    void send_cancel();
+    void answer_cancel_request(const core::actions::cancel& request);
+    void flush_client();
+    void flush_server();
+    void end();
+    [[nodiscard]] bool client_paused() const;
+    [[nodiscard]] bool server_paused() const;
+
+    worker& home_;
+    const std::uint64_t token_;
+    core::session session_;
+    transport client_;
+    std::unique_ptr<transport> server_;
+    std::shared_ptr<connector> connecting_;
+    std::string client_rest_;  // shown to the session again in front of what comes next
+    std::string server_rest_;
+    std::function<void()> cancel_done_;
+    std::chrono::steady_clock::time_point deadline_;
+    bool client_waits_ = false;  // a wait for readability is armed
+    bool server_waits_ = false;
+    bool client_flushes_ = false;
+    bool server_flushes_ = false;
+    bool resume_ = false;
+    bool closing_ = false;  // no more reads; ends when all output is sent
+    bool ended_ = false;
+    bool registered_ = false;
+};
+
+}  // namespace pgsidecar::io

@@ -1,0 +1,227 @@
+#include "proxy/io/server.h"
+
+#include <algorithm>
+#include <csignal>
+#include <stdexcept>
+#include <utility>
+
+#include "protocol/backend.h"
+#include "proxy/io/log.h"
+
+namespace pgsidecar::io {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+constexpr auto housekeeping_interval = std::chrono::seconds{5};
+constexpr auto accept_pause = std::chrono::milliseconds{100};
+// How long the first clients wait for the control connection's first look at the catalogs: those who
+// log in before it could not be told which defaults they got.
+constexpr auto catalog_patience = std::chrono::seconds{2};
+
+core::session_options options_from(const config::settings& s) {
+    using mode = config::tls_mode;
+    return {.cache = s.enable_optimizations && s.cache.enable_query_result_caching,
+            .client_tls_offered = s.client_tls.mode != mode::disable,
+            .client_tls_required = s.client_tls.mode == mode::require ||
+                                   s.client_tls.mode == mode::verify_ca ||
+                                   s.client_tls.mode == mode::verify_full,
+            .single_flight = s.cache.single_flight,
+            .max_entry_size = s.cache.store.max_entry_size,
+            .upstream_name = s.upstream.host + ":" + std::to_string(s.upstream.port)};
+}
+
+std::string control_database(const config::settings& s) {
+    char* error = nullptr;
+    const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> given{
+        PQconninfoParse(s.upstream.control_connection.c_str(), &error), PQconninfoFree};
+    PQfreemem(error);
+    for (auto* o = given.get(); o && o->keyword; ++o)
+        if (o->val && std::string_view{o->keyword} == "dbname") return o->val;
+    return {};
+}
+
+}  // namespace
+
+server::server(std::shared_ptr<const config::settings> settings)
+    : settings_{std::move(settings)},
+      options_{options_from(*settings_)},
+      client_tls_{make_client_side_tls(settings_->client_tls)},
+      server_tls_{make_server_side_tls(settings_->upstream.tls)},
+      store_{settings_->cache.store},
+      databases_{versions_},
+      catalogs_{databases_, *settings_},
+      acceptor_{context_},
+      signals_{context_},
+      drain_timer_{context_},
+      housekeeping_timer_{context_} {
+    listen();
+    const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+    const unsigned wanted = settings_->workers == 0 ? cores : settings_->workers;
+    for (unsigned i = 0; i < wanted; ++i) workers_.push_back(std::make_unique<worker>(*this, i));
+}
+
+server::~server() {
+    for (auto& w : workers_) w->stop();
+    catalogs_.stop();
+}
+
+std::shared_ptr<const policy::cache_rules> server::rules() const {
+    return {settings_, &settings_->cache.rules};
+}
+
+void server::listen() {
+    const auto& address = settings_->listen_addr;
+    const auto where = address + ":" + std::to_string(settings_->listen_port);
+    error_code error;
+    const auto ip = asio::ip::make_address(address == "*" ? "::" : address, error);
+    if (error) throw std::runtime_error("listen_addr " + address + ": " + error.message());
+    const tcp::endpoint endpoint{ip, settings_->listen_port};
+    const auto check = [&](const char* step) {
+        if (error)
+            throw std::runtime_error(std::string{"cannot "} + step + " " + where + ": " +
+                                     error.message());
+    };
+    acceptor_.open(endpoint.protocol(), error);
+    check("open a socket for");
+#ifndef _WIN32
+    acceptor_.set_option(tcp::acceptor::reuse_address{true}, error);
+#endif
+    acceptor_.bind(endpoint, error);
+    check("listen on");
+    acceptor_.listen(static_cast<int>(settings_->listen_backlog), error);
+    check("listen on");
+}
+
+int server::run() {
+    std::signal(SIGPIPE, SIG_IGN);
+    for (const int number : {SIGINT, SIGTERM}) signals_.add(number);
+#ifdef SIGUSR1
+    signals_.add(SIGUSR1);
+#endif
+    wait_for_signal();
+    for (auto& w : workers_) w->run();
+    if (const auto name = control_database(*settings_); options_.cache && !name.empty()) {
+        catalogs_.use(name);
+        catalogs_.wait_ready(name, catalog_patience);
+    }
+    const auto endpoint = acceptor_.local_endpoint();
+    log_info("listening on " + settings_->listen_addr + ":" + std::to_string(endpoint.port()));
+    housekeeping();
+    accept();
+    context_.run();
+    for (auto& w : workers_) w->stop();
+    catalogs_.stop();
+    log_info("stopped");
+    return 0;
+}
+
+void server::accept() {
+    auto& home = *workers_[next_worker_++ % workers_.size()];
+    acceptor_.async_accept(home.context(), [this, &home](error_code error, tcp::socket client) {
+        if (draining_) return;
+        if (!error) {
+            if (clients() >= settings_->max_client_conn)
+                refuse(std::move(client));
+            else
+                home.post([&home, c = std::make_shared<tcp::socket>(std::move(client))] {
+                    home.adopt(std::move(*c));
+                });
+            return accept();
+        }
+        // Out of file descriptors, most likely: give sessions time to end.
+        log_warning("cannot accept a connection: " + error.message());
+        drain_timer_.expires_after(accept_pause);
+        drain_timer_.async_wait([this](error_code) {
+            if (!draining_) accept();
+        });
+    });
+}
+
+void server::refuse(tcp::socket client) {
+    std::string reply;
+    protocol::write_error(reply, "FATAL", "53300", "sorry, too many clients already",
+                          "max_client_conn is " + std::to_string(settings_->max_client_conn));
+    error_code ignored;
+    client.non_blocking(true, ignored);
+    client.write_some(asio::buffer(reply), ignored);
+    log_warning("client refused: max_client_conn reached");
+}
+
+std::size_t server::clients() const {
+    std::size_t total = 0;
+    for (const auto& w : workers_) total += w->clients();
+    return total;
+}
+
+void server::wait_for_signal() {
+    signals_.async_wait([this](error_code error, int number) {
+        if (error) return;
+#ifdef SIGUSR1
+        if (number == SIGUSR1) {
+            log_info("statistics " + statistics());
+            return wait_for_signal();
+        }
+#endif
+        if (draining_) return finish();
+        log_info("shutting down: waiting for sessions to become idle");
+        drain();
+        wait_for_signal();
+    });
+}
+
+void server::drain() {
+    draining_ = true;
+    error_code ignored;
+    acceptor_.close(ignored);
+    for (auto& w : workers_) w->drain();
+    drain_timer_.expires_after(settings_->shutdown_timeout);
+    drain_timer_.async_wait([this](error_code error) {
+        if (error) return;
+        log_warning("shutdown_timeout reached: ending " + std::to_string(clients()) + " sessions");
+        finish();
+    });
+    session_ended();
+}
+
+void server::session_ended() {
+    asio::post(context_, [this] {
+        if (draining_ && clients() == 0) finish();
+    });
+}
+
+void server::finish() {
+    drain_timer_.cancel();
+    context_.stop();
+}
+
+void server::housekeeping() {
+    housekeeping_timer_.expires_after(housekeeping_interval);
+    housekeeping_timer_.async_wait([this](error_code error) {
+        if (error) return;
+        catalogs_.close_unused(std::chrono::steady_clock::now());
+        housekeeping();
+    });
+}
+
+std::string server::statistics() const {
+    std::string out = "{\"reasons\":{";
+    bool first = true;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(policy::reason::count_); ++i) {
+        const auto reason = static_cast<policy::reason>(i);
+        std::uint64_t total = 0;
+        for (const auto& w : workers_) total += w->count(reason);
+        if (total == 0) continue;
+        if (!std::exchange(first, false)) out += ",";
+        out.append("\"").append(policy::to_string(reason)).append("\":") += std::to_string(total);
+    }
+    const auto s = store_.statistics();
+    out += "},\"entries\":" + std::to_string(s.entries) + ",\"bytes\":" + std::to_string(s.bytes) +
+           ",\"evictions\":" + std::to_string(s.evictions) +
+           ",\"invalidations\":" + std::to_string(s.invalidations) +
+           ",\"clients\":" + std::to_string(clients()) + "}";
+    return out;
+}
+
+}  // namespace pgsidecar::io

@@ -1,0 +1,77 @@
+// The whole program at run time: what all workers share, the listener, signals, draining. Lives on
+// main()'s thread, which runs its io_context; run() returns when everything has ended.
+#pragma once
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cache/flights.h"
+#include "cache/store.h"
+#include "config/settings.h"
+#include "proxy/core/databases.h"
+#include "proxy/io/cancel.h"
+#include "proxy/io/catalogs.h"
+#include "proxy/io/tls.h"
+#include "proxy/io/worker.h"
+
+namespace pgsidecar::io {
+
+class server {
+  public:
+    // Throws std::runtime_error: a certificate that cannot be read, an address in use.
+    explicit server(std::shared_ptr<const config::settings> settings);
+    ~server();
+    server(const server&) = delete;
+    server& operator=(const server&) = delete;
+
+    int run();
+
+    [[nodiscard]] const config::settings& settings() const noexcept { return *settings_; }
+    [[nodiscard]] std::shared_ptr<const policy::cache_rules> rules() const;
+    [[nodiscard]] cache::store& store() noexcept { return store_; }
+    [[nodiscard]] cache::flights& flights() noexcept { return flights_; }
+    [[nodiscard]] core::databases& databases() noexcept { return databases_; }
+    [[nodiscard]] io::catalogs& catalogs() noexcept { return catalogs_; }
+    [[nodiscard]] cancel_keys& keys() noexcept { return keys_; }
+    [[nodiscard]] const core::session_options& session_options() const noexcept { return options_; }
+    [[nodiscard]] const ssl_ctx_ptr& client_tls() const noexcept { return client_tls_; }
+    [[nodiscard]] const ssl_ctx_ptr& server_tls() const noexcept { return server_tls_; }
+    [[nodiscard]] worker& worker_of(unsigned index) noexcept { return *workers_[index]; }
+    void session_ended();  // from any thread
+
+  private:
+    void listen();
+    void accept();
+    void refuse(tcp::socket client);
+    void wait_for_signal();
+    void drain();
+    void finish();
+    void housekeeping();
+    [[nodiscard]] std::size_t clients() const;
+    [[nodiscard]] std::string statistics() const;
+
+    std::shared_ptr<const config::settings> settings_;
+    core::session_options options_;
+    ssl_ctx_ptr client_tls_;
+    ssl_ctx_ptr server_tls_;
+    cache::versions versions_;
+    cache::store store_;
+    cache::flights flights_;
+    core::databases databases_;
+    io::catalogs catalogs_;
+    cancel_keys keys_;
+    boost::asio::io_context context_{1};
+    tcp::acceptor acceptor_;
+    boost::asio::signal_set signals_;
+    boost::asio::steady_timer drain_timer_;
+    boost::asio::steady_timer housekeeping_timer_;
+    std::vector<std::unique_ptr<worker>> workers_;
+    unsigned next_worker_ = 0;
+    bool draining_ = false;
+};
+
+}  // namespace pgsidecar::io

@@ -1,0 +1,192 @@
+#include "proxy/io/transport.h"
+
+#include <openssl/err.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/buffer.hpp>
+#include <climits>
+#include <utility>
+
+namespace pgsidecar::io {
+namespace {
+
+namespace asio = boost::asio;
+constexpr std::size_t gather_limit = 64;            // pieces of one system call
+constexpr std::size_t tls_record = 16U << 10;       // bytes
+constexpr std::size_t keep_capacity = 4U << 10;     // bytes of output buffer kept once drained
+
+io_status status_of(const boost::system::error_code& error) {
+    if (!error) return io_status::ok;
+    if (error == asio::error::would_block || error == asio::error::try_again)
+        return io_status::would_block;
+    return io_status::closed;
+}
+
+}  // namespace
+
+transport::transport(tcp::socket socket) : socket_{std::move(socket)} {
+    boost::system::error_code ignored;
+    socket_.non_blocking(true, ignored);
+    socket_.set_option(tcp::no_delay{true}, ignored);
+}
+
+io_status transport::tls_status(int result) {
+    wants_write_ = false;
+    switch (SSL_get_error(tls_.get(), result)) {
+        case SSL_ERROR_WANT_READ: return io_status::would_block;
+        case SSL_ERROR_WANT_WRITE: wants_write_ = true; return io_status::would_block;
+        default: return io_status::closed;
+    }
+}
+
+io_status transport::read(std::span<char> buffer, std::size_t& got) {
+    got = 0;
+    if (tls_) {
+        ERR_clear_error();
+        const int size = static_cast<int>(std::min<std::size_t>(buffer.size(), INT_MAX));
+        const int result = SSL_read(tls_.get(), buffer.data(), size);
+        if (result <= 0) return tls_status(result);
+        got = static_cast<std::size_t>(result);
+        return io_status::ok;
+    }
+    boost::system::error_code error;
+    got = socket_.read_some(asio::buffer(buffer.data(), buffer.size()), error);
+    return status_of(error);
+}
+
+io_status transport::peek(char& first) {
+    boost::system::error_code error;
+    socket_.receive(asio::buffer(&first, 1), tcp::socket::message_peek, error);
+    return status_of(error);
+}
+
+io_status transport::write_some(std::span<const std::string_view> pieces, std::size_t& written) {
+    written = 0;
+    if (tls_) {
+        // One record at a time: small pieces are joined so that each is not a record of its own.
+        std::array<char, tls_record> record;
+        std::string_view out = pieces.front();
+        if (pieces.size() > 1 && out.size() < record.size()) {
+            std::size_t filled = 0;
+            for (const auto piece : pieces) {
+                const auto part = piece.substr(0, record.size() - filled);
+                filled += part.copy(record.data() + filled, part.size());
+                if (filled == record.size()) break;
+            }
+            out = {record.data(), filled};
+        }
+        ERR_clear_error();
+        const int size = static_cast<int>(std::min<std::size_t>(out.size(), INT_MAX));
+        const int result = SSL_write(tls_.get(), out.data(), size);
+        if (result <= 0) return tls_status(result);
+        written = static_cast<std::size_t>(result);
+        return io_status::ok;
+    }
+    std::array<asio::const_buffer, gather_limit> buffers;
+    const std::size_t count = std::min(pieces.size(), gather_limit);
+    for (std::size_t i = 0; i < count; ++i)
+        buffers[i] = asio::const_buffer{pieces[i].data(), pieces[i].size()};
+    boost::system::error_code error;
+    written = socket_.write_some(std::span{buffers.data(), count}, error);
+    return status_of(error);
+}
+
+bool transport::write(const std::vector<std::string_view>& pieces) {
+    std::vector<std::string_view> rest;
+    if (pending() == 0) {
+        std::span<const std::string_view> left{pieces};
+        while (!left.empty()) {
+            std::size_t written = 0;
+            const auto status = write_some(left, written);
+            if (status == io_status::closed) return false;
+            if (status == io_status::would_block) break;
+            while (!left.empty() && written >= left.front().size()) {
+                written -= left.front().size();
+                left = left.subspan(1);
+            }
+            if (written == 0) continue;
+            // A piece went in part: what is left of the call starts inside it.
+            rest.assign(left.begin(), left.end());
+            rest.front().remove_prefix(written);
+            left = rest;
+        }
+        for (const auto piece : left) output_.append(piece);
+        return true;
+    }
+    for (const auto piece : pieces) output_.append(piece);
+    return true;
+}
+
+bool transport::flush() {
+    while (pending() > 0) {
+        const std::string_view left{output_.data() + sent_, pending()};
+        std::size_t written = 0;
+        const auto status = write_some({&left, 1}, written);
+        if (status == io_status::closed) return false;
+        if (status == io_status::would_block) break;
+        sent_ += written;
+    }
+    if (pending() == 0) {
+        sent_ = 0;
+        output_.clear();
+        if (output_.capacity() > keep_capacity) output_.shrink_to_fit();
+    } else if (sent_ > (1U << 20)) {
+        output_.erase(0, sent_);
+        sent_ = 0;
+    }
+    return true;
+}
+
+void transport::on_readable(std::function<void(boost::system::error_code)> f) {
+    socket_.async_wait(tcp::socket::wait_read, std::move(f));
+}
+
+void transport::on_writable(std::function<void(boost::system::error_code)> f) {
+    socket_.async_wait(tcp::socket::wait_write, std::move(f));
+}
+
+void transport::start_tls(ssl_ptr tls, bool accepting) {
+    tls_ = std::move(tls);
+    SSL_set_fd(tls_.get(), static_cast<int>(socket_.native_handle()));
+    SSL_set_mode(tls_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                 SSL_MODE_RELEASE_BUFFERS);
+    if (accepting)
+        SSL_set_accept_state(tls_.get());
+    else
+        SSL_set_connect_state(tls_.get());
+}
+
+io_status transport::handshake() {
+    ERR_clear_error();
+    const int result = SSL_do_handshake(tls_.get());
+    return result == 1 ? io_status::ok : tls_status(result);
+}
+
+void transport::set_keepalive(const config::keepalive_settings& wanted) {
+    boost::system::error_code ignored;
+    socket_.set_option(asio::socket_base::keep_alive{wanted.enabled}, ignored);
+    if (!wanted.enabled) return;
+#ifdef TCP_KEEPIDLE
+    using idle = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPIDLE>;
+    using interval = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPINTVL>;
+    using count = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPCNT>;
+    if (wanted.idle.count() > 0)
+        socket_.set_option(idle{static_cast<int>(wanted.idle.count())}, ignored);
+    if (wanted.interval.count() > 0)
+        socket_.set_option(interval{static_cast<int>(wanted.interval.count())}, ignored);
+    if (wanted.count > 0) socket_.set_option(count{static_cast<int>(wanted.count)}, ignored);
+#endif
+}
+
+void transport::close() noexcept {
+    boost::system::error_code ignored;
+    if (tls_ && SSL_is_init_finished(tls_.get())) {
+        ERR_clear_error();
+        SSL_shutdown(tls_.get());  // says close_notify; nobody waits for the answer
+    }
+    socket_.shutdown(tcp::socket::shutdown_send, ignored);
+    socket_.close(ignored);
+}
+
+}  // namespace pgsidecar::io

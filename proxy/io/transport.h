@@ -1,0 +1,74 @@
+// One TCP connection, plain or under TLS, driven by readiness: wait until it can be read, read into a
+// buffer of the worker's, wait again. An idle connection therefore owns no buffer. Output that the
+// socket does not take at once is copied and sent when it does; pending() tells how much that is, so
+// that the owner can stop reading the other side. Used by one thread. TLS works on the socket's own
+// handle (OpenSSL's socket BIO), which keeps no buffers of its own while idle.
+#pragma once
+#include <openssl/ssl.h>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/settings.h"
+
+namespace pgsidecar::io {
+
+using tcp = boost::asio::ip::tcp;
+
+enum class io_status : std::uint8_t { ok, would_block, closed };
+
+struct ssl_free {
+    void operator()(SSL* s) const noexcept { SSL_free(s); }
+};
+using ssl_ptr = std::unique_ptr<SSL, ssl_free>;
+
+class transport {
+  public:
+    explicit transport(tcp::socket socket);
+
+    // Reads what there is, at most buffer.size() bytes. `got` is set for ok alone.
+    [[nodiscard]] io_status read(std::span<char> buffer, std::size_t& got);
+    // Looks at the first byte without taking it.
+    [[nodiscard]] io_status peek(char& first);
+    // Sends the pieces in order, or keeps what the socket does not take. False: the peer is gone.
+    [[nodiscard]] bool write(const std::vector<std::string_view>& pieces);
+    [[nodiscard]] bool flush();  // after the socket became writable
+    // Decrypted bytes are waiting: no readiness will tell of them.
+    [[nodiscard]] bool buffered() const noexcept { return tls_ && SSL_has_pending(tls_.get()); }
+    [[nodiscard]] std::size_t pending() const noexcept { return output_.size() - sent_; }
+
+    void on_readable(std::function<void(boost::system::error_code)> f);
+    void on_writable(std::function<void(boost::system::error_code)> f);
+
+    // `accepting`: this side is the TLS server. Then handshake() until it is ok or closed; while it
+    // would block, wants_write() says what to wait for.
+    void start_tls(ssl_ptr tls, bool accepting);
+    [[nodiscard]] io_status handshake();
+    [[nodiscard]] bool wants_write() const noexcept { return wants_write_; }
+    [[nodiscard]] bool encrypted() const noexcept { return tls_ != nullptr; }
+    [[nodiscard]] SSL* tls() const noexcept { return tls_.get(); }
+
+    void set_keepalive(const config::keepalive_settings& wanted);
+    void close() noexcept;
+    [[nodiscard]] bool is_open() const { return socket_.is_open(); }
+    [[nodiscard]] tcp::socket& socket() noexcept { return socket_; }
+
+  private:
+    [[nodiscard]] io_status write_some(std::span<const std::string_view> pieces,
+                                       std::size_t& written);
+    [[nodiscard]] io_status tls_status(int result);
+
+    tcp::socket socket_;
+    ssl_ptr tls_;
+    std::string output_;
+    std::size_t sent_ = 0;
+    bool wants_write_ = false;
+};
+
+}  // namespace pgsidecar::io

@@ -1,0 +1,141 @@
+#include "proxy/io/worker.h"
+
+#include <utility>
+
+#include "proxy/io/server.h"
+
+namespace pgsidecar::io {
+namespace {
+
+constexpr std::size_t scratch_size = 64U << 10;
+constexpr auto tick_interval = std::chrono::seconds{1};
+// A token: the worker, the session on it, and room for the session's own count of waits.
+constexpr unsigned wait_bits = 20;
+constexpr unsigned worker_shift = 56;
+
+}  // namespace
+
+worker::worker(server& owner, unsigned index)
+    : owner_{owner}, index_{index}, work_{context_.get_executor()}, timer_{context_},
+      decider_{owner.rules(), {.max_sql_length = owner.settings().max_sql_length}},
+      scratch_(scratch_size) {}
+
+worker::~worker() { stop(); }
+
+void worker::run() {
+    tick();
+    thread_ = std::thread{[this] { context_.run(); }};
+}
+
+void worker::stop() {
+    if (!thread_.joinable()) return;
+    post([this] {
+        timer_.cancel();
+        work_.reset();
+        for (const auto copy = pumps_; const auto& [token, p] : copy) p->kill();
+        context_.stop();
+    });
+    thread_.join();
+}
+
+void worker::tick() {
+    timer_.expires_after(tick_interval);
+    timer_.async_wait([this](boost::system::error_code error) {
+        if (error) return;
+        const auto now = std::chrono::steady_clock::now();
+        for (const auto copy = pumps_; const auto& [token, p] : copy) p->check_deadline(now);
+        tick();
+    });
+}
+
+void worker::adopt(tcp::socket client) {
+    const auto token = static_cast<std::uint64_t>(index_) << worker_shift | next_session_++
+                                                                                 << wait_bits;
+    const auto p = std::make_shared<pump>(*this, std::move(client), token);
+    pumps_.emplace(token, p);
+    clients_.store(pumps_.size());
+    p->start();
+    if (draining_) p->shut_down();
+}
+
+void worker::drain() {
+    post([this] {
+        draining_ = true;
+        for (const auto copy = pumps_; const auto& [token, p] : copy) p->shut_down();
+    });
+}
+
+core::session_services worker::services() noexcept {
+    return {decider_, owner_.store(), owner_.flights(), owner_.databases(),
+            owner_.session_options(), key_buffer_};
+}
+
+const config::settings& worker::settings() const noexcept { return owner_.settings(); }
+const ssl_ctx_ptr& worker::client_tls() const noexcept { return owner_.client_tls(); }
+const ssl_ctx_ptr& worker::server_tls() const noexcept { return owner_.server_tls(); }
+
+void worker::carry_out(const core::actions& todo) {
+    for (const auto why : todo.outcomes)
+        reasons_[static_cast<std::size_t>(why)].fetch_add(1, std::memory_order_relaxed);
+    for (const auto& wake : todo.wake) {
+        auto& home = owner_.worker_of(static_cast<unsigned>(wake.token >> worker_shift));
+        const auto session = wake.token >> wait_bits << wait_bits;
+        // One that has ended meanwhile has left the flight itself, and handed a lead on.
+        home.post([&home, session, wake] {
+            if (const auto p = home.find(session)) p->on_wake(wake);
+        });
+    }
+    if (todo.catalog_changed) owner_.catalogs().reload();
+    if (todo.database_settled) owner_.catalogs().settled();
+    if (todo.unsettled) owner_.catalogs().settle(*todo.unsettled);
+}
+
+void worker::use_database(const std::string& name) { owner_.catalogs().use(name); }
+
+void worker::release_database(const std::string& name, std::uint64_t token) {
+    owner_.catalogs().release(name, [this, token] {
+        post([this, token] {
+            if (const auto p = find(token)) p->on_database_released();
+        });
+    });
+}
+
+void worker::register_key(std::int32_t pid, const std::string& key, std::uint64_t token) {
+    owner_.keys().add(pid, key, index_, token);
+}
+
+void worker::forget_key(std::int32_t pid, std::uint64_t token) {
+    owner_.keys().remove(pid, token);
+}
+
+void worker::cancel(std::int32_t pid, const std::string& key, std::function<void()> done) {
+    const auto target = owner_.keys().find(pid, key);
+    const auto answer = [this, done = std::move(done)] { post(done); };
+    if (!target) return answer();
+    auto& home = owner_.worker_of(target->worker);
+    home.post([&home, token = target->token, answer] {
+        if (const auto p = home.find(token)) return p->on_cancel(answer);
+        answer();
+    });
+}
+
+void worker::send_cancel(std::int32_t pid, const std::string& key, std::function<void()> done) {
+    std::make_shared<cancel_sender>(context_, settings(), server_tls())->start(pid, key,
+                                                                               std::move(done));
+}
+
+void worker::remove(std::uint64_t token) {
+    // Not at once: the pump is on the stack.
+    post([this, token] {
+        pumps_.erase(token);
+        clients_.store(pumps_.size());
+        owner_.session_ended();
+    });
+}
+
+std::shared_ptr<pump> worker::find(std::uint64_t token) {
+    const auto it = pumps_.find(token);
+    return it == pumps_.end() || it->second->ended() ? nullptr : it->second;
+}
+
+}  // namespace pgsidecar::io

@@ -1,0 +1,87 @@
+// One thread with its own io_context: the sessions that live on it, its decider, its scratch memory and
+// its counters. Sessions never leave their worker; other threads reach it through post() alone.
+#pragma once
+#include <array>
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "proxy/core/session.h"
+#include "proxy/io/pump.h"
+
+namespace pgsidecar::io {
+
+class server;
+
+class worker {
+  public:
+    worker(server& owner, unsigned index);
+    ~worker();
+    worker(const worker&) = delete;
+    worker& operator=(const worker&) = delete;
+
+    void run();   // starts the thread
+    void stop();  // ends every session at once and joins the thread
+
+    template <class F>
+    void post(F f) {
+        boost::asio::post(context_, std::move(f));
+    }
+    void adopt(tcp::socket client);  // on this worker's thread
+    void drain();                    // from any thread: sessions end as they become idle
+
+    // What a pump of this worker uses.
+    [[nodiscard]] boost::asio::io_context& context() noexcept { return context_; }
+    [[nodiscard]] core::session_services services() noexcept;
+    [[nodiscard]] std::span<char> scratch() noexcept { return scratch_; }
+    [[nodiscard]] core::actions& actions() noexcept { return actions_; }
+    [[nodiscard]] const config::settings& settings() const noexcept;
+    [[nodiscard]] const ssl_ctx_ptr& client_tls() const noexcept;
+    [[nodiscard]] const ssl_ctx_ptr& server_tls() const noexcept;
+    void carry_out(const core::actions& todo);  // what concerns others than the pump's own peers
+    void use_database(const std::string& name);
+    void release_database(const std::string& name, std::uint64_t token);
+    void register_key(std::int32_t pid, const std::string& key, std::uint64_t token);
+    void forget_key(std::int32_t pid, std::uint64_t token);
+    void cancel(std::int32_t pid, const std::string& key, std::function<void()> done);
+    void send_cancel(std::int32_t pid, const std::string& key, std::function<void()> done);
+    void remove(std::uint64_t token);
+
+    [[nodiscard]] std::shared_ptr<pump> find(std::uint64_t token);
+    [[nodiscard]] std::uint64_t count(policy::reason r) const noexcept {
+        return reasons_[static_cast<std::size_t>(r)].load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] std::size_t clients() const noexcept { return clients_.load(); }
+    [[nodiscard]] unsigned index() const noexcept { return index_; }
+
+  private:
+    void tick();
+
+    server& owner_;
+    const unsigned index_;
+    boost::asio::io_context context_{1};
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+    boost::asio::steady_timer timer_;
+    core::decider decider_;
+    core::actions actions_;
+    std::string key_buffer_;
+    std::vector<char> scratch_;
+    std::unordered_map<std::uint64_t, std::shared_ptr<pump>> pumps_;
+    std::uint64_t next_session_ = 1;
+    std::atomic<std::size_t> clients_{0};
+    std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(policy::reason::count_)>
+        reasons_{};
+    bool draining_ = false;
+    std::thread thread_;
+};
+
+}  // namespace pgsidecar::io

@@ -1,0 +1,95 @@
+// The program: command line, settings, and one of the commands.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/load.h"
+#include "proxy/io/log.h"
+#include "proxy/io/server.h"
+#include "proxy/version.h"
+
+namespace {
+
+constexpr int exit_failure = 1;
+constexpr int exit_bad_config = 2;
+
+struct arguments {
+    std::string config_file;
+    std::vector<std::string> overrides;
+};
+
+// Null after every problem has been printed, one a line.
+std::shared_ptr<const pgsidecar::config::settings> load(const arguments& given) {
+    auto loaded = pgsidecar::config::load_file(given.config_file, given.overrides);
+    for (const auto& problem : loaded.problems)
+        std::cerr << "pgsidecar: " << pgsidecar::config::to_string(problem) << '\n';
+    if (!loaded.ok()) return nullptr;
+    return std::make_shared<const pgsidecar::config::settings>(std::move(loaded.value));
+}
+
+int run(const arguments& given) {
+    const auto settings = load(given);
+    if (!settings) return exit_bad_config;
+    try {
+        pgsidecar::io::open_log(settings->log);
+        return pgsidecar::io::server{settings}.run();
+    } catch (const std::exception& error) {
+        std::cerr << "pgsidecar: " << error.what() << '\n';
+        return exit_failure;
+    }
+}
+
+int check(const arguments& given) {
+    const auto settings = load(given);
+    if (!settings) return exit_bad_config;
+    std::cout << pgsidecar::config::dump(*settings);
+    std::cerr << "pgsidecar: " << given.config_file << " is valid\n";
+    return 0;
+}
+
+void add_config_options(CLI::App& command, arguments& given) {
+    command.add_option("-c,--config", given.config_file, "Configuration file (YAML)")
+        ->required()
+        ->type_name("FILE");
+    command
+        .add_option("--set", given.overrides,
+                    "Override one setting, e.g. --set cache.max_memory=1GB (may be repeated)")
+        ->type_name("KEY=VALUE")
+        ->take_all()
+        ->expected(1);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app{
+        "pgsidecar: a caching sidecar proxy for PostgreSQL.\n"
+        "Clients connect to it as to the server; repeated queries that its rules allow are answered\n"
+        "from memory, everything else passes through.\n\n"
+        "  pgsidecar check -c pgsidecar.yaml     check the file, print the settings in effect\n"
+        "  pgsidecar run -c pgsidecar.yaml       run in the foreground, log to standard error\n"};
+    app.require_subcommand(1);
+    app.set_version_flag("--version", std::string{"pgsidecar "} + pgsidecar::version);
+    app.footer(
+        "Signals: SIGTERM or SIGINT end it once sessions are idle (a second one at once),\n"
+        "SIGUSR1 logs the counters. Exit code 2: the configuration is invalid.");
+
+    arguments given;
+    auto* run_command = app.add_subcommand("run", "Run the proxy in the foreground");
+    auto* check_command =
+        app.add_subcommand("check", "Check a configuration and print the settings in effect");
+    auto* version_command = app.add_subcommand("version", "Print the version");
+    add_config_options(*run_command, given);
+    add_config_options(*check_command, given);
+    CLI11_PARSE(app, argc, argv);
+
+    if (*version_command) {
+        std::cout << "pgsidecar " << pgsidecar::version << '\n';
+        return 0;
+    }
+    return *check_command ? check(given) : run(given);
+}
