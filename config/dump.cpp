@@ -1,0 +1,96 @@
+#include <algorithm>
+#include <cstddef>
+
+#include "config/conninfo.h"
+#include "config/load.h"
+#include "config/schema.h"
+
+namespace pgsidecar::config {
+namespace {
+
+using policy::cache_rule;
+
+const std::vector<cache_rule>* rules_of(const slot& s) noexcept {
+    const auto* at = std::get_if<std::vector<cache_rule>*>(&s);
+    return at == nullptr ? nullptr : *at;
+}
+
+std::string write_rules(const std::vector<cache_rule>& rules, const std::string& indent) {
+    if (rules.empty()) return " []";
+    std::string out;
+    for (cache_rule rule : rules) {  // a copy: slots point to what may be changed
+        std::string_view lead = "- ";
+        for (const auto& row : rule_rows()) {
+            out.append("\n").append(indent).append("  ").append(lead).append(row.path);
+            out.append(": ").append(write_scalar(row.at(rule)));
+            lead = "  ";
+        }
+    }
+    return out;
+}
+
+// Everything after the colon.
+std::string write_value(const key_row<settings>& row, settings& s, const std::string& indent) {
+    const slot value = row.at(s);
+    if (const auto* rules = rules_of(value)) return write_rules(*rules, indent);
+    if (row.flag == key_flag::conninfo) {
+        return ' ' + write_text(redact_conninfo(*std::get<std::string*>(value)));
+    }
+    return ' ' + write_scalar(value);
+}
+
+// For comparing, never for showing: passwords stand as they are.
+std::string plain_value(const key_row<settings>& row, settings& s) {
+    const slot value = row.at(s);
+    if (const auto* rules = rules_of(value)) return write_rules(*rules, {});
+    return write_scalar(value);
+}
+
+}  // namespace
+
+std::string dump(const settings& s) {
+    settings copy = s;
+    std::string out;
+    std::string_view section;
+    for (const auto& row : setting_rows()) {
+        const std::size_t dot = row.path.find('.');
+        const std::string_view parent =
+            dot == std::string_view::npos ? "" : row.path.substr(0, dot);
+        if (parent != section && !parent.empty()) out.append(parent).append(":\n");
+        section = parent;
+        const std::string indent = parent.empty() ? "" : "  ";
+        out.append(indent).append(parent.empty() ? row.path : row.path.substr(dot + 1));
+        out.append(":").append(write_value(row, copy, indent)).append("\n");
+    }
+    return out;
+}
+
+std::vector<std::string> known_keys() {
+    std::vector<std::string> out;
+    for (const auto& row : setting_rows()) {
+        out.emplace_back(row.path);
+        if (row.path != "cache.rules") continue;
+        for (const auto& inner : rule_rows()) {
+            out.push_back(std::string{row.path}.append("[].").append(inner.path));
+        }
+    }
+    return out;
+}
+
+std::vector<std::string> changed_keys(const settings& before, const settings& after) {
+    settings a = before;
+    settings b = after;
+    std::vector<std::string> out;
+    for (const auto& row : setting_rows()) {
+        if (plain_value(row, a) != plain_value(row, b)) out.emplace_back(row.path);
+    }
+    return out;
+}
+
+bool needs_restart(std::string_view key) noexcept {
+    const auto rows = setting_rows();
+    const auto row = std::ranges::find(rows, key, &key_row<settings>::path);
+    return row != rows.end() && row->flag == key_flag::restart;
+}
+
+}  // namespace pgsidecar::config

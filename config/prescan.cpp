@@ -1,0 +1,110 @@
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "config/load.h"
+#include "config/tree.h"
+
+namespace pgsidecar::config {
+namespace {
+
+constexpr std::size_t max_reports = 20;
+
+// The length of the UTF-8 sequence that begins at `at`, 0 when it is not one.
+std::size_t utf8_length(std::string_view text, std::size_t at) noexcept {
+    const auto byte = [&](std::size_t i) {
+        return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
+    };
+    const unsigned lead = byte(at);
+    if (lead < 0x80) return 1;
+    const std::size_t length = lead < 0xc2   ? 0
+                               : lead < 0xe0 ? 2
+                               : lead < 0xf0 ? 3
+                               : lead < 0xf5 ? 4
+                                             : 0;
+    for (std::size_t i = 1; i < length; ++i) {
+        if ((byte(at + i) & 0xc0) != 0x80) return 0;
+    }
+    const unsigned second = byte(at + 1);
+    const bool overlong = (lead == 0xe0 && second < 0xa0) || (lead == 0xf0 && second < 0x90);
+    const bool beyond = (lead == 0xed && second > 0x9f) || (lead == 0xf4 && second > 0x8f);
+    return overlong || beyond ? 0 : length;
+}
+
+class scan {
+  public:
+    explicit scan(std::string_view text) : text_{text} {}
+
+    std::vector<text_problem> run() {
+        if (text_.size() > max_file_size) {
+            add(0, 0, "is larger than 1MB");
+        } else if (text_.starts_with("\xff\xfe") || text_.starts_with("\xfe\xff")) {
+            add(1, 1, "is UTF-16; save the file as UTF-8");
+        } else {
+            lines();
+        }
+        return std::move(problems_);
+    }
+
+  private:
+    void add(int line, std::size_t column, std::string reason) {
+        if (problems_.size() < max_reports) {
+            problems_.push_back({line, static_cast<int>(column), {}, std::move(reason)});
+        }
+    }
+
+    void lines() {
+        std::string_view rest = text_;
+        if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);
+        for (int line = 1; !rest.empty() && problems_.size() < max_reports; ++line) {
+            std::string_view one = rest.substr(0, rest.find('\n'));
+            rest.remove_prefix(std::min(one.size() + 1, rest.size()));
+            if (one.ends_with('\r')) one.remove_suffix(1);
+            indentation(one, line);
+            if (!characters(one, line)) return;
+        }
+    }
+
+    void indentation(std::string_view one, int line) {
+        const std::size_t content = one.find_first_not_of(" \t");
+        if (content == std::string_view::npos || one[content] == '#') return;
+        const std::size_t tab = one.substr(0, content).find('\t');
+        if (tab != std::string_view::npos) {
+            add(line, tab + 1, "a tab in the indentation; YAML takes spaces only");
+        }
+    }
+
+    // False when the text as a whole is refused. Brackets are counted wherever they stand, quotes
+    // and comments included: a count that knew more could be led astray.
+    bool characters(std::string_view one, int line) {
+        for (std::size_t at = 0; at < one.size();) {
+            const char c = one[at];
+            const std::size_t length = utf8_length(one, at);
+            const auto byte = static_cast<unsigned char>(c);
+            if (length == 0) return add(line, at + 1, "is not UTF-8"), false;
+            if ((byte < 0x20 && c != '\t') || byte == 0x7f) {
+                return add(line, at + 1, "holds a control character"), false;
+            }
+            if (c == '[' || c == '{') ++open_;
+            if ((c == ']' || c == '}') && open_ > 0) --open_;
+            if (open_ > max_open) return add(line, at + 1, "is nested too deeply"), false;
+            if (c == '[' || c == '{' || c == ',') ++separators_;
+            if (separators_ > max_nodes) return add(line, at + 1, "holds too many values"), false;
+            at += length;
+        }
+        return true;
+    }
+
+    static constexpr int max_open = 64;  // more than max_depth: a comment may hold a few, unpaired
+
+    std::string_view text_;
+    int open_ = 0;
+    std::size_t separators_ = 0;
+    std::vector<text_problem> problems_;
+};
+
+}  // namespace
+
+std::vector<text_problem> prescan(std::string_view text) { return scan{text}.run(); }
+
+}  // namespace pgsidecar::config

@@ -1,0 +1,109 @@
+#include <type_traits>
+
+#include "config/load.h"
+#include "config/schema.h"
+
+namespace pgsidecar::config {
+namespace {
+
+constexpr std::string_view opening = R"(# Settings
+
+Every key of `pgsidecar.yaml`. This page is made from the table that reads the file; the target
+`settings_reference` prints it.
+
+- One YAML document, UTF-8, 1MB at most. No anchors, aliases or tags, no tabs in the indentation,
+  no quotes over several lines.
+- A key that is left out has its default. An unknown key, a key given twice and a value that does
+  not fit are errors: the file is refused as a whole and every problem is named with its line.
+- Durations carry a unit, `ms s m h d`; a bare number is seconds.
+- Sizes carry a unit, `B kB MB GB TB` (or `KiB MiB GiB TiB`, the same steps of 1024); a bare number
+  is bytes.
+- Switches are `true on yes 1` or `false off no 0`.
+- `--set key=value` on the command line overrides the file, with the keys as they stand here:
+  `--set cache.max_memory=1GB`. A list is written `[a, b]` and replaces the whole list.
+- `(restart)` marks what a reload does not change: it takes effect when the program starts anew.
+)";
+
+std::string type_of(const slot& s, bounds range) {
+    if (const auto names = choices(s); !names.empty()) {
+        std::string out;
+        for (const std::string_view name : names) {
+            out.append(out.empty() ? "`" : ", `").append(name).append("`");
+        }
+        return out;
+    }
+    return std::visit(
+        [&](auto* at) -> std::string {
+            using value = std::remove_pointer_t<decltype(at)>;
+            const auto span = [](const std::string& a, const std::string& b) {
+                return ", " + a + " to " + b;
+            };
+            if constexpr (std::is_same_v<value, bool>) {
+                return "switch";
+            } else if constexpr (std::is_same_v<value, std::size_t>) {
+                return "size" + span(write_size(range.min), write_size(range.max));
+            } else if constexpr (std::is_integral_v<value>) {
+                return "number" + span(std::to_string(range.min), std::to_string(range.max));
+            } else if constexpr (std::is_same_v<value, std::chrono::milliseconds> ||
+                                 std::is_same_v<value, std::chrono::seconds>) {
+                using std::chrono::milliseconds;
+                return "duration" + span(write_duration(milliseconds{range.min}),
+                                         write_duration(milliseconds{range.max}));
+            } else if constexpr (std::is_same_v<value, std::vector<std::string>>) {
+                return "list of texts";
+            } else if constexpr (std::is_same_v<value, std::vector<policy::cache_rule>>) {
+                return "list of rules";
+            } else {
+                return "text";
+            }
+        },
+        s);
+}
+
+std::string default_of(const slot& s) {
+    if (const auto* rules = std::get_if<std::vector<policy::cache_rule>*>(&s)) {
+        return (*rules)->empty() ? "`[]`" : "";
+    }
+    return '`' + write_scalar(s) + '`';
+}
+
+template <class Owner>
+std::string line(const key_row<Owner>& row, std::string_view shown, Owner& defaults) {
+    const slot value = row.at(defaults);
+    std::string out = "| `";
+    out.append(shown).append("` | ").append(type_of(value, row.range)).append(" | ");
+    out.append(default_of(value)).append(" | ").append(row.meaning);
+    return out.append(row.flag == key_flag::restart ? " (restart) |\n" : " |\n");
+}
+
+std::string heading(std::string_view title, std::string_view meaning) {
+    std::string out = "\n## ";
+    out.append(title).append("\n\n").append(meaning).append(meaning.empty() ? "" : "\n\n");
+    return out.append("| key | type | default | meaning |\n|---|---|---|---|\n");
+}
+
+}  // namespace
+
+std::string reference() {
+    settings defaults;
+    policy::cache_rule rule;
+    std::string out{opening};
+    out.append(heading("Top level", ""));
+    for (const auto& row : setting_rows()) {
+        if (row.path.find('.') == std::string_view::npos) out.append(line(row, row.path, defaults));
+    }
+    for (const section& s : sections()) {
+        out.append(heading(s.name, s.meaning));
+        const std::string prefix = std::string{s.name} + '.';
+        for (const auto& row : setting_rows()) {
+            if (row.path.starts_with(prefix)) out.append(line(row, row.path, defaults));
+        }
+    }
+    out.append(heading("cache.rules[]", "The keys of one rule."));
+    for (const auto& row : rule_rows()) {
+        out.append(line(row, std::string{"cache.rules[]."}.append(row.path), rule));
+    }
+    return out;
+}
+
+}  // namespace pgsidecar::config

@@ -1,0 +1,62 @@
+// The table of all keys: one row each, from which loading, dumping, suggestions, the comparison of
+// two settings and the reference page are derived. A new key is a member in settings.h and a row
+// in schema.cpp.
+#pragma once
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "config/settings.h"
+#include "config/text_checks.h"
+#include "config/values.h"
+
+namespace pgsidecar::config {
+
+// Where a row's value lives; its type says how it is written. std::size_t is bytes.
+using slot =
+    std::variant<bool*, std::uint16_t*, unsigned*, std::size_t*, std::chrono::milliseconds*,
+                 std::chrono::seconds*, std::string*, tls_mode*, tls_version*, pool_mode*,
+                 cache_provider*, log_level*, policy::rule_mode*, std::vector<std::string>*,
+                 std::vector<policy::cache_rule>*>;
+
+enum class key_flag : std::uint8_t {
+    none = 0,
+    restart = 1,   // a change takes effect only when the program starts anew
+    conninfo = 2,  // a text that may hold a password
+    folded = 4,    // names without regard to case: kept in lower case
+};
+
+template <class Owner>
+struct key_row {
+    std::string_view path;
+    slot (*at)(Owner&);
+    std::string_view meaning;  // one line of the reference
+    bounds range{};
+    text_check check = nullptr;  // of a text, or of each text of a list
+    key_flag flag = key_flag::none;
+};
+
+[[nodiscard]] std::span<const key_row<settings>> setting_rows() noexcept;
+[[nodiscard]] std::span<const key_row<policy::cache_rule>> rule_rows() noexcept;
+
+// "upstream", "cache", ...: the maps that rows are grouped in.
+struct section {
+    std::string_view name;
+    std::string_view meaning;
+};
+[[nodiscard]] std::span<const section> sections() noexcept;
+
+// What is allowed for an enumeration, in the order of its enumerators; empty for other slots.
+[[nodiscard]] std::span<const std::string_view> choices(const slot& s) noexcept;
+
+// Reads a value that is one scalar. Empty on success, else the reason, which shows no value of a
+// conninfo. `s` is no list.
+[[nodiscard]] std::string read_scalar(std::string_view text, const slot& s, bounds range,
+                                      text_check check, key_flag flag);
+
+// The value as one line of YAML; a conninfo as it is, passwords included. `s` is no list of rules.
+[[nodiscard]] std::string write_scalar(const slot& s);
+
+}  // namespace pgsidecar::config

@@ -1,0 +1,164 @@
+#include "config/text_checks.h"
+
+#include <algorithm>
+#include <cstddef>
+
+#include "config/values.h"
+
+namespace pgsidecar::config {
+namespace {
+
+bool is_control(char c) noexcept { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+bool is_letter(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool is_hex(char c) noexcept {
+    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+bool is_ipv4(std::string_view text) noexcept {
+    for (int part = 0; part < 4; ++part) {
+        const std::string_view number = text.substr(0, text.find('.'));
+        if (number.empty() || number.size() > 3 || !std::ranges::all_of(number, is_digit)) {
+            return false;
+        }
+        int value = 0;
+        for (const char c : number) value = value * 10 + (c - '0');
+        if (value > 255 || (number.size() > 1 && number[0] == '0')) return false;
+        text.remove_prefix(number.size());
+        if (part < 3 && !text.starts_with('.')) return false;
+        if (part < 3) text.remove_prefix(1);
+    }
+    return text.empty();
+}
+
+// The form only: groups of up to four hex digits, one "::" at most, a scope, an IPv4 tail.
+bool is_ipv6(std::string_view text) noexcept {
+    if (const std::size_t scope = text.find('%'); scope != std::string_view::npos) {
+        const std::string_view name = text.substr(scope + 1);
+        if (name.empty() || !std::ranges::all_of(name, [](char c) {
+                return is_letter(c) || is_digit(c) || c == '.' || c == '_' || c == '-';
+            })) {
+            return false;
+        }
+        text = text.substr(0, scope);
+    }
+    std::size_t groups = 0;
+    if (text.find('.') != std::string_view::npos) {
+        const std::size_t colon = text.rfind(':');
+        if (colon == std::string_view::npos || !is_ipv4(text.substr(colon + 1))) return false;
+        text = text.substr(0, text.substr(0, colon).ends_with(':') ? colon + 1 : colon);
+        groups = 2;
+    }
+    const std::size_t gap = text.find("::");
+    const bool has_gap = gap != std::string_view::npos;
+    if (has_gap && text.find("::", gap + 1) != std::string_view::npos) return false;
+    if (!has_gap && (text.starts_with(':') || text.ends_with(':'))) return false;
+    if (has_gap &&
+        ((gap != 0 && text.starts_with(':')) || (gap + 2 != text.size() && text.ends_with(':')))) {
+        return false;
+    }
+    while (!text.empty()) {
+        const std::string_view group = text.substr(0, text.find(':'));
+        text.remove_prefix(std::min(group.size() + 1, text.size()));
+        if (group.empty()) continue;  // beside the "::"
+        if (group.size() > 4 || !std::ranges::all_of(group, is_hex)) return false;
+        ++groups;
+    }
+    return has_gap ? groups < 8 : groups == 8;
+}
+
+std::string check_qualified(std::string_view text, const char* what, const char* form) {
+    // Two PostgreSQL names are 127 bytes; wildcards may make a pattern a little longer.
+    constexpr std::size_t longest = 200;
+    const auto fail = [&](const std::string& why) {
+        return show(text) + " is not " + what + ": " + why;
+    };
+    if (text.empty()) return fail("it is empty");
+    if (text.size() > longest) return fail("it is longer than 200 bytes");
+    if (std::ranges::any_of(text, is_control)) return fail("it holds a control character");
+    const std::size_t bad = text.find_first_of("\"'`,;()[]{}<>\\|");
+    if (bad != std::string_view::npos) {
+        return fail(std::string{"it holds "} + text[bad] +
+                    "; write names as the catalog has them, without quotes or brackets");
+    }
+    const std::size_t dot = text.find('.');
+    if (text.find('.', dot + 1) != std::string_view::npos && dot != std::string_view::npos) {
+        return fail(std::string{"it has more than one dot; the form is "} + form);
+    }
+    const auto blank_edge = [](std::string_view part) {
+        return part.empty() || part.front() == ' ' || part.back() == ' ';
+    };
+    if (blank_edge(text.substr(0, dot)) ||
+        (dot != std::string_view::npos && blank_edge(text.substr(dot + 1)))) {
+        return fail(std::string{"a part is empty or has a blank at its edge; the form is "} + form);
+    }
+    return {};
+}
+
+}  // namespace
+
+std::string check_listen_addr(std::string_view text) {
+    if (text == "*" || is_ipv4(text) || is_ipv6(text)) return {};
+    return show(text) + " is not an IP address (127.0.0.1, ::1, or * for every interface)";
+}
+
+std::string check_host(std::string_view text) {
+    if (text.empty()) return "is empty";
+    if (text.starts_with('/')) return "is a path; Unix sockets are not supported, name a host";
+    if (text.size() > 253) return "is longer than 253 bytes";
+    const auto fits = [](char c) {
+        return is_letter(c) || is_digit(c) || c == '.' || c == '-' || c == '_' || c == ':' ||
+               c == '%';
+    };
+    if (!std::ranges::all_of(text, fits)) return show(text) + " is not a host name or IP address";
+    if (text.find(':') != std::string_view::npos && !is_ipv6(text)) {
+        return show(text) + " is not a host name or IP address; the port has a key of its own";
+    }
+    return {};
+}
+
+std::string check_path(std::string_view text) {
+    if (text.size() > 4096) return "is longer than 4096 bytes";
+    if (std::ranges::any_of(text, is_control)) return "holds a control character";
+    return {};
+}
+
+std::string check_rule_name(std::string_view text) {
+    if (text.empty()) return "is empty";
+    const auto leads = [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; };
+    if (std::ranges::count_if(text, leads) > 50) {
+        return show(text) + " is longer than 50 characters, the width of query_type";
+    }
+    if (std::ranges::any_of(text, is_control)) return show(text) + " holds a control character";
+    return {};
+}
+
+std::string check_table_pattern(std::string_view text) {
+    return check_qualified(text, "a table pattern", "schema.table");
+}
+
+std::string check_function(std::string_view text) {
+    return check_qualified(text, "a function name", "schema.name");
+}
+
+std::string check_setting_name(std::string_view text) {
+    bool start = true;  // of a part between dots
+    bool fits = !text.empty() && text.size() <= 63;
+    for (const char c : text) {
+        const bool first = is_letter(c) || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+        fits = fits && (start ? first : first || is_digit(c) || c == '$' || c == '.');
+        start = c == '.';
+    }
+    if (fits && !start) return {};
+    return show(text) + " is not the name of a server setting, such as app.tenant_id";
+}
+
+bool same_address(std::string_view listen, std::string_view host) noexcept {
+    const auto loopback = [](std::string_view a) {
+        return a == "localhost" || a == "::1" || a.starts_with("127.");
+    };
+    if (listen == "*" || listen == "0.0.0.0" || listen == "::") return loopback(host);
+    return listen == host || (host == "localhost" && loopback(listen));
+}
+
+}  // namespace pgsidecar::config

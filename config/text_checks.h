@@ -1,0 +1,22 @@
+// What a text value must look like beside being text. Each check returns an empty string or the
+// reason, fit to follow the key in a message. The texts are valid UTF-8.
+#pragma once
+#include <string>
+#include <string_view>
+
+namespace pgsidecar::config {
+
+using text_check = std::string (*)(std::string_view);
+
+[[nodiscard]] std::string check_listen_addr(std::string_view text);    // IPv4, IPv6 or *
+[[nodiscard]] std::string check_host(std::string_view text);           // name or address
+[[nodiscard]] std::string check_path(std::string_view text);           // file; empty = none
+[[nodiscard]] std::string check_rule_name(std::string_view text);      // fits query_type
+[[nodiscard]] std::string check_table_pattern(std::string_view text);  // [schema.]table, * and ?
+[[nodiscard]] std::string check_function(std::string_view text);       // [schema.]name, * and ?
+[[nodiscard]] std::string check_setting_name(std::string_view text);   // app.tenant_id, TimeZone
+
+// Whether something that listens on `listen` can be reached under `host`; a guess from the texts.
+[[nodiscard]] bool same_address(std::string_view listen, std::string_view host) noexcept;
+
+}  // namespace pgsidecar::config

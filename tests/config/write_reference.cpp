@@ -1,0 +1,6 @@
+// Prints config/SETTINGS.md.
+#include <iostream>
+
+#include "config/load.h"
+
+int main() { std::cout << pgsidecar::config::reference(); }
