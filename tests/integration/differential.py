@@ -1,0 +1,264 @@
+#!/usr/bin/python3
+"""Random sessions, each held twice in lock-step: through the program with one server, and directly with
+a twin of that server. Every reply must be the same, byte for byte.
+
+    differential.py --program build/dev/pgsidecar [--seed N] [--statements N] [--seconds N] [--sessions N]
+    differential.py --control          both directly: shows that the twins are deterministic
+
+One scheduler runs one step at a time, so a run is repeatable from its seed. Two things may differ and
+are mapped one to one: OIDs of objects made during the run, and names of temporary schemas. On a
+difference: the seed, the step, what was said lately, both replies, and exit code 1.
+"""
+import argparse
+import collections
+import os
+import random
+import re
+import struct
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+import harness  # noqa: E402
+import wire  # noqa: E402
+import workload  # noqa: E402
+from generator import Talker  # noqa: E402
+
+USERS = ("postgres", "postgres", "app_a", "app_b")
+START_UP = ({}, {}, {"TimeZone": "Asia/Tokyo"}, {"options": "-c search_path=s1,public"},
+            {"DateStyle": "German"}, {"options": "-c app.tenant_id=tenant1"})
+FIRST_USER_OID = 16384
+
+
+class Difference(Exception):
+    pass
+
+
+class OidMap:
+    """A one-to-one map between the OIDs of the two servers, learnt from their replies."""
+
+    def __init__(self):
+        self.forth, self.back = {}, {}
+
+    def same(self, a, b):
+        if a < FIRST_USER_OID or b < FIRST_USER_OID:
+            return a == b
+        return self.forth.setdefault(a, b) == b and self.back.setdefault(b, a) == a
+
+    def row_description(self, a, b):
+        count, at = struct.unpack_from("!h", a)[0], 2
+        if len(a) != len(b) or a[:2] != b[:2]:
+            return False
+        for _ in range(count):
+            end = a.index(b"\0", at) + 1
+            if a[at:end] != b[at:end]:
+                return False
+            one, two = (struct.unpack_from("!ihihih", raw, end) for raw in (a, b))
+            if not (self.same(one[0], two[0]) and self.same(one[2], two[2])
+                    and one[1] == two[1] and one[3:] == two[3:]):
+                return False
+            at = end + 18
+        return True
+
+    def parameters(self, a, b):
+        if len(a) != len(b) or a[:2] != b[:2]:
+            return False
+        count = struct.unpack_from("!h", a)[0]
+        return all(self.same(x, y) for x, y in zip(struct.unpack_from("!%dI" % count, a, 2),
+                                                   struct.unpack_from("!%dI" % count, b, 2)))
+
+
+TEMPORARY = re.compile(rb"pg_(toast_)?temp_\d+")
+
+
+class Pair:
+    """One session held twice."""
+
+    def __init__(self, run, number):
+        self.run, self.number = run, number
+        self.rng = random.Random(run.options.seed * 1000 + number)
+        self.recent = collections.deque(maxlen=25)
+        self.connections = 0
+        self.connect()
+
+    def connect(self):
+        self.connections += 1
+        user = self.rng.choice(USERS)
+        params = self.rng.choice(START_UP)
+        self.said("connect as %s %r" % (user, params))
+        self.through = wire.Wire(self.run.port).login(user=user, **params)
+        self.past = wire.Wire(self.run.twin.port).login(user=user, **params)
+        names = [[f for f in side.login_frames if f[0] != b"K"] for side in (self.through, self.past)]
+        if names[0] != names[1]:
+            raise Difference("log-in:\n  %r\n  %r" % tuple(names))
+        self.talker = Talker(self.rng, self.number * 100000 + self.connections)
+
+    def reconnect(self):
+        self.said("terminate")
+        for side, cluster, watch in ((self.through, self.run.main, self.run.watch[0]),
+                                     (self.past, self.run.twin, self.run.watch[1])):
+            side.close()
+            sql = "SELECT count(*) FROM pg_stat_activity WHERE pid = %d" % side.pid
+            harness.wait_until("backend %d to end" % side.pid,
+                               lambda watch=watch, sql=sql: watch.q(sql).value == "0")
+        self.connect()
+
+    def said(self, text):
+        line = "%d/%d %s" % (self.run.steps, self.number, text)
+        self.recent.append(line)
+        self.run.recent.append(line)
+
+    def step(self):
+        if self.talker.status == "I" and not self.talker.gid and self.rng.random() < 0.002:
+            self.reconnect()
+            return 0
+        step = self.talker.next()
+        self.said(step.text)
+        self.through.send(step.data)
+        self.past.send(step.data)
+        got, want = self.through.read_reply(step.ready), self.past.read_reply(step.ready)
+        if got.raw != want.raw and not self.alike(got, want):
+            raise Difference("through:\n  %s\ndirect:\n  %s" % (show(got), show(want)))
+        self.talker.heard(step, want)
+        return step.weight
+
+    def alike(self, got, want):
+        """Equal but for OIDs that map one to one and names of temporary schemas."""
+        ours, theirs = got.frames, want.frames
+        if len(ours) != len(theirs):
+            return False
+        for (kind, a), (other, b) in zip(ours, theirs):
+            if kind != other:
+                return False
+            if a == b:
+                continue
+            if kind == b"T":
+                if not self.run.oids.row_description(a, b):
+                    return False
+            elif kind == b"t":
+                if not self.run.oids.parameters(a, b):
+                    return False
+            elif kind not in (b"E", b"N") or (TEMPORARY.sub(b"pg_temp", a)
+                                              != TEMPORARY.sub(b"pg_temp", b)):
+                return False
+        return True
+
+
+def show(reply):
+    out = []
+    for kind, body in reply.frames:
+        out.append("%s %r" % (kind.decode(), wire.error_fields(body) if kind in b"EN" else body[:300]))
+    return "\n  ".join(out[:60])
+
+
+class Run:
+    def __init__(self, options):
+        self.options = options
+        self.steps = self.statements = 0
+        self.recent = collections.deque(maxlen=40)
+        self.oids = OidMap()
+        self._start_servers()
+        self.rng = random.Random(options.seed)
+        self.pairs = []
+
+    def _start_servers(self):
+        env = harness.env
+        env.control = self.options.control
+        env.program = self.options.program and os.path.abspath(self.options.program)
+        env.folder = harness.tempfile.mkdtemp(prefix="pgsidecar-differential-")
+        os.chmod(env.folder, 0o755)
+        env.certificates = harness.Certificates(env.folder)
+        settings = {"lock_timeout": "30ms", "deadlock_timeout": "10s", "jit": "off",
+                    "max_parallel_workers_per_gather": "0", "synchronous_commit": "off",
+                    "synchronize_seqscans": "off", "client_min_messages": "notice"}
+        self.main = harness.Cluster(env.folder + "/main", env.certificates, **settings).start()
+        self.main.run(workload.SCHEMA)
+        self.main.stop()
+        self.twin = harness.Cluster(env.folder + "/twin", env.certificates, self.main,
+                                    **settings).start()
+        self.main.start()
+        self.sidecar = env.sidecar(self.main)
+        self.port = self.sidecar.port
+        self.watch = [wire.Wire(c.port).login() for c in (self.main, self.twin)]
+
+    def go(self):
+        options, began, told = self.options, time.monotonic(), time.monotonic()
+        self.pairs = [Pair(self, n) for n in range(options.sessions)]
+        current = self.pairs[0]
+        while self.statements < options.statements:
+            now = time.monotonic()
+            if options.seconds and now - began > options.seconds:
+                break
+            if now - told > 20:
+                told = now
+                self.sidecar.check_alive()
+                print(self.summary(now - began), flush=True)
+            if not current.talker.sticky():
+                current = self.rng.choice(self.pairs)
+            self.steps += 1
+            self.current = current
+            self.statements += current.step()
+        return time.monotonic() - began
+
+    def summary(self, seconds):
+        reasons = self.sidecar.statistics()["reasons"]
+        return "seed %d: %d statements in %.0f s (%.0f/s), %d hits, %s" % (
+            self.options.seed, self.statements, seconds, self.statements / max(seconds, 0.001),
+            reasons.get("hit", 0), {k: v for k, v in reasons.items() if v and k != "hit"})
+
+    def close(self):
+        for pair in self.pairs:
+            pair.through.close()
+            pair.past.close()
+        for side in self.watch:
+            side.close()
+        try:
+            self.sidecar.finish()
+        finally:
+            self.main.stop()
+            self.twin.stop()
+            harness.shutil.rmtree(harness.env.folder, ignore_errors=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--program")
+    parser.add_argument("--control", action="store_true")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
+    parser.add_argument("--statements", type=int, default=1 << 60)
+    parser.add_argument("--seconds", type=float, default=0)
+    parser.add_argument("--sessions", type=int, default=6)
+    options = parser.parse_args()
+    if bool(options.program) == options.control:
+        parser.error("exactly one of --program and --control")
+    if not options.seconds and options.statements == 1 << 60:
+        options.seconds = 60
+    print("seed", options.seed, flush=True)
+    run = Run(options)
+    try:
+        took = run.go()
+        run.sidecar.check_alive()
+        print(run.summary(took))
+        hits = run.sidecar.statistics()["reasons"].get("hit", 0)
+        if not options.control and not hits:
+            print("no statement was a hit: nothing was compared that matters")
+            return 1
+        return 0
+    except (Difference, wire.Closed, OSError, ValueError, AssertionError, wire.LoginError) as problem:
+        print("DIFFERENCE with seed %d at step %d (statement %d), session %d:\n%s: %s" % (
+            options.seed, run.steps, run.statements, run.current.number, type(problem).__name__,
+            problem))
+        print("this session lately:\n  " + "\n  ".join(run.current.recent))
+        print("all sessions lately:\n  " + "\n  ".join(run.recent))
+        return 1
+    finally:
+        try:
+            run.close()
+        except AssertionError as problem:
+            print("at the end:", problem)
+            os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
