@@ -84,6 +84,53 @@ TEST_CASE("scram client-first: the parts that the signature covers are the clien
     CHECK(got.extensions == "x=1");
 }
 
+TEST_CASE("scram client-first: each kind of name ends where its alphabet does") {
+    const auto with = [](std::string_view before, int c, std::string_view after) {
+        return std::string{before} + static_cast<char>(c) + std::string{after};
+    };
+    std::string nonce;
+    std::string binding;
+    std::string extension;
+    for (int c = 1; c < 256; ++c) {
+        const auto byte = static_cast<char>(c);
+        if (outcome<scram_client_first>(with("n,,n=,r=x", c, "y")) == 0) nonce += byte;
+        if (outcome<scram_client_first>(with("p=", c, ",,n=,r=x")) == 0) binding += byte;
+        if (outcome<scram_client_first>(with("n,,n=,r=x,", c, "=1")) == 0) extension += byte;
+    }
+    const auto upper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"s;
+    const auto lower = "abcdefghijklmnopqrstuvwxyz"s;
+    CHECK(nonce.size() == 0x7e - 0x21);  // printable, without the comma
+    CHECK(nonce.front() == '!');
+    CHECK(nonce.back() == '~');
+    CHECK(nonce.find(',') == std::string::npos);
+    CHECK(binding == "-.0123456789" + upper + lower);
+    CHECK(extension == upper + lower);
+}
+
+TEST_CASE("scram: texts that end amid an attribute are truncated, not wrong") {
+    CHECK(outcome<scram_client_first>("") == int(errc::truncated));
+    CHECK(outcome<scram_client_first>("n") == int(errc::truncated));
+    CHECK(outcome<scram_client_first>("n,,n=,r=x,") == int(errc::truncated));
+    CHECK(outcome<scram_client_first>("n,,n==2C=3Dx,r=x") == 0);
+    CHECK(outcome<scram_client_first>("n,,n==2C=,r=x") == int(errc::bad_value));
+    CHECK(outcome<scram_client_first>("n,,n===2C,r=x") == int(errc::bad_value));
+}
+
+TEST_CASE("scram: a struct that is used again keeps nothing of the text before") {
+    scram_client_first first;
+    REQUIRE_FALSE(parse("p=tls-server-end-point,a=bob,n=ann,r=abc,x=1"sv, first));
+    REQUIRE_FALSE(parse(client_first, first));
+    CHECK(first.binding_name.empty());
+    CHECK(first.authzid.empty());
+    CHECK(first.extensions.empty());
+    scram_server_final last;
+    REQUIRE_FALSE(parse(server_final, last));
+    REQUIRE_FALSE(parse("e=invalid-proof"sv, last));
+    CHECK(last.verifier.empty());
+    REQUIRE_FALSE(parse(server_final, last));
+    CHECK(last.error.empty());
+}
+
 TEST_CASE("scram server-first: each text yields one named outcome") {
     check_texts<scram_server_first>({
         {"RFC 7677", server_first, 0},
