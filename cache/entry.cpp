@@ -1,7 +1,6 @@
 #include "cache/entry.h"
 
 #include <cassert>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <new>
@@ -13,7 +12,8 @@ namespace pgsidecar::cache {
 // The block: entry | tables, as pointers | key | body.
 namespace {
 constexpr std::size_t pointer_size = sizeof(void*);
-}
+constexpr std::size_t max_tables = 0x7FFF;
+}  // namespace
 
 char* entry::tail() const noexcept {
     return reinterpret_cast<char*>(const_cast<entry*>(this)) + sizeof(entry);
@@ -31,8 +31,12 @@ std::string_view entry::body() const noexcept {
     return {tail() + table_count_ * pointer_size + key_size_, body_size_};
 }
 
+std::size_t entry::size() const noexcept {
+    return sizeof(entry) + table_count_ * pointer_size + key_size_ + body_size_;
+}
+
 std::size_t entry::footprint() const noexcept {
-    return heap_bytes(this, sizeof(entry) + table_count_ * pointer_size + key_size_ + body_size_);
+    return block_bytes({const_cast<entry*>(this), mapped_ != 0}, size());
 }
 
 // Unsettled first, then the version: settle() bumps before it takes the mark away, so whoever finds
@@ -61,8 +65,10 @@ bool entry::storable() const noexcept {
 }
 
 void entry::destroy(entry* e) noexcept {
+    const block whole{e, e->mapped_ != 0};
+    const std::size_t size = e->size();
     e->~entry();
-    std::free(e);
+    free_block(whole, size);
 }
 
 void entry_ptr::acquire(entry* e) noexcept {
@@ -87,13 +93,14 @@ entry_ptr make_entry(std::string_view key, std::span<const std::string_view> bod
         body_size += piece.size();
     }
     if (key.size() > max_size) return {};
-    if (dependencies.size() > std::numeric_limits<std::uint16_t>::max()) return {};
+    if (dependencies.size() > max_tables) return {};
 
     const std::size_t tables_size = dependencies.size() * pointer_size;
-    void* block = std::malloc(sizeof(entry) + tables_size + key.size() + body_size);
-    if (block == nullptr) return {};
-    auto* e = new (block) entry;
-    e->table_count_ = static_cast<std::uint16_t>(dependencies.size());
+    const block whole = allocate_block(sizeof(entry) + tables_size + key.size() + body_size);
+    if (whole.data == nullptr) return {};
+    auto* e = new (whole.data) entry;
+    e->mapped_ = whole.mapped ? 1 : 0;
+    e->table_count_ = dependencies.size() & max_tables;
     e->rows_ = rows;
     e->key_size_ = static_cast<std::uint32_t>(key.size());
     e->body_size_ = static_cast<std::uint32_t>(body_size);

@@ -58,6 +58,7 @@ class entry {
     entry() = default;
     ~entry() = default;
     [[nodiscard]] char* tail() const noexcept;
+    [[nodiscard]] std::size_t size() const noexcept;
     static void destroy(entry* e) noexcept;
 
     mutable std::atomic<std::uint32_t> references_{1};
@@ -68,7 +69,8 @@ class entry {
     std::uint8_t frequency_ = 0;
     std::uint8_t queue_ = 0;
     // Fixed at birth.
-    std::uint16_t table_count_ = 0;
+    std::uint16_t table_count_ : 15 = 0;
+    std::uint16_t mapped_ : 1 = 0;  // see heap.h
     std::uint32_t rows_ = 0;
     std::uint32_t key_size_ = 0;
     std::uint32_t body_size_ = 0;
@@ -111,7 +113,7 @@ class entry_ptr {
 };
 
 // Copies all it is given. The body's pieces are joined. Null when a size does not fit (4 GiB,
-// 65,535 tables) or memory is short; the answer then simply goes unstored.
+// 32,767 tables) or memory is short; the answer then simply goes unstored.
 [[nodiscard]] entry_ptr make_entry(std::string_view key, std::span<const std::string_view> body,
                                    std::span<const dependency> dependencies, time_point expires,
                                    std::uint32_t rows) noexcept;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cache/heap.h"
 #include "cache/shard.h"
 
 namespace pgsidecar::cache {
@@ -69,11 +70,13 @@ bool store::insert(entry_ptr e, time_point now) {
 
 void store::clear() {
     for (auto& s : shards_) s->clear();
+    trim_heap();
 }
 
 void store::set_limits(std::size_t max_memory, std::size_t max_entry_size) {
     max_entry_size_.store(max_entry_size, std::memory_order_relaxed);
     for (auto& s : shards_) s->set_max_memory(max_memory / shards_.size());
+    trim_heap();
 }
 
 store::stats store::statistics() const {

@@ -67,7 +67,8 @@ class store {
     bool insert(entry_ptr e, time_point now);  // hashes the key itself
 
     void clear();
-    // Applies at once; the number of shards stays.
+    // Applies at once; the number of shards stays. This and clear() give memory back to the system,
+    // which may take tens of milliseconds.
     void set_limits(std::size_t max_memory, std::size_t max_entry_size);
     [[nodiscard]] stats statistics() const;
 
