@@ -22,7 +22,8 @@ using json_array = boost::json::array;
 
 class sql_tree {
   public:
-    sql_tree() noexcept : memory_{first_.data(), first_.size()}, root_(boost::json::storage_ptr(&memory_)) {}
+    sql_tree() noexcept
+        : memory_{first_.data(), first_.size()}, root_(boost::json::storage_ptr(&memory_)) {}
     sql_tree(const sql_tree&) = delete;
     sql_tree& operator=(const sql_tree&) = delete;
 

@@ -1,0 +1,149 @@
+#include "tests/policy/analyze_say.h"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <vector>
+
+namespace pgsidecar::policy {
+namespace {
+
+constexpr std::array kind_names{"empty",
+                                "select",
+                                "insert",
+                                "update",
+                                "delete",
+                                "merge",
+                                "copy_from",
+                                "copy_to",
+                                "truncate",
+                                "explain",
+                                "explain_analyze",
+                                "begin",
+                                "commit",
+                                "rollback",
+                                "savepoint",
+                                "release",
+                                "rollback_to",
+                                "prepare_transaction",
+                                "commit_prepared",
+                                "rollback_prepared",
+                                "set",
+                                "reset",
+                                "show",
+                                "discard_all",
+                                "discard_temp",
+                                "discard_other",
+                                "prepare",
+                                "execute",
+                                "deallocate",
+                                "declare_cursor",
+                                "fetch",
+                                "close_cursor",
+                                "listen",
+                                "unlisten",
+                                "notify",
+                                "lock",
+                                "call",
+                                "do_block",
+                                "refresh",
+                                "create_database",
+                                "drop_database",
+                                "alter_database",
+                                "role_or_privilege",
+                                "alter_system",
+                                "maintenance",
+                                "ddl",
+                                "other"};
+static_assert(kind_names.size() == static_cast<std::size_t>(statement_kind::other) + 1);
+
+std::string dotted(const qualified_name& name) {
+    return name.schema.empty() ? name.name : name.schema + '.' + name.name;
+}
+std::string dotted(const std::string& name) { return name; }
+std::string dotted(const function_call& call) {
+    return dotted(call.name) + '/' + std::to_string(call.arguments);
+}
+
+template <class T>
+void list(std::string& out, const char* label, const std::vector<T>& values) {
+    if (values.empty()) return;
+    out.append(" ").append(label);
+    const char* between = "";
+    for (const auto& value : values) {
+        out.append(between).append(dotted(value));
+        between = ",";
+    }
+}
+
+void settings(std::string& out, const statement_facts& facts) {
+    for (const auto& change : facts.settings) {
+        out.append(" ").append(change.all ? "ALL" : change.name).append(":=");
+        out.append(change.value ? *change.value : "DEFAULT").append(change.local ? " local" : "");
+    }
+    for (const auto& change : facts.bound_settings) {
+        out.append(" ").append(change.name).append(":=$").append(std::to_string(change.parameter));
+        out.append(change.local ? " local" : "");
+    }
+}
+
+void flags(std::string& out, const statement_facts& f) {
+    const std::pair<bool, const char*> all[] = {
+        {f.locks_rows, "locks_rows"},
+        {f.writes_into, "writes_into"},
+        {f.modifying_cte, "modifying_cte"},
+        {f.tablesample, "tablesample"},
+        {f.clock_literal, "clock_literal"},
+        {f.clock_function, "clock_function"},
+        {f.system_column, "system_column"},
+        {f.opaque_setting, "opaque_setting"},
+        {f.bound_settings_suffice, "bound_settings_suffice"},
+        {f.unproven_datetime_cast, "unproven"},
+        {f.temporary_object, "temporary"},
+        {f.with_hold, "with_hold"},
+        {f.concurrently, "concurrently"},
+    };
+    for (const auto& [on, name] : all) {
+        if (on) out.append(" ").append(name);
+    }
+}
+
+}  // namespace
+
+std::string say(const statement_facts& facts) {
+    std::string out = kind_names.at(static_cast<std::size_t>(facts.kind));
+    if (!facts.name.empty()) out += " name=" + facts.name;
+    if (!facts.template_name.empty()) out += " template=" + facts.template_name;
+    list(out, "r=", facts.reads);
+    list(out, "w=", facts.writes);
+    list(out, "f=", facts.functions);
+    list(out, "c=", facts.cast_types);
+    list(out, "dt=", facts.datetime_cast_columns);
+    list(out, "cur=", facts.current_settings);
+    settings(out, facts);
+    if (facts.parameter_count > 0) out += " $" + std::to_string(facts.parameter_count);
+    flags(out, facts);
+    if (facts.inner) out += " {" + say(*facts.inner) + "}";
+    return out;
+}
+
+std::string say(std::string_view sql) {
+    const auto facts = analyze(sql);
+    if (facts.too_long) return "too long";
+    if (!facts.parsed) return "unparsed";
+    std::string out;
+    for (const auto& statement : facts.statements) {
+        if (!out.empty()) out += "; ";
+        out += say(statement);
+    }
+    return out;
+}
+
+void check_rows(const said* first, const said* last) {
+    for (; first != last; ++first) {
+        CAPTURE(first->sql);
+        CHECK(say(first->sql) == first->want);
+    }
+}
+
+}  // namespace pgsidecar::policy
