@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 namespace pgsidecar::config {
@@ -66,7 +67,7 @@ bool is_secret(std::string_view key) noexcept {
     return key == "password" || key == "sslpassword" || key.find('%') != std::string_view::npos;
 }
 
-std::string redact_uri(std::string_view text) {
+std::string redact_uri_once(std::string_view text) {
     const std::size_t authority = text.find("://") + 3;
     std::string out{text};
     // The query first: what comes before it keeps its place.
@@ -86,6 +87,17 @@ std::string redact_uri(std::string_view text) {
         out.replace(colon + 1, last - colon - 1, hidden);
     }
     return out;
+}
+
+// Hiding one part can bring another into its place, a second "?password=" for one.
+std::string redact_uri(std::string_view text) {
+    std::string out{text};
+    for (int pass = 0; pass < 4; ++pass) {
+        std::string next = redact_uri_once(out);
+        if (next == out) return out;
+        out = std::move(next);
+    }
+    return std::string{hidden};
 }
 
 }  // namespace

@@ -328,7 +328,7 @@ std::string read_scalar(std::string_view text, const slot& s, bounds range, text
             } else if constexpr (std::is_same_v<value, std::string>) {
                 return read_text(text, check, flag, range, *at);
             } else {
-                assert(!"a list is not one scalar");
+                assert(false && "a list is not one scalar");
             }
             return reason;
         },
@@ -359,7 +359,7 @@ std::string write_scalar(const slot& s) {
                 }
                 return list + ']';
             } else {
-                assert(!"rules take more than one line");
+                assert(false && "rules take more than one line");
                 return {};
             }
         },

@@ -126,7 +126,11 @@ class builder final : public YAML::EventHandler {
         if (open_.empty()) return root = std::move(fresh);
         node& parent = *open_.back();
         if (parent.kind == node_kind::map && parent.keys.size() == parent.items.size()) {
-            if (kind != node_kind::scalar || text.empty() || text.size() > max_key) {
+            if (kind == node_kind::sequence || kind == node_kind::map) {
+                // also what yaml-cpp makes of a bracket that is never closed
+                throw refusal{at(mark, "a key must be a name; is a bracket not closed?")};
+            }
+            if (text.empty() || text.size() > max_key) {
                 throw refusal{at(mark, "a key must be a name")};
             }
             return parent.keys.emplace_back(std::move(fresh));

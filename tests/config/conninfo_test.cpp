@@ -41,6 +41,10 @@ TEST_CASE("redaction: no form of a password is shown, everything else is") {
         {"postgresql://h/db?pass%77ord=hunter2", "postgresql://h/db?pass%77ord=********"},
         {"postgresql://u:hunter2@h/db?password=hunter2",
          "postgresql://u:********@h/db?password=********"},
+        {"postgresql://u:x@h?password=hunter2@hunter2",
+         "postgresql://u:********@h?password=********"},
+        {"postgresql://u:x@h?password=hunter2&a://u:p@h?password=hunter2",
+         "postgresql://u:********@h?password=********"},
         {"postgresql://h:5432/db", "postgresql://h:5432/db"},
     };
     for (const auto& row : rows) {

@@ -179,7 +179,7 @@ TEST_CASE("overrides win over the file and are named as such") {
                 "--set: is not of the form key=value", "--set: is not of the form key=value",
                 "--set cache.rules[0].ttl: rules are set as a whole, as cache.rules",
                 "--set cache.key_settings: takes a list, [a, b]",
-                "--set cache.rules: is not valid YAML: end of sequence flow not found",
+                "--set cache.rules: a key must be a name; is a bracket not closed?",
                 "--set log.file: holds a control character"});
     CHECK(problems("", {"cache.rules=[{name: a}]"}) ==
           lines{"--set cache.rules[0]: has no tables: it would never apply"});
