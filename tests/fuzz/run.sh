@@ -55,7 +55,7 @@ run_one() {
     mkdir -p "$build/learnt/$name" "tests/fuzz/corpus/$name"
     echo "run   $name for $seconds s"
     # The second limit is for a fuzzer that does not heed the first.
-    if timeout -k 5 $((seconds + 120)) nice "$program" -max_total_time="$seconds" -timeout=10 \
+    if timeout -k 5 $((seconds + 120)) nice "$program" -max_total_time="$seconds" -timeout=25 \
         -rss_limit_mb=2048 -max_len=4096 -print_final_stats=1 -verbosity=1 \
         -artifact_prefix="$build/artifacts/$name-" \
         "$build/learnt/$name" "tests/fuzz/corpus/$name" >"$log" 2>&1; then
