@@ -30,8 +30,10 @@ struct owned {
 }  // namespace
 
 bool fit_to_parse(std::string_view sql) {
-    return sql.find('\0') == std::string_view::npos && nesting_of(sql) <= max_nesting &&
-           copies_of(sql) <= max_json / (16 * (sql.size() + 1)) + 1;
+    if (sql.find('\0') != std::string_view::npos) return false;
+    const auto bounds = bounds_of(sql);
+    return bounds.nesting <= max_nesting &&
+           (bounds.copies == 1 || bounds.copies <= max_json / (32 * (sql.size() + 1)));
 }
 
 bool sql_tree::read(std::string_view json) {

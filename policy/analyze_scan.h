@@ -1,9 +1,9 @@
 // Tokens of a SQL text, as PostgreSQL's lexer cuts them (standard_conforming_strings on), without
-// building anything: a cheap first look that serves three ends. nesting_of() and copies_of() keep
-// texts away from libpg_query that would overflow its stack or its memory (its output functions
-// recurse without a limit, and a row assignment is written out once per column); normalize() and
-// shape_of() rewrite literals. Unlike the parser it never fails: what it cannot lex is a `bad`
-// token to the end of the text. Views live as long as the text.
+// building anything: a cheap first look that serves two ends. bounds_of() keeps texts away from
+// libpg_query that would overflow its stack or its memory (its output functions recurse without a
+// limit, and a row assignment is written out once per column); normalize() and shape_of() rewrite
+// literals. Unlike the parser it never fails: what it cannot lex is a `bad` token to the end of the
+// text. Views live as long as the text.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -49,12 +49,14 @@ class sql_scanner {
     std::size_t pos_ = 0;
 };
 
-// An upper bound of how deep the parse tree of the text can get, in nested expressions, joins, set
-// operations and parentheses.
-[[nodiscard]] std::size_t nesting_of(std::string_view sql);
-
-// How many times over the text may be written out in its parse tree: the product of the numbers of
-// columns of its row assignments, SET (a, b) = (...). 1 for nearly every text; saturates.
-[[nodiscard]] std::size_t copies_of(std::string_view sql);
+// What the parse tree of a text may grow to.
+struct tree_bounds {
+    // How deep it gets at most, in nested expressions, joins, set operations and parentheses.
+    std::size_t nesting = 0;
+    // How many times over a part of the text may be written out in it: the product of the numbers
+    // of columns of the row assignments, SET (a, b) = (...), around it. 1 for nearly every text.
+    std::size_t copies = 1;
+};
+[[nodiscard]] tree_bounds bounds_of(std::string_view sql);
 
 }  // namespace pgsidecar::policy

@@ -18,6 +18,9 @@ std::string repeat(std::string_view text, std::size_t times) {
     return out;
 }
 
+std::size_t nesting(std::string_view sql) { return bounds_of(sql).nesting; }
+std::size_t copies(std::string_view sql) { return bounds_of(sql).copies; }
+
 }  // namespace
 
 TEST_CASE("analyze: a text beyond the limit is not looked at") {
@@ -104,23 +107,35 @@ TEST_CASE("analyze: long texts that are not deep are read") {
     }
 }
 
-TEST_CASE("nesting_of: a bound of the depth, whatever stands side by side") {
-    CHECK(nesting_of("SELECT 1") == 0);
-    CHECK(nesting_of("SELECT a + b * c") == 2);
-    CHECK(nesting_of("SELECT a + b, c + d") == 1);
-    CHECK(nesting_of("SELECT ((a))") == 2);
-    CHECK(nesting_of("SELECT (a + b) + (c + d)") == 3);
-    CHECK(nesting_of("SELECT '((((' /* (((( */ -- ((((\n \"((((\"") == 0);
-    CHECK(nesting_of("SELECT 1 FROM a JOIN b ON x = y JOIN c ON x = y") == 3);
-    CHECK(nesting_of("SELECT )))") == 0);
-    CHECK(nesting_of("(((;(((") == 3);
+TEST_CASE("bounds_of: a bound of the depth, whatever stands side by side") {
+    CHECK(nesting("SELECT 1") == 0);
+    CHECK(nesting("SELECT a + b * c") == 2);
+    CHECK(nesting("SELECT a + b, c + d") == 1);
+    CHECK(nesting("SELECT ((a))") == 2);
+    CHECK(nesting("SELECT (a + b) + (c + d)") == 3);
+    CHECK(nesting("SELECT '((((' /* (((( */ -- ((((\n \"((((\"") == 0);
+    CHECK(nesting("SELECT 1 FROM a JOIN b ON x = y JOIN c ON x = y") == 3);
+    CHECK(nesting("SELECT )))") == 0);
+    CHECK(nesting("(((;(((") == 3);
 }
 
 TEST_CASE("analyze: a row assignment is written out once per column (trap: memory)") {
-    CHECK(copies_of("SELECT 1") == 1);
-    CHECK(copies_of("UPDATE t SET (a, b) = (1, 2), (c, d, e) = (SELECT 1, 2, 3)") == 6);
-    CHECK(copies_of("UPDATE t SET (a) = (SELECT f(1, 2))") == 1);
-    CHECK(copies_of("SELECT 1 WHERE (a, b) = (1, 2)") == 1);
+    CHECK(copies("SELECT 1") == 1);
+    CHECK(copies("UPDATE t SET (a, b) = (1, 2), (c, d, e) = (SELECT 1, 2, 3), (f, g) = (1, 2)") ==
+          3);
+    CHECK(
+        copies("UPDATE t SET (a, b) = (WITH x AS (UPDATE u SET (a, b, c) = (1, 2, 3)) SELECT 1)") ==
+        6);
+    CHECK(copies(
+              "UPDATE t SET (a, b) = (1, 2) WHERE x IN (SELECT 1); UPDATE t SET (a, b) = (1, 2)") ==
+          2);
+    CHECK(
+        copies("UPDATE t SET (a, b) = 1 IS DISTINCT FROM (WITH x AS (UPDATE u SET (a, b) = (1, 2)) "
+               "SELECT 1)") == 4);
+    CHECK(copies("MERGE INTO t USING u ON true WHEN MATCHED THEN UPDATE SET (a, b) = (1, 2) "
+                 "WHEN MATCHED THEN UPDATE SET (a, b, c) = (1, 2, 3)") == 3);
+    CHECK(copies("UPDATE t SET (a) = (SELECT f(1, 2))") == 1);
+    CHECK(copies("SELECT 1 WHERE (a, b) = (1, 2)") == 1);
     CHECK(say("UPDATE t SET (a, b, c) = (SELECT x, y, z FROM u)") == "update r=u w=t");
 
     // Each level is copied ten times: 10^12 copies of the innermost.
