@@ -207,7 +207,7 @@ bool control_connection::load() {
     }
     if (PQresultStatus(query("COMMIT").get()) != PGRES_COMMAND_OK) return refuse("commit");
     auto snapshot = builder.finish(generation);
-    if (!snapshot) return refuse("rows of an unexpected form");
+    if (!snapshot) return refuse("rows of an unexpected form: " + std::string{builder.problem()});
     where_.publish(std::move(snapshot));
     loaded_ = generation;
     load_at_ = std::chrono::steady_clock::now() + settings_.cache.catalog_refresh_interval;
