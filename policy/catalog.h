@@ -93,11 +93,11 @@ struct operator_info {
     oid function = 0;
 };
 
-// A type that a user or an extension made, or a built-in one that a user cast leads from or to.
+// A type that a user or an extension made, or a built-in one that a user cast leads to.
 struct type_info {
     std::string schema;
     char type = 'b';                          // pg_type.typtype
-    volatility kind = volatility::immutable;  // the worst of its input function and its casts
+    volatility kind = volatility::immutable;  // the worst of its input function and the casts to it
     std::vector<oid> functions;               // user functions among those that are not immutable
 };
 
@@ -205,10 +205,13 @@ class catalog_builder {
 
     void row(std::size_t query_index, std::span<const std::optional<std::string_view>> columns);
     [[nodiscard]] std::shared_ptr<const catalog> finish(std::uint64_t generation = 0);
+    // The name of the query whose rows made, or would make, finish() return null; else empty.
+    [[nodiscard]] std::string_view problem() const noexcept { return problem_; }
 
   private:
     struct state;
     std::unique_ptr<state> state_;
+    std::string_view problem_;
 };
 
 }  // namespace pgsidecar::policy

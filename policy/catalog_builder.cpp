@@ -347,6 +347,8 @@ constexpr std::uint32_t nullable(catalog_source source) noexcept {
             return 1U << 8 | 1U << 10 | 1U << 11 | 1U << 12 | 1U << 13;
         case catalog_source::types:
             return 1U << 4;
+        case catalog_source::implicit_casts:
+            return 1U << 1;
         case catalog_source::datetime_columns:
             return 1U << 1 | 1U << 2;
         default:
@@ -359,16 +361,17 @@ constexpr std::uint32_t nullable(catalog_source source) noexcept {
 void catalog_builder::row(std::size_t query_index, row_view columns) {
     assert(state_ != nullptr && query_index < catalog_queries().size());
     auto& s = *state_;
+    if (s.failed) return;
     const auto source = static_cast<catalog_source>(query_index);
-    s.failed = s.failed || columns.size() != catalog_queries()[query_index].columns;
+    s.failed = columns.size() != catalog_queries()[query_index].columns;
     for (std::size_t i = 0; i < columns.size() && !s.failed; ++i) {
         s.mix_byte(columns[i] ? 1 : 0);
         if (columns[i]) s.mix(*columns[i]);
         s.failed = !columns[i] && (nullable(source) >> i & 1U) == 0;
     }
-    if (s.failed) return;
+    if (!s.failed) s.add(source, columns);
     ++s.rows[query_index];
-    s.add(source, columns);
+    if (s.failed) problem_ = catalog_queries()[query_index].name;
 }
 
 std::shared_ptr<const catalog> catalog_builder::finish(std::uint64_t generation) {
@@ -378,7 +381,10 @@ std::shared_ptr<const catalog> catalog_builder::finish(std::uint64_t generation)
     for (const auto source : {catalog_source::server, catalog_source::schemas,
                               catalog_source::relations, catalog_source::builtin_functions,
                               catalog_source::builtin_operators, catalog_source::implicit_casts}) {
-        s->failed = s->failed || s->rows[static_cast<std::size_t>(source)] == 0;
+        const auto index = static_cast<std::size_t>(source);
+        if (s->failed || s->rows[index] != 0) continue;
+        s->failed = true;
+        problem_ = catalog_queries()[index].name;
     }
     if (s->failed) return nullptr;
     s->result->generation_ = generation;

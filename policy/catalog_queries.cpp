@@ -170,7 +170,7 @@ SELECT n.nspname, t.typname, t.typtype,
                           OR b.typname LIKE 'reg%')
   LEFT JOIN pg_range s ON s.rngtypid = t.oid
                       AND s.rngsubtype IN (20, 21, 23, 25, 700, 701, 1700, 2950)
-  LEFT JOIN pg_cast c ON c.oid >= 16384 AND (c.castsource = t.oid OR c.casttarget = t.oid)
+  LEFT JOIN pg_cast c ON c.oid >= 16384 AND c.casttarget = t.oid
   LEFT JOIN pg_proc q ON q.oid = c.castfunc
  WHERE (t.oid >= 16384 OR c.oid IS NOT NULL) AND t.typcategory <> 'A'
    AND (t.typrelid = 0 OR EXISTS (SELECT 1 FROM pg_class k

@@ -7,9 +7,16 @@
 #include "policy/volatility.h"
 
 namespace pgsidecar::policy {
+namespace {
+
+bool is_temporary_schema(std::string_view schema) noexcept {
+    return schema == "pg_temp" || schema.starts_with("pg_temp_");
+}
+
+}  // namespace
 
 write_planner::write_planner(const catalog& snapshot, const session_scope& scope)
-    : snapshot_{snapshot}, paths_{snapshot, scope} {}
+    : snapshot_{snapshot}, scope_{scope}, paths_{snapshot, scope} {}
 
 write_plan write_planner::plan(const statement_facts& facts) {
     statement(facts);
@@ -108,16 +115,44 @@ void write_planner::statement(const statement_facts& facts) {
 
 void write_planner::data_change(const statement_facts& facts, unsigned operations) {
     const auto& session = paths_.session();
-    for (const auto& name : facts.writes) write(name, session, session, operations);
+    for (const auto& name : facts.writes) {
+        if (is_own_temporary(name)) {
+            other_change_ = true;
+        } else {
+            write(name, session, session, operations);
+        }
+    }
     settings(facts);
     computes(facts, session, session);
 }
 
+// A temporary table of this session is no business of any cached answer, unless it has triggers or
+// rules, and giving it those taints the session: see definition().
+bool write_planner::is_own_temporary(const qualified_name& name) const {
+    if (!scope_.temporary_objects || scope_.tainted) return false;
+    if (is_temporary_schema(name.schema)) return true;
+    return name.schema.empty() && paths_.session().known() && paths_.session().find(name).empty();
+}
+
 void write_planner::definition(const statement_facts& facts) {
+    const auto& session = paths_.session();
     settings(facts);
-    computes(facts, paths_.session(), paths_.session());
+    computes(facts, session, session);
     if (facts.temporary_object) plan_.creates_temporary = true;
+    const auto names_temporary = [](const qualified_name& name) {
+        return is_temporary_schema(name.schema);
+    };
+    // CREATE TEMPORARY of one thing, and nothing but its own persistence says that it is temporary.
+    if (facts.temporary_object && facts.writes.size() == 1 && facts.writes.front().schema.empty() &&
+        std::ranges::none_of(facts.reads, names_temporary)) {
+        return;
+    }
     plan_.whole_database = plan_.schema_changed = true;
+    // A trigger, perhaps, or a parent, for a table that no catalog shows.
+    const bool hidden = std::ranges::any_of(facts.writes, [&](const qualified_name& name) {
+        return names_temporary(name) || is_own_temporary(name);
+    });
+    if (hidden) plan_.taints_session = true;
 }
 
 void write_planner::settings(const statement_facts& facts) {

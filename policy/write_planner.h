@@ -36,6 +36,7 @@ class write_planner {
     void statement(const statement_facts& facts);
     void data_change(const statement_facts& facts, unsigned operations);
     void definition(const statement_facts& facts);
+    [[nodiscard]] bool is_own_temporary(const qualified_name& name) const;
     void settings(const statement_facts& facts);
     void anything();  // to the database, to the session
     void computes(const statement_facts& facts, const name_path& path, const name_path& running);
@@ -64,6 +65,7 @@ class write_planner {
     void follow_cascades(const change& c);
 
     const catalog& snapshot_;
+    const session_scope& scope_;
     path_set paths_;
     std::set<std::pair<const void*, const name_path*>> seen_;  // functions, views, policies
     std::map<std::pair<const relation*, const name_path*>, unsigned> touched_;
