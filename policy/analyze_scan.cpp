@@ -14,7 +14,9 @@ bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 bool is_word_start(char c) noexcept {
     return is_ascii_letter(c) || c == '_' || static_cast<unsigned char>(c) >= 0x80;
 }
-bool is_word_part(char c) noexcept { return is_word_start(c) || is_digit(c) || c == '$'; }
+// Of a number, a parameter or a tag: letters after digits are junk, which the parser names.
+bool is_tail(char c) noexcept { return is_word_start(c) || is_digit(c); }
+bool is_word_part(char c) noexcept { return is_tail(c) || c == '$'; }
 bool is_operator(char c) noexcept {
     return c != '\0' && std::string_view{"~!@#^&|`?+-*/%<>="}.find(c) != std::string_view::npos;
 }
@@ -108,11 +110,11 @@ token sql_scanner::quoted(std::size_t open, char quote, bool escapes, token_kind
 token sql_scanner::dollar() noexcept {
     std::size_t i = pos_ + 1;
     if (is_digit(at(i))) {
-        while (is_word_part(at(i))) ++i;  // letters after the digits: junk, which the parser names
+        while (is_tail(at(i))) ++i;
         return take(token_kind::parameter, i);
     }
     if (is_word_start(at(i))) {
-        while (is_word_start(at(i)) || is_digit(at(i))) ++i;
+        while (is_tail(at(i))) ++i;
     }
     if (at(i) != '$') return take(token_kind::bad, sql_.size());
     const auto tag = sql_.substr(pos_, i + 1 - pos_);
@@ -130,14 +132,14 @@ token sql_scanner::word() noexcept {
 token sql_scanner::number() noexcept {
     std::size_t i = pos_;
     const auto digits = [&] {
-        while (is_word_part(at(i)) && at(i) != 'e' && at(i) != 'E') ++i;
+        while (is_tail(at(i)) && at(i) != 'e' && at(i) != 'E') ++i;
     };
     digits();
     if (at(i) == '.' && at(i + 1) != '.') ++i, digits();
     if (at(i) == 'e' || at(i) == 'E') {
         ++i;
         if ((at(i) == '+' || at(i) == '-') && is_digit(at(i + 1))) ++i;
-        while (is_word_part(at(i))) ++i;
+        while (is_tail(at(i))) ++i;
     }
     return take(token_kind::number, i);
 }
