@@ -42,11 +42,12 @@ class Summary(unittest.TextTestResult):
         super().addSubTest(test, subtest, err)
 
 
-def select(suite, words):
+def select(suite, words, without):
     for item in suite:
         if isinstance(item, unittest.TestSuite):
-            yield from select(item, words)
-        elif not words or any(word in item.id() for word in words):
+            yield from select(item, words, without)
+        elif (not words or any(word in item.id() for word in words)) \
+                and not any(word in item.id() for word in without):
             yield item
 
 
@@ -57,12 +58,13 @@ def main():
     parser.add_argument("--keep", action="store_true", help="leave the temporary directory")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("-k", action="append", default=[], help="only tests whose id holds this")
+    parser.add_argument("-x", action="append", default=[], help="no tests whose id holds this")
     options = parser.parse_args()
     if bool(options.program) == options.control:
         parser.error("exactly one of --program and --control")
     faulthandler.enable()
     loader = unittest.TestLoader()
-    tests = list(select(loader.discover(HERE, pattern="test_*.py"), options.k))
+    tests = list(select(loader.discover(HERE, pattern="test_*.py"), options.k, options.x))
     if options.list:
         print("\n".join(test.id() for test in tests))
         return 0

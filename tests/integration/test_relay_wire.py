@@ -72,8 +72,8 @@ CONVERSATIONS = [
      + wire.frame(b"d", b"7\n") + wire.frame(b"c") + wire.SYNC + wire.query("SELECT sum(a) FROM t"), 3),
     ("SQL PREPARE", wire.query("PREPARE p AS SELECT $1::int * 2") + wire.query("EXECUTE p(4)")
      + wire.query("DEALLOCATE p") + wire.query("EXECUTE p(4)"), 4),
-    ("function call message", wire.frame(b"F", struct.pack("!ihhhi", 1403, 0, 1, 0, 2)[:8]
-                                         + struct.pack("!hi2sh", 1, 2, b"-5", 0)), 1),
+    ("function call message", wire.frame(b"F", struct.pack("!ihhi2sh", 1397, 0, 1, 2, b"-5", 0))
+     + wire.query("SELECT 1"), 2),
     ("cursor", wire.query("BEGIN; DECLARE c CURSOR FOR SELECT id FROM drug ORDER BY id; FETCH 2 FROM c")
      + wire.query("MOVE 3 FROM c; FETCH c; COMMIT"), 2),
     ("savepoints", wire.query("BEGIN; SAVEPOINT a") + wire.query("SELECT 1/0")

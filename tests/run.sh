@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# Builds and tests everything, and closes with one line: N passed, N failed, N skipped.
+#
+#   tests/run.sh                  all stages
+#   tests/run.sh --quick          for a developer: dev build, unit tests, tidy, integration without drivers
+#   tests/run.sh --only a,b       some stages: install dev tidy lint asan release tsan fuzz
+#   tests/run.sh --no-install     leave the machine's packages alone
+#
+# Logs of each step are in build/logs. What a step counted is read from its own closing line; a step
+# that fails without counting anything counts as one failure.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+stages=install,dev,tidy,lint,asan,release,tsan,fuzz
+quick=no
+while [[ $# -gt 0 ]]; do
+    case $1 in
+        --quick) quick=yes stages=dev,tidy ;;
+        --only) stages=${2:?}; shift ;;
+        --no-install) stages=${stages/install,/} ;;
+        -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        *) echo "run.sh: unknown option $1" >&2; exit 2 ;;
+    esac
+    shift
+done
+
+logs=build/logs
+mkdir -p "$logs"
+jobs=${PGSIDECAR_JOBS:-$(nproc)}
+python=/usr/bin/python3  # Debian's: it has psycopg and asyncpg
+passed=0 failed=0 skipped=0
+began=$SECONDS
+broken=()
+
+has() { [[ ,$stages, == *,$1,* ]]; }
+
+# Sums what a log says was run: our own closing lines, and doctest's.
+counts() {
+    awk '
+        /^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$/ { p += $1; f += $3; s += $5 }
+        /\[doctest\] test cases:/ {
+            line = $0
+            gsub(/[^0-9]+/, " ", line)
+            split(line, n, " ")
+            p += n[2]; f += n[3]; s += n[4]
+        }
+        END { print p + 0, f + 0, s + 0 }' "$1"
+}
+
+# step NAME COMMAND...: runs it, adds up what it counted, shows the end of the log if it failed.
+step() {
+    local name=$1 log start=$SECONDS code p f s
+    shift
+    log=$logs/${name// /-}.log
+    printf '%-34s ' "$name"
+    "$@" >"$log" 2>&1 </dev/null
+    code=$?
+    read -r p f s < <(counts "$log")
+    if [[ $code != 0 && $f == 0 ]]; then f=1; fi
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    printf '%5d passed %3d failed %3d skipped  %4d s\n' "$p" "$f" "$s" $((SECONDS - start))
+    if [[ $code != 0 || $f != 0 ]]; then
+        broken+=("$name")
+        grep -E '^(FAIL|ERROR|not ok)|ERROR: |error:|DIFFERENCE' "$log" | head -n 40
+        tail -n 40 "$log"
+        return 1
+    fi
+}
+
+configure() { cmake --preset "$1" "${@:2}"; }
+build() { ninja -C "build/$1" -j "$jobs" "${@:2}"; }
+unit() { ctest --test-dir "build/$1" -V --timeout 900 "${@:2}"; }
+integration() { "$python" tests/integration/run.py --program "build/$1/pgsidecar" "${@:2}"; }
+differential() { "$python" tests/integration/differential.py --program "build/$1/pgsidecar" "${@:2}" &&
+    echo "1 passed, 0 failed"; }
+
+sources() { git ls-files '*.cpp' '*.h'; }
+format() {
+    local wrong
+    wrong=$(sources | xargs -P "$jobs" -n 1 sh -c \
+        'clang-format-14 --dry-run -Werror "$0" 2>/dev/null || echo "FAIL  not formatted: $0"')
+    [[ -z $wrong ]] && echo "1 passed, 0 failed" && return
+    printf '%s\n' "$wrong"
+    return 1
+}
+lint() {  # the product's own sources; those of the tests are held to the compiler's warnings
+    sources | grep -E '^(protocol|policy|cache|config|proxy)/.*\.cpp$' |
+        timeout 1500 xargs -P "$jobs" -n 2 clang-tidy-14 -p build/dev --quiet &&
+        echo "1 passed, 0 failed"
+}
+
+if has install; then
+    step "install" tests/install.sh || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+fi
+if has dev; then
+    step "configure dev" configure dev && step "build dev" build dev && {
+        step "unit tests dev" unit dev
+        if [[ $quick == yes ]]; then
+            step "integration dev" integration dev -x test_drivers
+            step "differential dev" differential dev --seconds 30
+        fi
+    }
+fi
+if has tidy; then
+    step "tidy" "$python" tests/tidy/tidy.py
+    step "format" format
+fi
+if has lint; then
+    step "lint" lint
+fi
+if has asan; then
+    export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
+    step "configure asan" configure asan && step "build asan" build asan && {
+        step "unit tests asan" unit asan
+        step "integration asan" integration asan
+        step "differential asan" differential asan --seconds 90
+    }
+fi
+if has release; then
+    step "configure release" configure release && step "build release" build release && {
+        step "integration release" integration release -k relay_flow -k StressTest -k cache_protocol
+        step "differential release" differential release --seconds 120
+    }
+fi
+if has tsan; then
+    export TSAN_OPTIONS=halt_on_error=0:second_deadlock_stack=1
+    step "configure tsan" configure tsan -DPGSIDECAR_TEST_ROOMS="cache;io" &&
+        step "build tsan" build tsan && {
+        step "unit tests tsan" unit tsan
+        step "integration tsan" integration tsan -k cache_races -k CancelTest -k ShutdownTest \
+            -k pgbench
+    }
+fi
+if has fuzz; then
+    step "fuzz" tests/fuzz/run.sh 20
+fi
+
+echo "took $((SECONDS - began)) s${broken[*]:+; failed: $(IFS=,; echo "${broken[*]}")}"
+echo "$passed passed, $failed failed, $skipped skipped"
+[[ $failed == 0 && $passed -gt 0 ]]
