@@ -25,6 +25,8 @@ planned_write write_of(const policy::statement_facts& facts, database& where,
                       .taints_session = found.taints_session,
                       .creates_temporary = found.creates_temporary,
                       .settings = std::move(found.settings)};
+    // What a bound value sets is not followed.
+    if (!facts.bound_settings.empty()) out.taints_session = true;
     if (found.whole_cluster)
         out.tables.push_back(&where.cluster());
     else if (found.whole_database)

@@ -70,6 +70,7 @@ class session {
     void on_upstream_connected(std::string cancel_key, actions& out);
     void on_upstream_failed(std::string_view sqlstate, std::string_view message, actions& out);
     void on_server_closed(actions& out);
+    void on_client_finished(actions& out);  // it sends no more, but may still read
     void on_client_closed(actions& out);
     void on_wake(const wake_up& wake);
     void on_database_released() noexcept { releasing_ = release::done; }
@@ -115,6 +116,7 @@ class session {
     // session_login.cpp
     std::size_t on_startup(protocol::bytes in, actions& out);
     void accept_startup(const protocol::startup_message& m, actions& out);
+    void follow_startup(const protocol::startup_message& m);
     std::size_t on_login_client(protocol::bytes in, actions& out);
     std::size_t on_login_server(protocol::bytes in, actions& out);
     void finish_login(actions& out);
@@ -213,7 +215,7 @@ class session {
     bool tls_refused_ = false;
     bool transparent_ = false;  // replication, or the cache is off: bytes pass unread
     bool negotiate_ = false;    // the client asked for more than we speak
-    bool authenticated_ = false;
+    bool asked_ = false;        // during the log-in: the server awaits a word of the client
     bool cancel_in_flight_ = false;
     bool cancelled_ = false;     // while waiting: answer the held request with 57014
     bool go_upstream_ = false;   // the next look-up must not wait again
@@ -224,6 +226,7 @@ class session {
     bool skipping_ = false;      // the server skips what is sent until a Sync
     bool copy_in_ = false;       // it reads CopyData now; Sync and Flush are ignored there
     bool draining_ = false;
+    bool terminating_ = false;   // the client has ended; the server is to finish what it owes
     bool server_fatal_ = false;  // the server has said why it ends
     bool temporary_ = false;     // temporary objects may exist
     bool saw_writes_ = false;    // read from the server while another's commit was in flight

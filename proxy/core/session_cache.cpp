@@ -78,6 +78,9 @@ struct session::batch {
 reason session::session_verdict() {
     if (!caching()) return transparent_ ? reason::replication : reason::disabled;
     if (status_ != 'I') return reason::in_transaction;
+    // Messages of a batch whose Sync has not come: the server is in its implicit transaction (or
+    // skips all until then), answered or not.
+    if (unholdable_) return reason::unusual_batch;
     if (!owed_.empty()) return reason::pipeline_busy;
     if (untracked_ || taints_ != clean_taints_) return reason::tainted_session;
     const auto& where = scope();
@@ -205,6 +208,7 @@ bool session::read_frame(const protocol::frame& f, batch& b) {
             if (known && !m.name.empty()) return false;  // a duplicate: the server refuses it
             const auto types = f.body.substr(m.name.size() + m.sql.size() + 2);
             const auto text = services_.decide.text(m.sql);
+            if (text->facts.too_long) return false;  // it could not be repeated to the server
             if (known && known->text == text && known->types == types)
                 b.steps.push_back({batch::step::parse, m.name, known});
             else

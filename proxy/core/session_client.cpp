@@ -198,8 +198,7 @@ bool session::forward_frame(const protocol::frame& f, actions& out) {
                 owe({.what = reply::copy_end});
             break;
         case 'X':
-            if (!owed_.empty()) out.server.forward(f.whole);  // else on_client_closed() sends one
-            on_client_closed(out);
+            on_client_finished(out);
             return true;
         default: break;
     }
@@ -210,9 +209,8 @@ bool session::forward_frame(const protocol::frame& f, actions& out) {
 owed_reply& session::owe(owed_reply item) {
     static thread_local owed_reply skipped;
     item.taints = taints_;
-    // What the server skips it does not answer; only a Sync (or a simple query's own end) counts.
-    if (skipping_ && item.what != reply::sync && item.what != reply::query &&
-        item.what != reply::function_call) {
+    // What the server skips it does not answer; only a Sync counts.
+    if (skipping_ && item.what != reply::sync) {
         skipped = std::move(item);
         return skipped;
     }
@@ -266,7 +264,8 @@ void session::send_repair(std::string_view name, bool with_sync, actions& out) {
 
 void session::forward_query(std::shared_ptr<const statement_text> text, std::string_view whole,
                             actions& out) {
-    skipping_ = false;
+    if (skipping_) return out.server.forward(whole);  // thrown away there, and owes nothing
+    unholdable_ = false;  // it ends a batch without a Sync
     auto effects = services_.decide.plan_for(*text, *database_, scope());
     for (const auto& statement : text->facts.statements) {
         using enum policy::statement_kind;

@@ -23,8 +23,9 @@ session::~session() {
 }
 
 bool session::blocked() const noexcept {
-    return waiting_ != wait::none || releasing_ == release::waiting || cancel_in_flight_ ||
-           state_ == state::connecting || state_ == state::closed;
+    return terminating_ || waiting_ != wait::none || releasing_ == release::waiting || cancel_in_flight_ ||
+           state_ == state::connecting || state_ == state::closed ||
+           (state_ == state::login && !asked_);
 }
 
 bool session::idle() const noexcept {
@@ -70,6 +71,7 @@ void session::fail(std::string_view sqlstate, std::string_view message, std::str
     out.client.own(std::move(reply));
     out.refused_because = why;
     out.close = true;
+    leave_flight(out);
     abandon_fills(out);
     release_marks(out, true);
     if (state_ == state::ready && database_) database_->clients.fetch_sub(1);
@@ -141,12 +143,9 @@ void session::accept_startup(const protocol::startup_message& m, actions& out) {
         } else if (name == "replication") {
             transparent_ = transparent_ || (value != "false" && value != "off" && value != "no" &&
                                             value != "0");
-        } else if (name == "options") {
-            if (!settings_.start_options(value)) untracked_ = true;
-        } else {
-            settings_.start(name, value);
         }
     }
+    follow_startup(m);
     if (user_.empty())
         return fail("28000", "no PostgreSQL user name specified in startup packet",
                     "no user name", out);
@@ -155,6 +154,17 @@ void session::accept_startup(const protocol::startup_message& m, actions& out) {
     protocol::write_startup(startup_packet_, protocol::protocol_3_0, forwarded);
     state_ = state::connecting;
     out.connect_upstream = true;
+}
+
+// The server reads the options first, wherever they stand: the other parameters outrank them.
+void session::follow_startup(const protocol::startup_message& m) {
+    if (const auto options = m.find("options"))
+        if (!settings_.start_options(*options)) untracked_ = true;
+    for (const auto& [name, value] : m.parameters) {
+        const bool other = name == "user" || name == "database" || name == "replication" ||
+                           name == "options" || name.starts_with("_pq_.");
+        if (!other) settings_.start(name, value);
+    }
 }
 
 void session::on_upstream_connected(std::string cancel_key, actions& out) {
@@ -166,7 +176,8 @@ void session::on_upstream_connected(std::string cancel_key, actions& out) {
     startup_packet_.shrink_to_fit();
     if (negotiate_) {
         protocol::negotiate_protocol_version m;
-        m.newest = protocol::protocol_3_2;
+        // Never more than was asked for: libpq refuses that.
+        m.newest = protocol::protocol_3_0 + minor_;
         for (std::string_view rest = unknown_options_; !rest.empty();) {
             const auto end = rest.find('\0');
             m.unrecognised.push_back(rest.substr(0, end));
@@ -201,7 +212,7 @@ std::size_t session::on_login_client(protocol::bytes in, actions& out) {
              "unexpected message during log-in", out);
         return in.size();
     }
-    if (authenticated_) return 0;  // sent ahead of the server's ReadyForQuery: later
+    asked_ = false;
     out.server.forward(frame.whole);
     if (frame.type == 'X') {
         out.close = true;
@@ -222,7 +233,9 @@ std::size_t session::on_login_server(protocol::bytes in, actions& out) {
         switch (frame.type) {
             case 'R':
                 error = protocol::parse(frame.body, auth);
-                if (!error && auth.kind == protocol::auth_kind::ok) authenticated_ = true;
+                // Until the server asks for something, whatever the client sends is for later.
+                asked_ = auth.kind != protocol::auth_kind::ok;
+                if (!error && asked_) out.resume_client = true;
                 break;
             case 'S':
                 error = protocol::parse(frame.body, parameter);
@@ -267,7 +280,8 @@ void session::finish_login(actions& out) {
 
 void session::on_server_closed(actions& out) {
     if (state_ == state::closed) return;
-    if (server_fatal_) {
+    if (server_fatal_ || terminating_) {
+        leave_flight(out);
         abandon_fills(out);
         release_marks(out, true);
         if (state_ == state::ready) database_->clients.fetch_sub(1);
@@ -278,6 +292,19 @@ void session::on_server_closed(actions& out) {
     fail("08006", "the server closed the connection unexpectedly", "server closed", out);
 }
 
+// Nothing more comes from the client, but what it asked for is still answered, as the server would:
+// with Terminate behind the rest it ends by itself.
+void session::on_client_finished(actions& out) {
+    if (terminating_) return;
+    const bool owes = !owed_.empty() || (transparent_ && client_active_);
+    if (state_ != state::ready || !owes || client_stream_ > 0)
+        return on_client_closed(out);
+    std::string bye;
+    protocol::write(bye, protocol::terminate{});
+    out.server.own(std::move(bye));
+    terminating_ = true;
+}
+
 void session::on_client_closed(actions& out) {
     if (state_ == state::closed) return;
     leave_flight(out);
@@ -286,7 +313,7 @@ void session::on_client_closed(actions& out) {
     if (state_ == state::ready) {
         database_->clients.fetch_sub(1);
         // A server connection in the middle of something is only dropped, as without us.
-        if (owed_.empty() && client_stream_ == 0) {
+        if (owed_.empty() && client_stream_ == 0 && !terminating_) {
             std::string bye;
             protocol::write(bye, protocol::terminate{});
             out.server.own(std::move(bye));

@@ -50,8 +50,8 @@ bool session_settings::start_options(std::string_view options) {
     for (std::size_t i = 0; i <= options.size(); ++i) {
         const bool end = i == options.size();
         const char c = end ? ' ' : options[i];
-        if (c == '\\' && i + 1 < options.size()) {
-            word.push_back(options[++i]);
+        if (c == '\\') {
+            if (i + 1 < options.size()) word.push_back(options[++i]);
             in_word = true;
         } else if (c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v') {
             if (in_word) words.push_back(std::exchange(word, {}));
@@ -78,23 +78,37 @@ bool session_settings::start_options(std::string_view options) {
     return true;
 }
 
+// A value that was set for good: the commit no longer returns to what was before a SET LOCAL.
+void session_settings::keep(const std::string& name) {
+    if (frames_.empty()) return;
+    frames_.back().local.erase(name);
+    frames_.back().kept.insert(name);
+}
+
 void session_settings::apply(const policy::setting_change& change) {
     ++revision_;
     if (change.all) {
-        std::erase_if(set_, [](const auto& item) { return !survives_reset_all(item.first); });
+        std::set<std::string, std::less<>> names;
+        for (const auto& item : set_) names.insert(item.first);
+        for (const auto& f : frames_)
+            for (const auto& item : f.local) names.insert(item.first);
+        for (const auto& name : names) {
+            if (survives_reset_all(name)) continue;
+            keep(name);
+            set_.erase(name);
+        }
         return;
     }
-    // SET SESSION AUTHORIZATION also drops the role that was set under the old user.
-    if (change.name == "session_authorization") set_.erase("role");
+    // A new session user begins without a role, whatever the start-up said.
+    if (change.name == "session_authorization") apply({"role", "none", change.local, false});
     if (change.local) {
         if (frames_.empty()) return;  // outside a transaction SET LOCAL does nothing
         const auto now = set_.find(change.name);
         const std::string before = now == set_.end() ? std::string{reset_mark} : now->second;
-        // Kept by the innermost frame; only the first SET LOCAL knows the value to return to, and
-        // one made in an outer frame wins when the transaction commits.
+        // Only the first SET LOCAL of a frame knows the value to return to.
         frames_.back().local.try_emplace(change.name, before);
     } else {
-        for (frame& f : frames_) f.local.erase(change.name);
+        keep(change.name);
     }
     if (change.value)
         set_.insert_or_assign(change.name, *change.value);
@@ -102,25 +116,39 @@ void session_settings::apply(const policy::setting_change& change) {
         set_.erase(change.name);
 }
 
+// DISCARD ALL begins with SET SESSION AUTHORIZATION DEFAULT, and that ends the role for good.
 void session_settings::discard_all() {
     set_.clear();
     frames_.clear();
+    set_.emplace("role", "none");
     ++revision_;
 }
 
 void session_settings::begin() {
-    if (frames_.empty()) frames_.push_back({{}, set_, {}});
+    if (frames_.empty()) frames_.push_back({{}, set_, {}, {}});
+}
+
+// As when a subtransaction ends well: what the inner frame set for good is so for the outer one
+// too, and what it set locally is local to the outer one.
+void session_settings::merge_into_outer(std::size_t inner) {
+    auto& from = frames_[inner];
+    auto& to = frames_[inner - 1];
+    for (const auto& name : from.kept) {
+        to.local.erase(name);
+        to.kept.insert(name);
+    }
+    for (auto& [name, before] : from.local) to.local.try_emplace(name, std::move(before));
 }
 
 void session_settings::commit() {
-    for (auto f = frames_.rbegin(); f != frames_.rend(); ++f) {
-        for (auto& [name, before] : f->local) {
-            if (before.size() == 1 && before[0] == reset_mark)
-                set_.erase(name);
-            else
-                set_.insert_or_assign(name, before);
-            ++revision_;
-        }
+    if (frames_.empty()) return;
+    for (auto i = frames_.size(); i-- > 1;) merge_into_outer(i);
+    for (auto& [name, before] : frames_.front().local) {
+        if (before.size() == 1 && before[0] == reset_mark)
+            set_.erase(name);
+        else
+            set_.insert_or_assign(name, std::move(before));
+        ++revision_;
     }
     frames_.clear();
 }
@@ -137,16 +165,14 @@ void session_settings::rollback() {
 bool session_settings::savepoint(std::string_view name) {
     begin();
     if (frames_.size() >= frame_limit) return false;
-    frames_.push_back({std::string{name}, set_, {}});
+    frames_.push_back({std::string{name}, set_, {}, {}});
     return true;
 }
 
 void session_settings::release(std::string_view name) {
     for (std::size_t i = frames_.size(); i-- > 1;) {
         if (frames_[i].savepoint != name) continue;
-        for (std::size_t j = i; j < frames_.size(); ++j)
-            for (auto& [key, before] : frames_[j].local)
-                frames_[i - 1].local.try_emplace(key, before);
+        for (std::size_t j = frames_.size(); j-- > i;) merge_into_outer(j);
         frames_.resize(i);
         return;
     }
@@ -157,6 +183,7 @@ void session_settings::rollback_to(std::string_view name) {
         if (frames_[i].savepoint != name) continue;
         set_ = frames_[i].at_start;
         frames_[i].local.clear();
+        frames_[i].kept.clear();
         frames_.resize(i + 1);
         ++revision_;
         return;
@@ -169,6 +196,7 @@ const std::string* session_settings::find(std::string_view name) const {
     return nullptr;
 }
 
+// No role is what a session begins with; who is who then stands in the key beside this text.
 std::string session_settings::key_text() const {
     std::string out;
     const auto add = [&out](const auto& item) {
@@ -179,7 +207,8 @@ std::string session_settings::key_text() const {
     for (const auto& item : start_)
         if (!set_.contains(item.first)) add(item);
     out.push_back('\2');
-    for (const auto& item : set_) add(item);
+    for (const auto& item : set_)
+        if (item.first != "role" || item.second != "none") add(item);
     return out;
 }
 

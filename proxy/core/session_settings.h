@@ -6,6 +6,7 @@
 #pragma once
 #include <cstddef>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,8 +52,13 @@ class session_settings {
         std::string savepoint;  // empty for the transaction itself
         values at_start;
         values local;  // names set with LOCAL in this frame, with the value to return to at commit
+        // Names set without LOCAL in this frame: if it is not rolled back, they overrule what
+        // outer frames would return to.
+        std::set<std::string, std::less<>> kept;
     };
     void put(values& where, std::string_view name, std::string value);
+    void keep(const std::string& name);
+    void merge_into_outer(std::size_t inner);
 
     values start_;
     values set_;

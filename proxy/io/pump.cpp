@@ -81,15 +81,13 @@ void pump::shake_hands(bool direct) {
 }
 
 bool pump::client_paused() const {
-    return closing_ || session_.blocked() || (server_ && server_->pending() > pause_above);
+    return closing_ || client_finished_ || (session_.blocked() && !client_rest_.empty()) || (server_ && server_->pending() > pause_above);
 }
 
 bool pump::server_paused() const { return closing_ || client_.pending() > pause_above; }
 
 void pump::wait_client() {
-    if (client_waits_ || ended_ || closing_) return;
-    // While the session waits for something else its client is still watched: for the end.
-    if (client_paused() && !client_rest_.empty()) return;
+    if (client_waits_ || ended_ || client_paused()) return;
     client_waits_ = true;
     if (client_.buffered()) {
         boost::asio::post(home_.context(), [self = shared_from_this()] {
@@ -126,7 +124,7 @@ void pump::wait_server() {
 
 void pump::read_client() {
     for (int i = 0; i < turn && !ended_ && !closing_; ++i) {
-        if (client_paused() && !client_rest_.empty()) return;
+        if (client_paused()) return;
         std::size_t got = 0;
         const auto buffer = home_.scratch();
         const auto status = client_.read(buffer, got);
@@ -134,8 +132,10 @@ void pump::read_client() {
         if (status == io_status::closed) {
             auto& todo = home_.actions();
             todo.clear();
-            session_.on_client_closed(todo);
-            return perform();
+            client_finished_ = true;
+            session_.on_client_finished(todo);
+            perform();
+            return;
         }
         take_client({buffer.data(), got});
         // A plain socket that gave less than asked for is empty.
