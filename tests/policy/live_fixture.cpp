@@ -1,6 +1,8 @@
 #include "tests/policy/live_fixture.h"
 
 #include <algorithm>
+#include <exception>
+#include <sstream>
 #include <stdexcept>
 
 #include "tests/policy/live_server.h"
@@ -153,6 +155,22 @@ CREATE CAST (mood AS boolean) WITH FUNCTION code_to_bool(mood);
 CREATE EXTENSION "uuid-ossp";
 CREATE TABLE with_uuid (id uuid DEFAULT uuid_generate_v4());
 
+INSERT INTO plain VALUES (1, 'a'), (2, 'b');
+INSERT INTO patients VALUES (1, 'Ann', '1970-01-01', '', '2024-05-05');
+INSERT INTO prescriptions VALUES (1, 1, 'x', '1970-01-01', '2024-05-05');
+INSERT INTO refills VALUES (1, 1);
+INSERT INTO refill_notes VALUES (1, 1);
+INSERT INTO counters VALUES ('n', 1);
+INSERT INTO events VALUES ('2024-05-05', 'a'), ('2025-05-05', 'a');
+INSERT INTO letters VALUES (1, 's');
+INSERT INTO faxes VALUES (2, 's');
+INSERT INTO dynamic_audited VALUES (1);
+INSERT INTO audited VALUES (1);
+DELETE FROM audit_log;
+GRANT ALL ON ALL TABLES IN SCHEMA public, shared, tenant_a TO app;
+GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO app;
+REFRESH MATERIALIZED VIEW drug_counts;
+
 ALTER DATABASE postgres SET search_path = shared, public;
 ALTER ROLE app SET search_path = "$user", public;
 ALTER ROLE tenant_a IN DATABASE postgres SET timezone = 'UTC';
@@ -191,6 +209,40 @@ read_plan read(const std::string& sql, const session_scope& scope, const cache_r
 
 write_plan write(const std::string& sql, const session_scope& scope) {
     return plan_write(*facts_of(sql), &fixture(), scope);
+}
+
+std::optional<std::string> touched(const std::string& sql, bool written) {
+    // Locks show what was read, statistics of this transaction what was written; the connection's
+    // end undoes it all.
+    const std::string locks =
+        "SELECT c.oid FROM pg_locks l JOIN pg_class c ON c.oid = l.relation "
+        "WHERE l.pid = pg_backend_pid() AND c.oid >= 16384 AND "
+        // A sub-partition's constraint is made from its parents', which are not read for that.
+        "(c.relkind IN ('r', 'm') OR c.relkind = 'p' AND NOT c.relispartition "
+        "AND NOT EXISTS (SELECT FROM pg_locks k JOIN pg_class d ON d.oid = k.relation "
+        "WHERE k.pid = l.pid AND d.relispartition))";
+    const std::string statistics =
+        "SELECT relid FROM pg_stat_xact_user_tables "
+        "WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND schemaname !~ '^pg_temp'";
+    try {
+        (void)fixture();
+        const auto ids = live_server::instance().run(
+            "BEGIN; SET LOCAL app.tenant_id = 'a'; " + sql + "; " + (written ? statistics : locks),
+            "postgres", "app");
+        std::vector<oid> tables;
+        for (const auto& id : ids) tables.push_back(static_cast<oid>(std::stoul(id)));
+        return names(tables);
+    } catch (const std::exception&) {
+        return std::nullopt;
+    }
+}
+
+bool within(const std::string& part, const std::string& whole) {
+    std::istringstream words{part};
+    for (std::string word; words >> word;) {
+        if ((" " + whole + " ").find(" " + word + " ") == std::string::npos) return false;
+    }
+    return true;
 }
 
 std::string names(const std::vector<oid>& tables) {

@@ -1,6 +1,7 @@
 // One schema with every trap in it, and its snapshot. The schema is made on first use.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,5 +30,11 @@ namespace pgsidecar::policy::testing {
 
 // "schema.table schema.table", sorted.
 [[nodiscard]] std::string names(const std::vector<oid>& tables);
+
+// What the server itself touched when app ran the statement, by names(): what it wrote, or what it
+// locked, hence read. nullopt when it refused to run the statement.
+[[nodiscard]] std::optional<std::string> touched(const std::string& sql, bool written);
+// Every name of the first list is in the second.
+[[nodiscard]] bool within(const std::string& part, const std::string& whole);
 
 }  // namespace pgsidecar::policy::testing
