@@ -5,8 +5,8 @@ set -euo pipefail
 export LC_ALL=C
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-# shellcheck source=deploy/private-postgres.sh
-source "$root/deploy/private-postgres.sh"
+# shellcheck source=deploy/private-servers.sh
+source "$root/deploy/private-servers.sh"
 # shellcheck source=bench/servers.sh
 source "$root/bench/servers.sh"
 

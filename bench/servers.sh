@@ -144,9 +144,13 @@ TEXT
 }
 
 start_sidecars() {
-    local protocol query
-    if wanted miss; then start_sidecar sidecar-miss "$postgres_port" true; fi
-    if wanted hit; then start_sidecar sidecar-hit "$postgres_port" true; fi
+    local protocol query target
+    for target in miss hit; do
+        if ! wanted "$target"; then continue; fi
+        start_sidecar "sidecar-$target" "$postgres_port" true
+        wait_for_cache "${port_of[sidecar-$target]}" "$work/sidecar-$target.log" \
+            "${pid_of[sidecar-$target]}"
+    done
     if wanted pass; then start_sidecar sidecar-pass "$postgres_port" false; fi
     if ! wanted wire-pass; then return; fi
     for protocol in $protocols; do
@@ -172,8 +176,7 @@ reason_counts() {
     for name in hit miss; do
         log=$work/sidecar-$name.log
         if [[ ! -e $log ]]; then continue; fi
-        kill -USR1 "${pid_of[sidecar-$name]}"
-        wait_for_line "$log" "${pid_of[sidecar-$name]}" 'statistics {' 5 || continue
+        proxy_decisions "$log" "${pid_of[sidecar-$name]}" >/dev/null
         printf -- '- %s: %s\n' "$name" "$(grep -o '"reasons":{[^}]*}' "$log" | tail -n 1)"
     done
 }

@@ -4,8 +4,8 @@ set -euo pipefail
 export LC_ALL=C.UTF-8
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-# shellcheck source=deploy/private-postgres.sh
-source "$root/deploy/private-postgres.sh"
+# shellcheck source=deploy/private-servers.sh
+source "$root/deploy/private-servers.sh"
 
 rows=1000000 first_port=6432 once=no clients=8 seconds=3
 home=$root/build/quickstart
@@ -146,26 +146,13 @@ TEXT
         tail -n 10 "$home/pgsidecar.log" >&2
         fail "pgsidecar did not start; its log: $home/pgsidecar.log"
     }
+    wait_for_cache "$proxy_port" "$home/pgsidecar.log" "$(proxy_pid)"
 }
 
-# Prints "HITS DECISIONS" as pgsidecar counts them: on SIGUSR1 it logs a line of JSON.
 decisions() {
-    local pid seen
+    local pid
     pid=$(proxy_pid) || fail "pgsidecar is gone; its log: $home/pgsidecar.log"
-    seen=$(grep -c 'statistics {' "$home/pgsidecar.log") || true
-    kill -USR1 "$pid"
-    wait_for_line "$home/pgsidecar.log" "$pid" 'statistics {' 5 $((seen + 1)) ||
-        fail "pgsidecar did not log its statistics"
-    grep 'statistics {' "$home/pgsidecar.log" | tail -n 1 | awk '{
-        match($0, /"reasons":\{[^}]*/)
-        n = split(substr($0, RSTART + 11, RLENGTH - 11), parts, ",")
-        for (i = 1; i <= n; i++) {
-            m = split(parts[i], pair, ":")
-            sum += pair[m]
-            if (parts[i] ~ /^"hit":/) hits = pair[m]
-        }
-        printf "%d %d\n", hits, sum
-    }'
+    proxy_decisions "$home/pgsidecar.log" "$pid"
 }
 
 # measure LABEL PORT QUERY OPTION...: one line of the table.

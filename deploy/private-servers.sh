@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # To be sourced: a private PostgreSQL server in a directory of its own, and what scripts need to
-# wait for a server without sleeping.
+# wait for a server, and to ask pgsidecar what it decided, without sleeping.
 #
-# Who may log in: any local user as `app`, which owns the generated data and nothing else; the
+# Who may log in to PostgreSQL: any local user as `app`, which owns the generated data and nothing else; the
 # superuser only through the socket in the server's directory, which nobody else can enter.
 
 fail() {
@@ -108,4 +108,36 @@ postgres_fill() {
     psql -Xq -h "$1" -p "$2" -U postgres -d postgres \
         -c 'CREATE ROLE app LOGIN' -c 'CREATE DATABASE clinic OWNER app' || return
     psql -Xq -h 127.0.0.1 -p "$2" -U app -d clinic -v rows="$3" <"$sql"
+}
+
+# proxy_decisions LOG PID: prints "HITS ALL", as that pgsidecar counts its decisions since its start:
+# on SIGUSR1 it logs a line of JSON.
+proxy_decisions() {
+    local seen
+    seen=$(grep -c 'statistics {' "$1") || true
+    kill -USR1 "$2"
+    wait_for_line "$1" "$2" 'statistics {' 10 $((seen + 1)) || fail "no statistics in $1"
+    grep 'statistics {' "$1" | tail -n 1 | awk '{
+        match($0, /"reasons":[{][^}]*/)
+        n = split(substr($0, RSTART + 11, RLENGTH - 11), parts, ",")
+        for (i = 1; i <= n; i++) {
+            m = split(parts[i], pair, ":")
+            sum += pair[m]
+            if (parts[i] ~ /^"hit":/) hits = pair[m]
+        }
+        printf "%d %d\n", hits, sum
+    }'
+}
+
+# wait_for_cache PORT LOG PID: a database's catalogs are read when its first client comes, and until
+# then nothing of it is cached. Asks until an answer came from the cache.
+wait_for_cache() {
+    local decided attempt
+    for ((attempt = 0; attempt < 100; attempt++)); do
+        psql -XqAt -h 127.0.0.1 -p "$1" -U app -d clinic -c 'SELECT 1 FROM prescriptions WHERE id = 1' \
+            -c 'SELECT 1 FROM prescriptions WHERE id = 1' >/dev/null || return
+        decided=$(proxy_decisions "$2" "$3") || return
+        if [[ ${decided% *} -gt 0 ]]; then return; fi
+    done
+    fail "pgsidecar answers nothing from its cache; its log: $2"
 }
