@@ -5,6 +5,7 @@
 #include <limits>
 #include <new>
 
+#include "cache/arena.h"
 #include "cache/heap.h"
 
 namespace pgsidecar::cache {
@@ -12,7 +13,7 @@ namespace pgsidecar::cache {
 // The block: entry | tables, as pointers | key | body.
 namespace {
 constexpr std::size_t pointer_size = sizeof(void*);
-constexpr std::size_t max_tables = 0x7FFF;
+constexpr std::size_t max_tables = 0x3FFF;
 }  // namespace
 
 char* entry::tail() const noexcept {
@@ -36,7 +37,12 @@ std::size_t entry::size() const noexcept {
 }
 
 std::size_t entry::footprint() const noexcept {
-    return block_bytes({const_cast<entry*>(this), mapped_ != 0}, size());
+    if (home_ == in_arena) return extent();
+    return block_bytes({const_cast<entry*>(this), home_ == mapped}, size());
+}
+
+std::size_t entry::extent() const noexcept {
+    return (size() + alignof(entry) - 1) / alignof(entry) * alignof(entry);
 }
 
 // Unsettled first, then the version: settle() bumps before it takes the mark away, so whoever finds
@@ -64,22 +70,26 @@ bool entry::storable() const noexcept {
     return state() == freshness::current;
 }
 
-void entry::destroy(entry* e) noexcept {
-    const block whole{e, e->mapped_ != 0};
-    const std::size_t size = e->size();
-    e->~entry();
-    free_block(whole, size);
-}
-
 void entry_ptr::acquire(entry* e) noexcept {
     // Whoever copies a reference has one: nothing to order.
     if (e != nullptr) e->references_.fetch_add(1, std::memory_order_relaxed);
 }
 
 void entry_ptr::release(entry* e) noexcept {
-    // Each owner's last reads come before the block is freed, by whomever.
-    if (e != nullptr && e->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-        entry::destroy(e);
+    if (e == nullptr) return;
+    // Read while the reference still holds it in place: once it is gone, a squeeze may overwrite
+    // it. The segment itself stays until it is counted out there.
+    segment* home = arena::segment_of(e);
+    const block whole{e, e->home_ == entry::mapped};
+    const std::size_t size = e->size();
+    const auto extent = static_cast<std::uint32_t>(e->extent());
+    // Each owner's last reads come before the memory is used again, by whomever.
+    if (e->references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (home != nullptr) {
+        home->live.fetch_sub(extent, std::memory_order_release);
+    } else {
+        e->~entry();
+        free_block(whole, size);
     }
 }
 
@@ -99,7 +109,7 @@ entry_ptr make_entry(std::string_view key, std::span<const std::string_view> bod
     const block whole = allocate_block(sizeof(entry) + tables_size + key.size() + body_size);
     if (whole.data == nullptr) return {};
     auto* e = new (whole.data) entry;
-    e->mapped_ = whole.mapped ? 1 : 0;
+    if (whole.mapped) e->home_ = entry::mapped;
     e->table_count_ = dependencies.size() & max_tables;
     e->rows_ = rows;
     e->key_size_ = static_cast<std::uint32_t>(key.size());

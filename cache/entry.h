@@ -1,8 +1,8 @@
-// The immutable bytes of one answer. One heap block holds the header, the tables it was computed
-// from, the key and the body; an intrusive count keeps it alive for as long as a session is still
-// writing it, whether or not the store has evicted it meanwhile.
+// The immutable bytes of one answer. One block holds the header, the tables it was computed from,
+// the key and the body; an intrusive count keeps it alive and in place for as long as a session is
+// still writing it, whether or not the store has evicted it meanwhile.
 //
-// make_entry() -> store::insert(). An entry belongs to at most one store and is inserted once.
+// make_entry() -> store::insert(), once. The store may keep a copy in memory of its own instead.
 #pragma once
 #include <atomic>
 #include <chrono>
@@ -44,10 +44,11 @@ class entry {
     // Stricter than current(): also no commit is in flight on any of the tables. See store::insert.
     [[nodiscard]] bool storable() const noexcept;
 
-    // Bytes of heap this entry really takes, the allocator's own share included.
+    // Bytes of memory this entry really takes, the allocator's own share included.
     [[nodiscard]] std::size_t footprint() const noexcept;
 
   private:
+    friend class arena;
     friend class entry_ptr;
     friend class fifo;
     friend class index;
@@ -59,7 +60,13 @@ class entry {
     ~entry() = default;
     [[nodiscard]] char* tail() const noexcept;
     [[nodiscard]] std::size_t size() const noexcept;
-    static void destroy(entry* e) noexcept;
+    // Bytes in an arena: the size, rounded up so that the next one is aligned.
+    [[nodiscard]] std::size_t extent() const noexcept;
+
+    // Where it lives.
+    static constexpr std::uint16_t in_heap = 0;
+    static constexpr std::uint16_t mapped = 1;  // see heap.h
+    static constexpr std::uint16_t in_arena = 2;
 
     mutable std::atomic<std::uint32_t> references_{1};
     // Owned by the shard that holds the entry, under its lock.
@@ -69,8 +76,8 @@ class entry {
     std::uint8_t frequency_ = 0;
     std::uint8_t queue_ = 0;
     // Fixed at birth.
-    std::uint16_t table_count_ : 15 = 0;
-    std::uint16_t mapped_ : 1 = 0;  // see heap.h
+    std::uint16_t table_count_ : 14 = 0;
+    std::uint16_t home_ : 2 = in_heap;
     std::uint32_t rows_ = 0;
     std::uint32_t key_size_ = 0;
     std::uint32_t body_size_ = 0;
@@ -113,7 +120,7 @@ class entry_ptr {
 };
 
 // Copies all it is given. The body's pieces are joined. Null when a size does not fit (4 GiB,
-// 32,767 tables) or memory is short; the answer then simply goes unstored.
+// 16,383 tables) or memory is short; the answer then simply goes unstored.
 [[nodiscard]] entry_ptr make_entry(std::string_view key, std::span<const std::string_view> body,
                                    std::span<const dependency> dependencies, time_point expires,
                                    std::uint32_t rows) noexcept;

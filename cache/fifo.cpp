@@ -27,6 +27,11 @@ void fifo::remove(entry* e) noexcept {
     payload_ -= e->key_size_ + e->body_size_;
 }
 
+void fifo::moved(entry* to) noexcept {
+    (to->older_ != nullptr ? to->older_->newer_ : oldest_) = to;
+    (to->newer_ != nullptr ? to->newer_->older_ : newest_) = to;
+}
+
 void fifo::rotate() noexcept {
     entry* e = oldest_;
     remove(e);

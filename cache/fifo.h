@@ -14,13 +14,15 @@ class fifo {
 
     void push(entry* e) noexcept;
     void remove(entry* e) noexcept;
+    // One of its entries has a new address.
+    void moved(entry* to) noexcept;
     // The oldest goes to the other end.
     void rotate() noexcept;
 
     [[nodiscard]] entry* oldest() const noexcept { return oldest_; }
     [[nodiscard]] bool holds(const entry* e) const noexcept { return e->queue_ == name_; }
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
-    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }      // of heap
+    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }      // of memory
     [[nodiscard]] std::size_t payload() const noexcept { return payload_; }  // of keys and bodies
 
   private:

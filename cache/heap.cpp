@@ -1,6 +1,7 @@
 #include "cache/heap.h"
 
 #include <atomic>
+#include <cstdint>
 #include <cstdlib>
 
 // The sanitizers watch the heap alone, so under them everything comes from there.
@@ -89,6 +90,37 @@ std::size_t block_bytes(block b, [[maybe_unused]] std::size_t size) noexcept {
     return malloc_usable_size(b.data) + sizeof(std::size_t);
 #else
     return size + 2 * sizeof(std::size_t);
+#endif
+}
+
+void* allocate_segment(std::size_t size) noexcept {
+#if PGSIDECAR_CACHE_MAPS
+    // More than enough, and what stands over at both ends goes back.
+    constexpr std::size_t span = 2 * segment_alignment;
+    void* data = mmap(nullptr, span, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data == MAP_FAILED) return nullptr;
+    auto* begin = static_cast<char*>(data);
+    const auto past = reinterpret_cast<std::uintptr_t>(begin) % segment_alignment;
+    char* aligned = past == 0 ? begin : begin + (segment_alignment - past);
+    if (aligned != begin) munmap(begin, static_cast<std::size_t>(aligned - begin));
+    char* behind = aligned + whole_pages(size);
+    if (behind != begin + span) munmap(behind, static_cast<std::size_t>(begin + span - behind));
+    return aligned;
+#elif defined(_WIN32)
+    return _aligned_malloc(size, segment_alignment);
+#else
+    void* data = nullptr;
+    return posix_memalign(&data, segment_alignment, size) == 0 ? data : nullptr;
+#endif
+}
+
+void free_segment(void* data, [[maybe_unused]] std::size_t size) noexcept {
+#if PGSIDECAR_CACHE_MAPS
+    munmap(data, whole_pages(size));
+#elif defined(_WIN32)
+    _aligned_free(data);
+#else
+    std::free(data);
 #endif
 }
 

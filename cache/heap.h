@@ -21,6 +21,12 @@ struct block {
 void free_block(block b, std::size_t size) noexcept;
 // What the block takes from the system or the heap; 0 for null.
 [[nodiscard]] std::size_t block_bytes(block b, std::size_t size) noexcept;
+// Memory for one arena segment, at an address that is a multiple of segment_alignment, which is
+// also the largest size. Null when memory is short.
+inline constexpr std::size_t segment_alignment = std::size_t{256} << 10;
+[[nodiscard]] void* allocate_segment(std::size_t size) noexcept;
+void free_segment(void* data, std::size_t size) noexcept;
+
 // Hands back to the system what the heap holds but nobody uses. Slow: for rare occasions.
 void trim_heap() noexcept;
 

@@ -66,12 +66,21 @@ void index::insert(entry* e) noexcept {
     ++size_;
 }
 
-void index::erase(const entry* e) noexcept {
-    std::size_t hole = home(e->hash_);
-    while (entries_[hole] != e) {
-        assert(hashes_[hole] != 0);
-        hole = next(hole);
+std::size_t index::slot_of(const entry* e, std::uint32_t hash) const noexcept {
+    std::size_t slot = home(hash);
+    while (entries_[slot] != e) {
+        assert(hashes_[slot] != 0);
+        slot = next(slot);
     }
+    return slot;
+}
+
+void index::moved(const entry* from, entry* to) noexcept {
+    entries_[slot_of(from, to->hash_)] = to;
+}
+
+void index::erase(const entry* e) noexcept {
+    std::size_t hole = slot_of(e, e->hash_);
     // Close the gap: whatever stands behind it, and was pushed past it on the way from its home,
     // moves up. No tombstones, so searches stay as short as if the entry had never been there.
     const std::size_t n = capacity();

@@ -20,6 +20,8 @@ class index {
     // reserve() first; the key must be absent.
     void insert(entry* e) noexcept;
     void erase(const entry* e) noexcept;
+    // The entry has a new address; at the old one there is nothing to read.
+    void moved(const entry* from, entry* to) noexcept;
     // Gives back what far fewer entries than before no longer need.
     void shrink() noexcept;
     void clear() noexcept;
@@ -34,6 +36,7 @@ class index {
     // The slot where a search for this hash begins: the hash as a fraction of the table, which
     // works for any capacity, so that the table may grow by a quarter instead of doubling.
     [[nodiscard]] std::size_t home(std::uint32_t hash) const noexcept;
+    [[nodiscard]] std::size_t slot_of(const entry* e, std::uint32_t hash) const noexcept;
     [[nodiscard]] std::size_t next(std::size_t slot) const noexcept;
     [[nodiscard]] bool rebuild(std::size_t capacity) noexcept;
     void put(std::uint32_t hash, entry* e) noexcept;

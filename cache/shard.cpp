@@ -28,7 +28,7 @@ class shard::bin {
 };
 
 std::size_t shard::bytes() const noexcept {
-    return sizeof(shard) + index_.bytes() + ghost_.bytes() + small_.bytes() + main_.bytes();
+    return sizeof(shard) + index_.bytes() + ghost_.bytes() + arena_.bytes() + blocks_;
 }
 
 entry_ptr shard::find(std::string_view key, std::uint32_t hash, time_point now,
@@ -81,13 +81,19 @@ bool shard::insert(entry_ptr e, std::uint32_t hash, time_point now, std::size_t 
         frequency = before->frequency_;
         remove(before, out);
     }
-    if (!fit_tables() || !make_room(e->footprint(), now, out)) {
+    if (!fit_tables() || !make_room(*e, now, out)) {
         ++counters_.refusals;
         return false;
     }
     ++counters_.insertions;
     if (before != nullptr) ++counters_.replacements;
-    entry* held = e.detach();
+    entry* held = nullptr;
+    if (arena_.suits(*e)) {
+        held = arena_.copy(*e);
+    } else {
+        held = e.detach();
+        blocks_ += held->footprint();
+    }
     held->hash_ = hash;
     held->frequency_ = frequency;
     index_.insert(held);
@@ -95,52 +101,99 @@ bool shard::insert(entry_ptr e, std::uint32_t hash, time_point now, std::size_t 
     return true;
 }
 
-bool shard::make_room(std::size_t size, time_point now, bin& out) noexcept {
-    while (bytes() + size > max_memory_) {
-        if (index_.size() == 0) return false;
-        if (small_.bytes() > max_memory_ / 10 || main_.size() == 0) {
-            evict_small(now, out);
+void shard::moved(const entry* from, entry* to) noexcept {
+    index_.moved(from, to);
+    (main_.holds(to) ? main_ : small_).moved(to);
+}
+
+bool shard::fits(const entry& e) noexcept {
+    if (!arena_.suits(e)) return bytes() + e.footprint() <= max_memory_;
+    if (bytes() > max_memory_) return false;
+    if (arena_.has_room(e)) return true;
+    return bytes() + arena_.segment_size() <= max_memory_ && arena_.grow();
+}
+
+// Dead entries may lie in any segment, so the emptiest is looked for first; after that only an
+// eviction makes another worth a squeeze. Each round evicts an entry or empties a segment, so there
+// is an end to it, also when readers hold entries in every segment.
+bool shard::make_room(const entry& e, time_point now, bin& out) noexcept {
+    segment* victim = nullptr;
+    bool search = true;
+    while (!fits(e)) {
+        if (search) victim = arena_.emptiest();
+        search = false;
+        if (arena_.worth_squeezing(victim)) {
+            search = reclaim(victim, arena_.suits(e));
+            victim = nullptr;
+        } else if (index_.size() != 0) {
+            victim = evict(now, out);
         } else {
-            evict_main(now, out);
+            return false;
         }
     }
     return true;
 }
 
-bool shard::fit_tables() noexcept {
-    index_.shrink();
-    const bool fits = index_.reserve();
-    ghost_.resize(index_.capacity());
-    return fits;
+void shard::shed(time_point now, bin& out) noexcept {
+    segment* victim = nullptr;
+    bool search = true;
+    while (bytes() > max_memory_) {
+        if (search) victim = arena_.emptiest();
+        search = false;
+        if (arena_.worth_squeezing(victim)) {
+            search = reclaim(victim, false);
+            victim = nullptr;
+        } else if (index_.size() != 0) {
+            victim = evict(now, out);
+        } else {
+            return;
+        }
+    }
 }
 
-void shard::evict_small(time_point now, bin& out) noexcept {
+bool shard::reclaim(segment* s, bool refill) noexcept {
+    if (!arena_.squeeze(s, *this)) return false;
+    if (refill && bytes() <= max_memory_) {
+        arena_.reuse(s);
+    } else {
+        arena_.release(s);
+    }
+    return true;
+}
+
+segment* shard::evict(time_point now, bin& out) noexcept {
+    const bool from_small = small_.bytes() > max_memory_ / 10 || main_.size() == 0;
+    return from_small ? evict_small(now, out) : evict_main(now, out);
+}
+
+segment* shard::evict_small(time_point now, bin& out) noexcept {
     entry* e = small_.oldest();
-    if (drop_stale(e, now, out)) return;
+    if (stale(e, now)) return remove(e, out);
     if (e->frequency_ >= promote_at) {
         small_.remove(e);
         e->frequency_ = 0;
         main_.push(e);
-        return;
+        return nullptr;
     }
     ++counters_.evictions;
     ghost_.insert(e->hash_);
-    remove(e, out);
+    return remove(e, out);
 }
 
-void shard::evict_main(time_point now, bin& out) noexcept {
+segment* shard::evict_main(time_point now, bin& out) noexcept {
     entry* e = main_.oldest();
-    if (drop_stale(e, now, out)) return;
+    if (stale(e, now)) return remove(e, out);
     if (e->frequency_ > 0) {
         --e->frequency_;
         main_.rotate();
-        return;
+        return nullptr;
     }
     ++counters_.evictions;
-    remove(e, out);
+    return remove(e, out);
 }
 
-bool shard::drop_stale(entry* e, time_point now, bin& out) noexcept {
+// Can never be served again.
+bool shard::stale(const entry* e, time_point now) noexcept {
     if (e->state() == freshness::outdated) {
         ++counters_.invalidations;
     } else if (e->expires() <= now) {
@@ -148,25 +201,36 @@ bool shard::drop_stale(entry* e, time_point now, bin& out) noexcept {
     } else {
         return false;
     }
-    remove(e, out);
     return true;
 }
 
-void shard::remove(entry* e, bin& out) noexcept {
+segment* shard::remove(entry* e, bin& out) noexcept {
     index_.erase(e);
     (main_.holds(e) ? main_ : small_).remove(e);
-    out.take(e);
+    segment* home = arena::segment_of(e);
+    if (home != nullptr) {
+        entry_ptr::release(e);  // at once: room is looked for in its segment next
+    } else {
+        blocks_ -= e->footprint();
+        out.take(e);
+    }
+    return home;
+}
+
+bool shard::fit_tables() noexcept {
+    index_.shrink();
+    const bool fits_one_more = index_.reserve();
+    ghost_.resize(index_.capacity());
+    return fits_one_more;
 }
 
 void shard::clear() noexcept {
     bin out;
     const std::lock_guard lock{mutex_};
     for (fifo* queue : {&small_, &main_}) {
-        while (entry* e = queue->oldest()) {
-            queue->remove(e);
-            out.take(e);
-        }
+        while (entry* e = queue->oldest()) (void)remove(e, out);
     }
+    arena_.release_empty();
     index_.clear();
     ghost_.clear();
 }
@@ -176,7 +240,7 @@ void shard::set_max_memory(std::size_t max_memory) noexcept {
     const std::lock_guard lock{mutex_};
     max_memory_ = max_memory;
     // No entry is called expired here: the caller has no clock at hand.
-    (void)make_room(0, time_point::min(), out);
+    shed(time_point::min(), out);
     (void)fit_tables();
 }
 

@@ -18,6 +18,7 @@
 #include <mutex>
 #include <string_view>
 
+#include "cache/arena.h"
 #include "cache/entry.h"
 #include "cache/fifo.h"
 #include "cache/ghost.h"
@@ -26,9 +27,9 @@
 
 namespace pgsidecar::cache {
 
-class alignas(64) shard {
+class alignas(64) shard : relocation {
   public:
-    explicit shard(std::size_t max_memory) noexcept : max_memory_{max_memory} {}
+    explicit shard(std::size_t max_memory) noexcept : max_memory_{max_memory}, arena_{max_memory} {}
     ~shard() { clear(); }
     shard(const shard&) = delete;
     shard& operator=(const shard&) = delete;
@@ -41,21 +42,32 @@ class alignas(64) shard {
     [[nodiscard]] store_statistics statistics() const noexcept;
 
   private:
-    // Entries on their way out. Declared before the lock, so that they are freed after it is gone.
+    // Entries on their way out. Declared before the lock, so that blocks are freed after it is
+    // gone.
     class bin;
 
+    void moved(const entry* from, entry* to) noexcept override;
     [[nodiscard]] std::size_t bytes() const noexcept;
-    [[nodiscard]] bool make_room(std::size_t size, time_point now, bin& out) noexcept;
+    [[nodiscard]] bool fits(const entry& e) noexcept;
+    // Evicts and squeezes until it fits, or nothing is left to evict.
+    [[nodiscard]] bool make_room(const entry& e, time_point now, bin& out) noexcept;
+    // The same until max_memory is kept.
+    void shed(time_point now, bin& out) noexcept;
+    // True when a segment became empty by it.
+    bool reclaim(segment* s, bool refill) noexcept;
+    // Each makes one step and returns the segment that has lost an entry by it, if any.
+    segment* evict(time_point now, bin& out) noexcept;
+    segment* evict_small(time_point now, bin& out) noexcept;
+    segment* evict_main(time_point now, bin& out) noexcept;
+    [[nodiscard]] bool stale(const entry* e, time_point now) noexcept;
+    segment* remove(entry* e, bin& out) noexcept;
     // Sizes the index for one entry more, or down to what is left of many, and the ghosts by it.
     [[nodiscard]] bool fit_tables() noexcept;
-    void evict_small(time_point now, bin& out) noexcept;
-    void evict_main(time_point now, bin& out) noexcept;
-    // Takes it out when it can never be served again.
-    bool drop_stale(entry* e, time_point now, bin& out) noexcept;
-    void remove(entry* e, bin& out) noexcept;
 
     mutable std::mutex mutex_;
     std::size_t max_memory_;
+    arena arena_;
+    std::size_t blocks_ = 0;  // bytes of entries that have blocks of their own
     index index_;
     fifo small_{1};
     fifo main_{2};

