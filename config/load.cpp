@@ -61,7 +61,6 @@ class loader {
             if (!tree.problems.empty()) return report({file_}, key, tree.problems.front().reason);
             value = std::move(tree.root);
             forget_lines(value);
-            std::erase_if(places_, [&](const auto& p) { return p.first.starts_with(key + '['); });
         }
         store(value, key, {file_}, *row, value_);
     }

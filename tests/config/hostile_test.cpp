@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "config/tree.h"
 #include "tests/config/support.h"
 
 using namespace pgsidecar::config;
@@ -107,6 +108,16 @@ TEST_CASE("text that is not what it seems is refused at its line") {
 TEST_CASE("tabs that harm nothing are left alone") {
     CHECK(problems("log: {file: 'it''s', level: \"inf\\x6f\"}") == lines{});  // nor do quotes
     CHECK(problems("listen_port: 7000\t# note\n\t\n\t# a note\nworkers: 2\n") == lines{});
+}
+
+TEST_CASE("what yaml-cpp would follow with memory and stack never reaches it") {
+    for (const char* piece : {"[", "{", "{a: ", "[\n", "[']',", "[ #]\n", "a,", "'[',"}) {
+        CAPTURE(std::string{piece});
+        CHECK_FALSE(prescan(repeat(piece, max_file_size)).empty());
+    }
+    CHECK(prescan(std::string(64, '[')).empty());
+    CHECK_FALSE(prescan(std::string(65, '[')).empty());
+    CHECK(prescan(repeat("[],", max_nodes)).empty());
 }
 
 TEST_CASE("a hostile text is refused in bounded time") {

@@ -173,7 +173,7 @@ TEST_CASE("overrides win over the file and are named as such") {
     CHECK(problems("", {"listen_port=x", "listen_prot=1", "cache=1", "nothing", "=1",
                         "cache.rules[0].ttl=5m", "cache.key_settings=a", "cache.rules=[{name: a}",
                         "log.file=a\nb"}) ==
-          lines{"--set listen_port: \"x\" is not a whole number from 1 to 65535",
+          lines{"--set listen_port: \"x\" is not a whole number from 0 to 65535",
                 "--set listen_prot: is not a known key; did you mean listen_port?",
                 "--set cache: is no single key; name one below it",
                 "--set: is not of the form key=value", "--set: is not of the form key=value",
@@ -206,7 +206,7 @@ TEST_CASE("a file: read as a whole, or refused with the system's reason") {
 
     std::ofstream{path, std::ios::binary} << "workers: 2\r\n\r\nlisten_port: x\r\n";
     CHECK(problems_of(load_file(path)) ==
-          lines{path + ":3: listen_port: \"x\" is not a whole number from 1 to 65535"});
+          lines{path + ":3: listen_port: \"x\" is not a whole number from 0 to 65535"});
 
     std::string big = "listen_port: 7000\n";
     big.resize(max_file_size, '#');

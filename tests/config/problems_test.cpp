@@ -1,6 +1,7 @@
 // Every way a file can be wrong: the line, the key and the words that an operator is told.
 #include <string>
 
+#include "config/text_checks.h"
 #include "tests/config/support.h"
 
 using namespace pgsidecar::config;
@@ -10,9 +11,9 @@ TEST_CASE("a value that does not fit: one problem with its line, its key and the
         const char* yaml;
         lines want;
     } rows[] = {
-        {"\nlisten_port: 0\n", {"f:2: listen_port: \"0\" is not a whole number from 1 to 65535"}},
+        {"\nlisten_port: -1\n", {"f:2: listen_port: \"-1\" is not a whole number from 0 to 65535"}},
         {"listen_port: 65536",
-         {"f:1: listen_port: \"65536\" is not a whole number from 1 to 65535"}},
+         {"f:1: listen_port: \"65536\" is not a whole number from 0 to 65535"}},
         {"workers: many", {"f:1: workers: \"many\" is not a whole number from 0 to 1024"}},
         {"enable_optimizations: maybe",
          {"f:1: enable_optimizations: \"maybe\" is neither true nor false (true, on, yes; false, "
@@ -74,6 +75,43 @@ TEST_CASE("a value that does not fit: one problem with its line, its key and the
     for (const auto& row : rows) {
         CAPTURE(std::string{row.yaml});
         CHECK(problems(row.yaml) == row.want);
+    }
+}
+
+TEST_CASE("listen_addr: an address that could be bound, in its usual forms") {
+    for (const char* good : {"*", "0.0.0.0", "127.0.0.1", "255.255.255.255", "::", "::1",
+                             "1::", "fe80::1%eth0", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7::",
+                             "::ffff:10.0.0.1", "1:2:3:4:5:6:1.2.3.4", "ABCD:ef01::"}) {
+        CAPTURE(std::string{good});
+        CHECK(check_listen_addr(good).empty());
+    }
+    for (const char* bad : {"",
+                            "localhost",
+                            "256.0.0.1",
+                            "1.2.3",
+                            "1.2.3.4.5",
+                            "1.2.3.04",
+                            "1.2.3.",
+                            ".1.2.3",
+                            "1.2.3.4:80",
+                            "1.2.3.4 ",
+                            ":",
+                            ":::",
+                            "1::2::3",
+                            "1:2:3:4:5:6:7",
+                            "1:2:3:4:5:6:7:8:9",
+                            ":1:2:3:4:5:6:7",
+                            "1:2:3:4:5:6:7:",
+                            "12345::",
+                            "g::",
+                            "::1%",
+                            "::1%a b",
+                            "::1.2.3.256",
+                            "1:2:3:4:5:6:7:1.2.3.4",
+                            "[::1]",
+                            "**"}) {
+        CAPTURE(std::string{bad});
+        CHECK_FALSE(check_listen_addr(bad).empty());
     }
 }
 
@@ -143,6 +181,9 @@ TEST_CASE("an unknown key names the nearest one, wherever that belongs") {
         {"server_tls_sslmode: require",
          {"f:1: server_tls_sslmode: is not a known key; did you mean "
           "upstream.server_tls_sslmode?"}},
+        {"port: 1", {"f:1: port: is not a known key; did you mean upstream.port?"}},
+        {"upstream: {level: info}",
+         {"f:1: upstream.level: is not a known key; did you mean log.level?"}},
         {"cache:\n  max_size: 1", {"f:2: cache.max_size: is not a known key"}},
         {"cache:\n  max_memry: 1",
          {"f:2: cache.max_memry: is not a known key; did you mean cache.max_memory?"}},
@@ -212,7 +253,7 @@ TEST_CASE("all problems are reported, in order, and none that only follows from 
                    "    - name: a\n"
                    "      tables: [a.b.c]\n"  // not: "has no tables"
                    "nonsense: 1\n") ==
-          lines{"f:1: listen_port: \"x\" is not a whole number from 1 to 65535",
+          lines{"f:1: listen_port: \"x\" is not a whole number from 0 to 65535",
                 "f:4: upstream.server_tls_ca_file: holds a control character",
                 "f:5: upstream.port: \"99999\" is not a whole number from 1 to 65535",
                 "f:9: cache.rules[0].tables[0]: \"a.b.c\" is not a table pattern: it has more than "
