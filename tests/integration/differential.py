@@ -23,10 +23,10 @@ sys.dont_write_bytecode = True
 import harness  # noqa: E402
 import wire  # noqa: E402
 import workload  # noqa: E402
-from generator import Talker  # noqa: E402
+from generator import PHASES, Talker  # noqa: E402
 
 USERS = ("postgres", "postgres", "app_a", "app_b")
-START_UP = ({}, {}, {"TimeZone": "Asia/Tokyo"}, {"options": "-c search_path=s1,public"},
+START_UP = ({}, {}, {}, {}, {}, {"TimeZone": "Asia/Tokyo"}, {"options": "-c search_path=s1,public"},
             {"DateStyle": "German"}, {"options": "-c app.tenant_id=tenant1"})
 FIRST_USER_OID = 16384
 
@@ -93,6 +93,7 @@ class Pair:
         if names[0] != names[1]:
             raise Difference("log-in:\n  %r\n  %r" % tuple(names))
         self.talker = Talker(self.rng, self.number * 100000 + self.connections)
+        self.talker.enter(self.run.phase, self.run.favourites)
 
     def reconnect(self):
         self.said("terminate")
@@ -113,7 +114,19 @@ class Pair:
         if self.talker.status == "I" and not self.talker.gid and self.rng.random() < 0.002:
             self.reconnect()
             return 0
-        step = self.talker.next()
+        return self.exchange(self.talker.next())
+
+    def enter_phase(self):
+        """A stretch begins; some sessions begin anew with it."""
+        talker, chance = self.talker, self.rng.random()
+        idle = talker.status == "I" and not talker.gid
+        if idle and chance < 0.25:
+            self.reconnect()
+        elif idle and chance < 0.75:
+            self.exchange(talker.fresh_start())
+        self.talker.enter(self.run.phase, self.run.favourites)
+
+    def exchange(self, step):
         self.said(step.text)
         self.through.send(step.data)
         self.past.send(step.data)
@@ -158,9 +171,9 @@ class Run:
         self.steps = self.statements = 0
         self.recent = collections.deque(maxlen=40)
         self.oids = OidMap()
-        self._start_servers()
         self.rng = random.Random(options.seed)
-        self.pairs = []
+        self.pairs, self.phase, self.favourites, self.phase_ends = [], "quiet", [], 0
+        self._start_servers()
 
     def _start_servers(self):
         env = harness.env
@@ -169,7 +182,7 @@ class Run:
         env.folder = harness.tempfile.mkdtemp(prefix="pgsidecar-differential-")
         os.chmod(env.folder, 0o755)
         env.certificates = harness.Certificates(env.folder)
-        settings = {"lock_timeout": "30ms", "deadlock_timeout": "10s", "jit": "off",
+        settings = {"lock_timeout": "300ms", "deadlock_timeout": "10s", "jit": "off",
                     "max_parallel_workers_per_gather": "0", "synchronous_commit": "off",
                     "synchronize_seqscans": "off", "client_min_messages": "notice"}
         self.main = harness.Cluster(env.folder + "/main", env.certificates, **settings).start()
@@ -180,6 +193,7 @@ class Run:
         self.main.start()
         self.sidecar = env.sidecar(self.main)
         self.port = self.sidecar.port
+        self.canary = wire.Wire(self.port).login()
         self.watch = [wire.Wire(c.port).login() for c in (self.main, self.twin)]
 
     def go(self):
@@ -195,11 +209,38 @@ class Run:
                 self.sidecar.check_alive()
                 print(self.summary(now - began), flush=True)
             if not current.talker.sticky():
+                if self.steps >= self.phase_ends:
+                    self._next_phase()
                 current = self.rng.choice(self.pairs)
             self.steps += 1
             self.current = current
             self.statements += current.step()
         return time.monotonic() - began
+
+    def _next_phase(self):
+        if self.phase == "ddl" and self.rng.random() < 0.7:
+            self._await_catalog()
+        self.phase = self.rng.choices(("quiet", "busy", "ddl"), (50, 25, 25))[0]
+        self.phase_ends = self.steps + self.rng.randrange(*PHASES[self.phase][0])
+        asker = Talker(self.rng, 0)
+        self.favourites = [asker.favourite() for _ in range(self.rng.randrange(3, 15))]
+        for pair in self.pairs:
+            self.current = pair
+            pair.enter_phase()
+
+    def _await_catalog(self):
+        """Until a statement is a hit again: else the rest of a short run would compare no hits. It
+        says nothing that the twin would need to hear, so it may take as long as it takes."""
+        if self.options.control:
+            return
+        deadline = time.monotonic() + 3
+        hits = self._hits()
+        while self._hits() == hits and time.monotonic() < deadline:
+            self.canary.q("SELECT i FROM canary")
+            time.sleep(0.01)
+
+    def _hits(self):
+        return self.sidecar.statistics()["reasons"].get("hit", 0)
 
     def summary(self, seconds):
         reasons = self.sidecar.statistics()["reasons"]
@@ -211,7 +252,7 @@ class Run:
         for pair in self.pairs:
             pair.through.close()
             pair.past.close()
-        for side in self.watch:
+        for side in [*self.watch, self.canary]:
             side.close()
         try:
             self.sidecar.finish()

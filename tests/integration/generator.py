@@ -20,13 +20,25 @@ class Step:
 
 RESULT_FORMATS = ((), (), (), (0,), (1,))
 
+# How a stretch of the run is spent: its length in steps, the share of reads, and the weights of
+# write, block, setting, ddl, odd among the rest.
+PHASES = {
+    "quiet": ((400, 2500), 0.95, (12, 30, 10, 0, 10)),
+    "busy": ((200, 800), 0.75, (45, 20, 15, 0, 20)),
+    "ddl": ((20, 120), 0.60, (20, 15, 15, 35, 15)),
+}
+
 
 class Talker:
     def __init__(self, rng, number):
         self.rng, self.number = rng, number
         self.status, self.names, self.sql_names = "I", {}, {}
         self.gid, self.gids, self.exclusive, self.cursor = None, 0, False, False
-        self.profile = 0.7
+        self.reads, self.weights, self.favourites = 0.7, (40, 16, 18, 8, 16), []
+
+    def enter(self, phase, favourites):
+        _, self.reads, self.weights = PHASES[phase]
+        self.favourites = favourites
 
     # -- scheduling ----------------------------------------------------------------------------
     def sticky(self):
@@ -53,15 +65,26 @@ class Talker:
             return self._simple(rng.choice(("COMMIT", "ROLLBACK")))
         if self.status == "T" and rng.random() < 0.12:
             return self._end_block()
-        if rng.random() < self.profile:
+        if self.status == "I" and not self.exclusive and rng.random() < 0.012:
+            return self.fresh_start()
+        if rng.random() < self.reads:
+            # What an application asks again and again, in the very same bytes.
+            if self.favourites and rng.random() < 0.8:
+                return rng.choice(self.favourites)
             return self._read()
-        return rng.choices(
-            (self._write, self._block, self._setting, self._ddl, self._odd, self._phase),
-            (40, 16, 18, 8, 16, 2))[0]()
+        return rng.choices((self._write, self._block, self._setting, self._ddl, self._odd),
+                           self.weights)[0]()
 
-    def _phase(self):
-        self.profile = self.rng.choice((0.5, 0.8, 0.9, 0.97))
-        return self._read()
+    def favourite(self):
+        text = self.rng.choice(words.QUESTIONS)
+        if self.rng.random() < 0.4:
+            return self._simple(words.literal(self.rng, text))
+        return self._unnamed(text)
+
+    def fresh_start(self):
+        """What a pool does between two users of a connection."""
+        self.names, self.sql_names = {}, {}
+        return self._simple("DISCARD ALL")
 
     # -- shapes --------------------------------------------------------------------------------
     def _simple(self, sql, **more):
@@ -69,9 +92,7 @@ class Talker:
 
     def _read(self):
         rng = self.rng
-        # A few questions are asked again and again, as an application does.
-        text = words.QUESTIONS[min(int(rng.expovariate(0.07)), len(words.QUESTIONS) - 1)] \
-            if rng.random() < 0.6 else rng.choice(words.QUESTIONS)
+        text = rng.choice(words.QUESTIONS)
         shape = rng.random()
         if shape < 0.30:
             return self._simple(words.literal(rng, text))

@@ -31,13 +31,14 @@ class RaceTest(CacheTest):
         reader, writer = self.wire(), self.wire()
         self.cached(writer, ONE)
         for turn in range(1, 4):
-            reader.send(wire.query(SLOW))
+            slow = SLOW + " -- %d" % turn
+            reader.send(wire.query(slow))
             self.active(reader)
             self.assertEqual(writer.q("UPDATE t SET v = %d WHERE id = 1" % turn).error, None)
             old = reader.read_reply().rows[0][0]
             self.assertIn(old, (str(turn - 1), str(turn)))
             for session in (reader, writer, self.wire()):
-                self.assertEqual(session.q(SLOW).rows[0][0], str(turn))
+                self.assertEqual(session.q(slow).rows[0][0], str(turn))
 
     def test_identical_misses_at_once_and_a_write_between(self):
         """A waiter that came after the write's acknowledgement must not get the older leader's rows."""

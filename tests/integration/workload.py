@@ -44,6 +44,7 @@ CREATE TABLE public.thing AS SELECT 'public' AS v;
 CREATE VIEW v1 AS SELECT t1.id, t1.v, t2.note FROM t1 JOIN t2 ON t2.t1_id = t1.id;
 CREATE VIEW v2 AS SELECT id, v FROM t3 WHERE id < 100;
 CREATE MATERIALIZED VIEW mv AS SELECT tenant, count(*) AS c, sum(n) AS s FROM t1 GROUP BY tenant;
+CREATE TABLE canary AS SELECT 1 AS i;
 CREATE TABLE ruled (id int); CREATE RULE r AS ON INSERT TO ruled DO ALSO UPDATE t3 SET v = 'ruled';
 CREATE FUNCTION f_imm(int) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT 'f' || $1 $$;
 CREATE FUNCTION f_read(int) RETURNS text STABLE LANGUAGE sql AS $$ SELECT v FROM t3 WHERE id = $1 $$;
