@@ -72,6 +72,9 @@ class session {
     void on_server_closed(actions& out);
     void on_client_finished(actions& out);  // it sends no more, but may still read
     void on_client_closed(actions& out);
+    // The client does not read fast enough and its server is no longer read: whoever waits for the
+    // same answer must not wait for that client.
+    void on_client_stalled(actions& out) { free_followers(out); }
     void on_wake(const wake_up& wake);
     void on_database_released() noexcept { releasing_ = release::done; }
     void on_shutdown(actions& out);  // ends now if idle, else as soon as it is
@@ -197,7 +200,8 @@ class session {
     void on_copy_in();
     void refuse(const owed_reply& item, bool ran);
     void pop_owed();
-    void record(const protocol::frame& f);
+    void record(const protocol::frame& f, actions& out);
+    void free_followers(actions& out);
     [[nodiscard]] bool swallow() { return !owed_.empty() && owed_.front().injected; }
 
     void fail(std::string_view sqlstate, std::string_view message, std::string_view why,

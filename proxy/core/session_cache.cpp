@@ -388,6 +388,14 @@ void session::store_fills(bool usable, time_point now, actions& out) {
         out.wake.push_back({.token = token, .look_again = stored});
 }
 
+// Nothing will be stored soon that they could be served: they ask the server themselves.
+void session::free_followers(actions& out) {
+    if (!fills_ || !std::exchange(fills_->leads, false)) return;
+    const auto& f = fills_->each.front();
+    for (const auto token : services_.flights.finish(f.key, f.hash, wait_token_))
+        out.wake.push_back({.token = token, .look_again = false});
+}
+
 void session::abandon_fills(actions& out) {
     const auto dead = std::move(fills_);
     if (!dead || !dead->leads) return;

@@ -149,7 +149,12 @@ bool session::forward_frame(const protocol::frame& f, actions& out) {
         }
         case 'E': {
             protocol::execute m;
-            if (protocol::parse(f.body, m)) return malformed();
+            const auto error = protocol::parse(f.body, m);
+            // The server takes a negative limit for none.
+            if (error == protocol::errc::bad_value)
+                m.portal = protocol::reader{f.body}.cstring();
+            else if (error)
+                return malformed();
             const auto it = portals_.find(m.portal);
             const auto& bound = m.portal.empty() ? unnamed_portal_
                                 : it == portals_.end() ? nullptr : it->second;

@@ -48,6 +48,7 @@ std::size_t session::on_client(protocol::bytes in, time_point now, actions& out)
         if (step == 0) break;
         used += step;
     }
+    if (draining_ && idle()) on_shutdown(out);  // its last answer came from the cache
     return used;
 }
 

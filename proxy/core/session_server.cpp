@@ -55,6 +55,7 @@ std::size_t session::on_reply(protocol::bytes in, time_point now, actions& out) 
         return 0;
     if (fills_ && !owed_.empty() && owed_.front().fill >= 0)
         fills_->each[static_cast<std::size_t>(owed_.front().fill)].recorder.give_up();
+    free_followers(out);
     if (head.type == 'T' || head.type == 't') return 0;
     if (head.type == 'V') bump_marks();
     server_stream_ = head.length - in.size();
@@ -87,15 +88,15 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
     bool hide = swallow();
     switch (f.type) {
         case 'D':
-        case 'd': record(f); break;
+        case 'd': record(f, out); break;
         case 'T':
-            record(f);
+            record(f, out);
             if (!owed_.empty() && (owed_.front().what == reply::describe_portal ||
                                    owed_.front().what == reply::describe_statement))
                 pop_owed();
             break;
         case 'n':
-            record(f);
+            record(f, out);
             pop_owed();
             break;
         case '1': {
@@ -103,7 +104,7 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             break;
         }
         case '2':
-            record(f);
+            record(f, out);
             if (!owed_.empty() && owed_.front().what == reply::bind) pop_owed();
             break;
         case '3':
@@ -112,7 +113,7 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
         case 'C':
         case 'I':
         case 's':
-            record(f);
+            record(f, out);
             on_completed(f);
             break;
         case 'V': break;
@@ -144,9 +145,10 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
     if (!hide) out.client.forward(f.whole);
 }
 
-void session::record(const protocol::frame& f) {
+void session::record(const protocol::frame& f, actions& out) {
     if (!fills_ || owed_.empty() || owed_.front().fill < 0) return;
-    (void)fills_->each[static_cast<std::size_t>(owed_.front().fill)].recorder.add(f.whole);
+    auto& recorder = fills_->each[static_cast<std::size_t>(owed_.front().fill)].recorder;
+    if (!recorder.add(f.whole)) free_followers(out);
 }
 
 void session::spoil_fill() {

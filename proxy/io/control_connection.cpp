@@ -69,6 +69,21 @@ class parameters {
     std::map<std::string, std::string> items_;
 };
 
+void feed(policy::catalog_builder& builder, std::size_t index, const PGresult& rows) {
+    const int columns = PQnfields(&rows);
+    std::vector<std::optional<std::string_view>> row(static_cast<std::size_t>(columns));
+    for (int i = 0; i < PQntuples(&rows); ++i) {
+        for (int c = 0; c < columns; ++c) {
+            auto& cell = row[static_cast<std::size_t>(c)];
+            cell.reset();
+            if (PQgetisnull(&rows, i, c) == 0)
+                cell = std::string_view{PQgetvalue(&rows, i, c),
+                                        static_cast<std::size_t>(PQgetlength(&rows, i, c))};
+        }
+        builder.row(index, row);
+    }
+}
+
 std::string first_line(const char* message) {
     const std::string_view text{message};
     return std::string{text.substr(0, text.find('\n'))};
@@ -174,41 +189,40 @@ control_connection::result control_connection::query(const char* sql) {
     return result{PQexec(connection_.get(), sql)};
 }
 
+// The connection may be as good as before (a lock was held for too long): then it is tried again.
+bool control_connection::refuse(const std::string& what) {
+    const auto reason = "reading the catalogs (" + what +
+                        ") failed: " + first_line(PQerrorMessage(connection_.get()));
+    if (PQstatus(connection_.get()) != CONNECTION_OK) {
+        lost(reason);
+        return false;
+    }
+    (void)query("ROLLBACK");
+    if (!std::exchange(complained_, true))
+        log_warning("database " + where_.name() + ": " + reason + "; trying again");
+    return false;
+}
+
 bool control_connection::load() {
     const auto generation = where_.wanted();
-    policy::catalog_builder builder;
-    const auto refuse = [&](const std::string& what) {
-        lost("reading the catalogs (" + what +
-             ") failed: " + first_line(PQerrorMessage(connection_.get())));
-        return false;
-    };
-    if (PQresultStatus(query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").get()) !=
-            PGRES_COMMAND_OK ||
-        PQresultStatus(query("SET LOCAL search_path = ''").get()) != PGRES_COMMAND_OK)
-        return refuse("begin");
     const auto queries = policy::catalog_queries();
-    std::vector<std::optional<std::string_view>> row;
-    for (std::size_t q = 0; q < queries.size(); ++q) {
-        const auto r = query(std::string{queries[q].sql}.c_str());
-        if (PQresultStatus(r.get()) != PGRES_TUPLES_OK)
-            return refuse(std::string{queries[q].name});
-        const int columns = PQnfields(r.get());
-        row.resize(static_cast<std::size_t>(columns));
-        for (int i = 0; i < PQntuples(r.get()); ++i) {
-            for (int c = 0; c < columns; ++c) {
-                auto& cell = row[static_cast<std::size_t>(c)];
-                cell.reset();
-                if (PQgetisnull(r.get(), i, c) == 0)
-                    cell = std::string_view{PQgetvalue(r.get(), i, c),
-                                            static_cast<std::size_t>(PQgetlength(r.get(), i, c))};
-            }
-            builder.row(q, row);
-        }
+    std::vector<result> answers;
+    for (const char* step : {"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                             "SET LOCAL search_path = ''", "SET LOCAL lock_timeout = '250ms'"})
+        if (PQresultStatus(query(step).get()) != PGRES_COMMAND_OK) return refuse("begin");
+    for (const auto& q : queries) {
+        answers.push_back(query(std::string{q.sql}.c_str()));
+        if (PQresultStatus(answers.back().get()) != PGRES_TUPLES_OK)
+            return refuse(std::string{q.name});
     }
+    // Reading a view's definition locks it until here: everything else is done afterwards.
     if (PQresultStatus(query("COMMIT").get()) != PGRES_COMMAND_OK) return refuse("commit");
+    policy::catalog_builder builder;
+    for (std::size_t q = 0; q < queries.size(); ++q) feed(builder, q, *answers[q]);
     auto snapshot = builder.finish(generation);
     if (!snapshot) return refuse("rows of an unexpected form: " + std::string{builder.problem()});
     where_.publish(std::move(snapshot));
+    complained_ = false;
     loaded_ = generation;
     load_at_ = std::chrono::steady_clock::now() + settings_.cache.catalog_refresh_interval;
     return true;

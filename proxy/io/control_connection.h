@@ -47,6 +47,7 @@ class control_connection {
     [[nodiscard]] bool connect();
     [[nodiscard]] bool alive();
     [[nodiscard]] bool load();
+    [[nodiscard]] bool refuse(const std::string& what);
     void settle_gone();
     void lost(const std::string& why);
     [[nodiscard]] result query(const char* sql);

@@ -177,6 +177,13 @@ void pump::read_server() {
         take_server({buffer.data(), got});
         if (got < buffer.size() && server_ && !server_->encrypted()) break;
     }
+    if (ended_) return;
+    if (client_.pending() > pause_above) {
+        auto& todo = home_.actions();
+        todo.clear();
+        session_.on_client_stalled(todo);
+        perform();
+    }
     if (!ended_) wait_server();
 }
 
