@@ -65,8 +65,7 @@ const schema_info* catalog::find_schema(std::string_view name) const noexcept {
 }
 
 bool catalog::surely_usable(const schema_info& schema, std::string_view role) const noexcept {
-    return schema.usage_for_all || schema.owner == role ||
-           std::ranges::find(schema.usage, role) != schema.usage.end() ||
+    return schema.usage_for_all || std::ranges::find(schema.usage, role) != schema.usage.end() ||
            lookup(superusers_, role) != nullptr;
 }
 

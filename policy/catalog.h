@@ -103,9 +103,8 @@ struct type_info {
 
 struct schema_info {
     std::string name;
-    std::string owner;
     bool usage_for_all = false;
-    std::vector<std::string> usage;  // roles granted USAGE by name
+    std::vector<std::string> usage;  // roles that have USAGE by name, its owner too unless revoked
 };
 
 class catalog {

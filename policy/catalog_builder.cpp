@@ -140,7 +140,6 @@ void catalog_builder::state::defaults(row_view r) {
 void catalog_builder::state::schema(row_view r) {
     auto& entry = result->schemas_[std::string{*r[0]}];
     entry.name = *r[0];
-    entry.owner = *r[1];
     if (!r[2]) return;
     if (r[2]->empty()) {
         entry.usage_for_all = true;

@@ -50,7 +50,7 @@ SELECT n.nspname, pg_get_userbyid(n.nspowner), g.role
   FROM pg_namespace n
   LEFT JOIN LATERAL (SELECT CASE WHEN a.grantee = 0 THEN '' ELSE pg_get_userbyid(a.grantee)::text
                             END AS role
-                       FROM aclexplode(n.nspacl) a
+                       FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
                       WHERE a.privilege_type = 'USAGE') g ON true
  WHERE n.nspname !~ '^pg_(toast|temp_|toast_temp_)'
  ORDER BY n.oid, 3)sql";

@@ -181,6 +181,7 @@ TEST_CASE("plan_write: functions called anywhere") {
             {"advisory lock", "SELECT pg_advisory_lock(1)", "", ""},
             {"configuration", "SELECT pg_reload_conf()", "", "ds"},
             {"terminate", "SELECT pg_terminate_backend(1)", "", "dt"},
+            {"TABLESAMPLE's method", "SELECT * FROM plain TABLESAMPLE system (1)", "", "r"},
             {"well-known library", "SELECT uuid_generate_v4()", "", "r"},
             {"stable and opaque: its author's promise holds", "SELECT stable_dynamic('plain')", "",
              "r"},
