@@ -175,6 +175,7 @@ class session {
     void adopt_login_defaults();
     [[nodiscard]] std::string setting(std::string_view name) const;
     void note_parameter(std::string_view name, std::string_view value);
+    void judge_unproven();
     void note_effects(const planned_write& w, policy::statement_kind kind, bool alone);
     [[nodiscard]] planned_write unknown_write();
     void note_text_effects(const std::shared_ptr<const statement_text>& text, const plan& p);
@@ -264,6 +265,11 @@ class session {
     owed_replies owed_;
     prepared_ptr unnamed_portal_;
     std::map<std::string, prepared_ptr, std::less<>> portals_;
+    struct unproven {
+        std::shared_ptr<const statement_text> text;
+        std::uint64_t generation = 0;  // wanted of the database when it ran
+    };
+    std::vector<unproven> unproven_;
     std::vector<cache::table_state*> written_;  // in the open transaction
     std::vector<cache::table_state*> marked_;   // of these, a commit is in flight
     std::unique_ptr<fills> fills_;

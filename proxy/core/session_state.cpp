@@ -11,6 +11,8 @@ namespace {
 
 using policy::statement_kind;
 
+constexpr std::size_t unproven_limit = 16;
+
 enum class effect { none, settings, other };
 
 // Does what follows this statement in a pipeline depend on it, and for how long?
@@ -64,6 +66,7 @@ const std::shared_ptr<const scope_text>& session::scope() {
     scope_temporary_ = temporary_;
     scope_ = services_.decide.scope(*database_, setting("search_path"), current_role(),
                                     temporary_);
+    if (scope_->latest_catalog && !unproven_.empty()) judge_unproven();
     return scope_;
 }
 
@@ -158,14 +161,21 @@ void session::note_text_effects(const std::shared_ptr<const statement_text>& tex
         for (const auto& w : p.writes) note_effects(w, statement_kind::other, true);
         return;
     }
+    // Before the first catalog is there, a call of any function might do anything. Such texts are
+    // judged again when it is: until then this session is not served anyway.
+    const bool unread = !p.scope->latest_catalog && unproven_.size() < unproven_limit;
+    bool keep = false;
     for (std::size_t i = 0; i < statements.size(); ++i) {
         const auto& s = statements[i];
-        note_effects(p.writes[i], s.kind, statements.size() == 1);
+        auto w = p.writes[i];
+        keep = keep || (unread && w.taints_session);
+        w.taints_session = w.taints_session && !unread;
+        note_effects(w, s.kind, statements.size() == 1);
         const auto& named = s.inner && s.inner->kind == statement_kind::execute ? *s.inner : s;
         if (named.kind == statement_kind::execute) {
-            auto w = executed(named.name);
-            if (!w.settings.empty()) w.taints_session = true;
-            note_effects(w, statement_kind::execute, statements.size() == 1);
+            auto of_named = executed(named.name);
+            if (!of_named.settings.empty()) of_named.taints_session = true;
+            note_effects(of_named, statement_kind::execute, statements.size() == 1);
         }
         if (s.kind == statement_kind::prepare && !statements_.client(s.name)) {
             const auto made =
@@ -177,6 +187,19 @@ void session::note_text_effects(const std::shared_ptr<const statement_text>& tex
                    s.kind == statement_kind::discard_all) {
             statements_.drop_named();
         }
+    }
+    if (keep) unproven_.push_back({text, database_->wanted()});
+}
+
+// The first catalog is there: did what ran before it change the session?
+void session::judge_unproven() {
+    for (const auto& [text, generation] : std::exchange(unproven_, {})) {
+        const auto p = services_.decide.plan_for(*text, *database_, scope_);
+        bool followed = generation == database_->wanted();
+        for (std::size_t i = 0; i < p->writes.size() && followed; ++i)
+            followed = !p->writes[i].taints_session &&
+                       p->writes[i].settings.size() == text->facts.statements[i].settings.size();
+        if (!followed) ++taints_;
     }
 }
 
