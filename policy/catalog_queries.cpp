@@ -152,6 +152,11 @@ SELECT o.oprname,
 // An enum changes by DDL alone. A domain is as good as its base type, a range as its subtype; over
 // anything that reads the clock or the search_path, and for composite types, assume the worst.
 constexpr std::string_view types_sql = R"sql(
+WITH RECURSIVE domain(id, base) AS (
+  SELECT oid, oid FROM pg_type WHERE typtype = 'd' AND oid >= 16384
+  UNION
+  SELECT d.id, t.typbasetype FROM domain d JOIN pg_type t ON t.oid = d.base
+   WHERE t.typtype = 'd' AND t.typbasetype <> 0)
 SELECT n.nspname, t.typname, t.typtype,
        CASE greatest(max(CASE q.provolatile WHEN 'v' THEN 2 WHEN 's' THEN 1 ELSE 0 END),
                      max(CASE WHEN t.typtype = 'e' THEN 0
@@ -170,9 +175,14 @@ SELECT n.nspname, t.typname, t.typtype,
                           OR b.typname LIKE 'reg%')
   LEFT JOIN pg_range s ON s.rngtypid = t.oid
                       AND s.rngsubtype IN (20, 21, 23, 25, 700, 701, 1700, 2950)
-  LEFT JOIN pg_cast c ON c.oid >= 16384 AND c.casttarget = t.oid
-  LEFT JOIN pg_proc q ON q.oid = c.castfunc
- WHERE (t.oid >= 16384 OR c.oid IS NOT NULL) AND t.typcategory <> 'A'
+  LEFT JOIN (SELECT casttarget AS type, castfunc AS function FROM pg_cast WHERE oid >= 16384
+             UNION ALL
+             SELECT d.id, p.refobjid
+               FROM domain d JOIN pg_constraint k ON k.contypid = d.base
+               JOIN pg_depend p ON p.classid = 'pg_constraint'::regclass AND p.objid = k.oid
+                               AND p.refclassid = 'pg_proc'::regclass) c ON c.type = t.oid
+  LEFT JOIN pg_proc q ON q.oid = c.function
+ WHERE (t.oid >= 16384 OR c.type IS NOT NULL) AND t.typcategory <> 'A'
    AND (t.typrelid = 0 OR EXISTS (SELECT 1 FROM pg_class k
                                    WHERE k.oid = t.typrelid AND k.relkind = 'c'))
  GROUP BY n.nspname, t.typname, t.typtype, t.oid
@@ -213,6 +223,11 @@ SELECT DISTINCT a.attrelid
 
 // Defaults, CHECK constraints and policies depend on the functions they call.
 constexpr std::string_view write_functions_sql = R"sql(
+WITH RECURSIVE domain(id, base) AS (
+  SELECT oid, oid FROM pg_type WHERE typtype = 'd' AND oid >= 16384
+  UNION
+  SELECT d.id, t.typbasetype FROM domain d JOIN pg_type t ON t.oid = d.base
+   WHERE t.typtype = 'd' AND t.typbasetype <> 0)
 SELECT x.relation, x.function FROM (
   SELECT d.adrelid AS relation, p.refobjid AS function
     FROM pg_depend p JOIN pg_attrdef d ON d.oid = p.objid
@@ -221,6 +236,12 @@ SELECT x.relation, x.function FROM (
   SELECT c.conrelid, p.refobjid
     FROM pg_depend p JOIN pg_constraint c ON c.oid = p.objid
    WHERE p.refclassid = 'pg_proc'::regclass AND p.classid = 'pg_constraint'::regclass
+  UNION
+  SELECT a.attrelid, p.refobjid
+    FROM pg_attribute a JOIN domain d ON d.id = a.atttypid
+    JOIN pg_constraint k ON k.contypid = d.base
+    JOIN pg_depend p ON p.classid = 'pg_constraint'::regclass AND p.objid = k.oid
+                    AND p.refclassid = 'pg_proc'::regclass
   UNION
   SELECT c.polrelid, p.refobjid
     FROM pg_depend p JOIN pg_policy c ON c.oid = p.objid
