@@ -15,8 +15,8 @@
 #endif
 #endif
 #if defined(__SANITIZE_ADDRESS__) || defined(PGSIDECAR_LEAKS_ARE_SOUGHT)
-// Whenever a PL/pgSQL body does not parse, libpg_query loses the empty string in which it would have
-// kept what was written to stderr: one byte, out of our reach.
+// Whenever a PL/pgSQL body does not parse, libpg_query loses the empty string in which it would
+// have kept what was written to stderr: one byte, out of our reach.
 extern "C" const char* __lsan_default_suppressions();  // NOLINT(bugprone-reserved-identifier)
 extern "C" const char* __lsan_default_suppressions() { return "leak:pg_query_raw_parse\n"; }
 #endif

@@ -61,30 +61,32 @@ token sql_scanner::next() noexcept {
     const char d = at(pos_ + 1);
     switch (c) {
         case '\'':
-            return quoted(pos_, '\'', false, token_kind::string);
+            return quoted(token_kind::string, pos_, escape::doubled);
         case '"':
-            return quoted(pos_, '"', false, token_kind::quoted);
+            return quoted(token_kind::quoted, pos_, escape::doubled);
         case '$':
             return dollar();
         case 'e':
         case 'E':
-            if (d == '\'') return quoted(pos_ + 1, '\'', true, token_kind::string);
+            if (d == '\'') return quoted(token_kind::string, pos_ + 1, escape::backslash);
             break;
         case 'n':
         case 'N':
+            if (d == '\'') return quoted(token_kind::string, pos_ + 1, escape::doubled);
+            break;
         case 'b':
         case 'B':
         case 'x':
         case 'X':
-            if (d == '\'') return quoted(pos_ + 1, '\'', false, token_kind::string);
+            if (d == '\'') return quoted(token_kind::string, pos_ + 1, escape::none);
             break;
         case 'u':
         case 'U':
             if (d == '&' && at(pos_ + 2) == '\'') {
-                return quoted(pos_ + 2, '\'', false, token_kind::string);
+                return quoted(token_kind::string, pos_ + 2, escape::doubled);
             }
             if (d == '&' && at(pos_ + 2) == '"') {
-                return quoted(pos_ + 2, '"', false, token_kind::quoted);
+                return quoted(token_kind::quoted, pos_ + 2, escape::doubled);
             }
             break;
         default:
@@ -95,16 +97,34 @@ token sql_scanner::next() noexcept {
     return symbol();
 }
 
-token sql_scanner::quoted(std::size_t open, char quote, bool escapes, token_kind kind) noexcept {
+token sql_scanner::quoted(token_kind kind, std::size_t open, escape how) noexcept {
+    const char quote = sql_[open];
     for (std::size_t i = open + 1; i < sql_.size(); ++i) {
-        if (sql_[i] == '\\' && escapes) {
+        if (sql_[i] == '\\' && how == escape::backslash) {
             ++i;
         } else if (sql_[i] == quote) {
-            if (at(i + 1) != quote) return take(kind, i + 1);
-            ++i;
+            if (at(i + 1) == quote && how != escape::none) {
+                ++i;
+                continue;
+            }
+            const auto more = quote == '\'' ? continuation(i + 1) : std::string_view::npos;
+            if (more == std::string_view::npos) return take(kind, i + 1);
+            i = more;
         }
     }
     return take(token_kind::bad, sql_.size());
+}
+
+// 'a'
+// 'b' is one string, with the first piece's rules for escapes: after its closing quote, blanks with
+// at least one line break, then another quote. Where that is, or npos. (To the server a line
+// comment may stand between them, too; libpg_query takes what follows it for a string of its own.)
+std::size_t sql_scanner::continuation(std::size_t i) const noexcept {
+    bool broken = false;
+    for (; i < sql_.size() && is_blank(sql_[i]); ++i) {
+        broken = broken || sql_[i] == '\n' || sql_[i] == '\r';
+    }
+    return broken && at(i) == '\'' ? i : std::string_view::npos;
 }
 
 token sql_scanner::dollar() noexcept {

@@ -35,11 +35,13 @@ class sql_scanner {
     [[nodiscard]] token next() noexcept;  // whitespace and comments are skipped
 
   private:
+    enum class escape : std::uint8_t { none, doubled, backslash };  // backslash: doubled, too
+
     [[nodiscard]] bool skip_blank() noexcept;  // false: a comment does not end
     [[nodiscard]] char at(std::size_t i) const noexcept { return i < sql_.size() ? sql_[i] : '\0'; }
     [[nodiscard]] token take(token_kind kind, std::size_t end) noexcept;
-    [[nodiscard]] token quoted(std::size_t open, char quote, bool escapes,
-                               token_kind kind) noexcept;
+    [[nodiscard]] token quoted(token_kind kind, std::size_t open, escape how) noexcept;
+    [[nodiscard]] std::size_t continuation(std::size_t after_quote) const noexcept;
     [[nodiscard]] token dollar() noexcept;
     [[nodiscard]] token word() noexcept;
     [[nodiscard]] token number() noexcept;

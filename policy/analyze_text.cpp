@@ -39,6 +39,11 @@ class rewriter {
             const bool apart = t.text.data() != end_;
             if (apart && !out_.empty()) out_ += ' ';
             end_ = t.text.data() + t.text.size();
+            // The server may see one string where libpg_query sees two, and other literals after
+            // it.
+            const bool doubtful = after_string_ && t.text.front() == '\'';
+            if (numbered_ && doubtful) return std::move(out_.append("..."));
+            after_string_ = t.kind == token_kind::string;
             put(t);
         }
         return std::move(out_);
@@ -73,7 +78,8 @@ class rewriter {
     std::string_view sql_;
     bool numbered_;
     int next_ = 0;
-    const char* end_ = nullptr;
+    const char* end_ = nullptr;  // of the last token
+    bool after_string_ = false;
     std::string out_;
 };
 

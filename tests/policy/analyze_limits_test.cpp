@@ -74,6 +74,7 @@ TEST_CASE("analyze: nesting that would overflow the parser's stack is refused (t
         {"time zones", "SELECT a", " AT TIME ZONE b", "", "", ""},
         {"named operators", "SELECT 1", " OPERATOR(+) 1", "", "", ""},
         {"keywords as fields", "SELECT ", "a.or+a.and+a.select+", "1", "", ""},
+        {"behind a continued string", "SELECT E'a'\n'\\' , ', ", "1+", "1", "", ""},
         {"keywords as labels", "SELECT ", "(SELECT 1+1+", "1", " AS end)", ""},
     };
     for (const auto& s : shapes) {

@@ -43,6 +43,15 @@ TEST_CASE("normalize: no literal and no comment is left (trap: health data in a 
         {"SELECT 1/*x*/+2", "SELECT $1 +$2"},
         {"SELECT 1<--x\n2", "SELECT $1< $2"},
         {"SELECT 1..2", "SELECT $1..$2"},
+        // The second piece of a string has the escapes of the first.
+        {"SELECT E'a'\n'\\' , ', b", "SELECT $1, b"},
+        {"SELECT E'a' -- x\n'\\' Jane ', b", "SELECT $1 ..."},
+        {"SELECT 'a'\n'\\', 'b'", "SELECT $1, $2"},
+        {"SELECT E'a' '\\', b", "SELECT $1 ..."},
+        {"SELECT E'a' /*\n*/ '\\', b", "SELECT $1 ..."},
+        {"SELECT \"a\"\n\"b\"", "SELECT \"a\" \"b\""},
+        {"SELECT X'f''x', b", "SELECT $1..."},
+        {"SELECT 1$1, $1$2, $1$$x$$", "SELECT $3$1, $1$2, $1$4"},
     };
     for (const auto& row : rows) {
         CAPTURE(row.sql);
