@@ -68,10 +68,6 @@ constexpr std::array setting_table{
                       PGSIDECAR_AT(shutdown_timeout),
                       "How long a shutdown waits for clients to finish; 0 does not wait.",
                       {0, day}},
-    key_row<settings>{"max_startup_length",
-                      PGSIDECAR_AT(max_startup_length),
-                      "Longest start-up packet accepted from a client.",
-                      {512, 64 * kb}},
     key_row<settings>{"max_sql_length",
                       PGSIDECAR_AT(max_sql_length),
                       "Longest SQL text that is analysed; a longer one is passed on and never "
@@ -229,8 +225,7 @@ constexpr std::array rule_table{
                         "How long an answer is served at most; a write ends it at once.",
                         {1, 365 * day}},
     key_row<cache_rule>{"mode", [](cache_rule& r) -> slot { return &r.mode; },
-                        "`on` serves from the cache; `shadow` asks the server all the same and "
-                        "compares; `off` keeps these tables out."},
+                        "`on` serves from the cache; `off` keeps these tables out."},
 };
 
 constexpr std::array section_table{
@@ -255,17 +250,26 @@ std::span<const std::string_view> names(cache_provider) noexcept { return provid
 std::span<const std::string_view> names(log_level) noexcept { return levels; }
 std::span<const std::string_view> names(rule_mode) noexcept { return rule_modes; }
 
+// What the vocabulary holds but this version does not do is refused rather than taken for another.
+template <class E>
+bool supported(E value) noexcept {
+    if constexpr (std::is_same_v<E, rule_mode>) return value != rule_mode::shadow;
+    return true;
+}
+
 template <class E>
 std::string read_choice(std::string_view text, E& out) {
     const auto all = names(E{});
+    bool known = std::is_same_v<E, pool_mode> && (text == "transaction" || text == "statement");
     std::string list;
     for (std::size_t i = 0; i < all.size(); ++i) {
-        if (text == all[i]) return out = static_cast<E>(i), std::string{};
-        list.append(i == 0 ? "" : ", ").append(all[i]);
+        const auto value = static_cast<E>(i);
+        known = known || text == all[i];
+        if (!supported(value)) continue;
+        if (text == all[i]) return out = value, std::string{};
+        list.append(list.empty() ? "" : ", ").append(all[i]);
     }
-    if (std::is_same_v<E, pool_mode> && (text == "transaction" || text == "statement")) {
-        return show(text) + " is not supported by this version; only session is";
-    }
+    if (known) return show(text) + " is not supported by this version, only: " + list;
     return show(text) + " is not one of: " + list;
 }
 
@@ -285,15 +289,18 @@ std::span<const key_row<settings>> setting_rows() noexcept { return setting_tabl
 std::span<const key_row<cache_rule>> rule_rows() noexcept { return rule_table; }
 std::span<const section> sections() noexcept { return section_table; }
 
-std::span<const std::string_view> choices(const slot& s) noexcept {
+std::vector<std::string_view> choices(const slot& s) {
     return std::visit(
-        [](auto* at) -> std::span<const std::string_view> {
+        [](auto* at) {
             using value = std::remove_pointer_t<decltype(at)>;
+            std::vector<std::string_view> out;
             if constexpr (std::is_enum_v<value>) {
-                return names(value{});
-            } else {
-                return {};
+                const auto all = names(value{});
+                for (std::size_t i = 0; i < all.size(); ++i) {
+                    if (supported(static_cast<value>(i))) out.push_back(all[i]);
+                }
             }
+            return out;
         },
         s);
 }

@@ -48,8 +48,8 @@ struct section {
 };
 [[nodiscard]] std::span<const section> sections() noexcept;
 
-// What is allowed for an enumeration, in the order of its enumerators; empty for other slots.
-[[nodiscard]] std::span<const std::string_view> choices(const slot& s) noexcept;
+// What a value of an enumeration may be; empty for other slots.
+[[nodiscard]] std::vector<std::string_view> choices(const slot& s);
 
 // Reads a value that is one scalar. Empty on success, else the reason, which shows no value of a
 // conninfo. `s` is no list.

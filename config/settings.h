@@ -74,7 +74,6 @@ struct settings {
     std::chrono::milliseconds client_login_timeout{std::chrono::seconds{60}};
     std::chrono::milliseconds shutdown_timeout{std::chrono::seconds{30}};
 
-    std::size_t max_startup_length = 10'000;  // bytes of a start-up packet, as PostgreSQL has it
     std::size_t max_sql_length = 1u
                                  << 20;  // bytes; a longer text is forwarded unread, never cached
 

@@ -17,7 +17,7 @@ settings unusual() {
     s.enable_optimizations = false;
     s.server_connect_timeout = 1500ms;
     s.keepalive.idle = 90s;
-    s.max_startup_length = 10'001;
+    s.max_sql_length = 10'001;
     s.upstream.tls.mode = tls_mode::verify_full;
     s.upstream.tls.min_protocol = tls_version::v1_3;
     s.upstream.tls.ca_file = "C:\\Program Files\\pg \"x\"\\ca: #1.pem";
@@ -30,7 +30,7 @@ settings unusual() {
          {"public.a*", "S p.T"},
          {"pg_catalog.f"},
          1ms,
-         pgsidecar::policy::rule_mode::shadow},
+         pgsidecar::policy::rule_mode::off},
         {"\xc3\xa9t\xc3\xa9 {}", {"x"}, {}, std::chrono::days{2}, pgsidecar::policy::rule_mode::on},
     };
     s.log.level = log_level::off;

@@ -65,7 +65,6 @@ pool_mode: session
 server_connect_timeout: 5s
 client_login_timeout: 6s
 shutdown_timeout: 7s
-max_startup_length: 2kB
 max_sql_length: 9kB
 client_tls_sslmode: verify-ca
 client_tls_cert_file: c.crt
@@ -95,7 +94,7 @@ cache:
   catalog_refresh_interval: 17s
   key_settings: [App.Tenant, TimeZone]
   rules:
-    - {name: r, tables: [a.b, c], functions: [pg_catalog.f, g], ttl: 18, mode: shadow}
+    - {name: r, tables: [a.b, c], functions: [pg_catalog.f, g], ttl: 18, mode: off}
 log:
   level: warning
   file: /var/log/p.log
@@ -112,7 +111,6 @@ log:
     CHECK(s.server_connect_timeout == 5s);
     CHECK(s.client_login_timeout == 6s);
     CHECK(s.shutdown_timeout == 7s);
-    CHECK(s.max_startup_length == 2048);
     CHECK(s.max_sql_length == 9 * 1024);
     CHECK(s.client_tls.mode == tls_mode::verify_ca);
     CHECK(s.client_tls.cert_file == "c.crt");
@@ -142,7 +140,7 @@ log:
     CHECK(s.cache.rules.rules[0].tables == std::vector<std::string>{"a.b", "c"});
     CHECK(s.cache.rules.rules[0].functions == std::vector<std::string>{"pg_catalog.f", "g"});
     CHECK(s.cache.rules.rules[0].ttl == 18s);
-    CHECK(s.cache.rules.rules[0].mode == pgsidecar::policy::rule_mode::shadow);
+    CHECK(s.cache.rules.rules[0].mode == pgsidecar::policy::rule_mode::off);
     CHECK(s.log.level == log_level::warning);
     CHECK(s.log.file == "/var/log/p.log");
     // What is left at its default here was not tested above: only what has one allowed value.

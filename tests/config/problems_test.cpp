@@ -39,7 +39,7 @@ TEST_CASE("a value that does not fit: one problem with its line, its key and the
           "require, "
           "verify-ca, verify-full"}},
         {"pool_mode: transaction",
-         {"f:1: pool_mode: \"transaction\" is not supported by this version; only session is"}},
+         {"f:1: pool_mode: \"transaction\" is not supported by this version, only: session"}},
         {"pool_mode: sesion", {"f:1: pool_mode: \"sesion\" is not one of: session"}},
         {"listen_addr: localhost",
          {"f:1: listen_addr: \"localhost\" is not an IP address (127.0.0.1, ::1, or * for every "
@@ -159,6 +159,14 @@ TEST_CASE("rules: what could never apply, or mean two things, is refused") {
         CAPTURE(std::string{row.yaml});
         CHECK(problems(row.yaml) == row.want);
     }
+}
+
+TEST_CASE("rules: a mode that is not built must not pass for on") {
+    CHECK(problems("cache: {rules: [{name: a, tables: [x], mode: shadow}]}") ==
+          lines{"f:1: cache.rules[0].mode: \"shadow\" is not supported by this version, only: off, "
+                "on"});
+    CHECK(problems("cache: {rules: [{name: a, tables: [x], mode: dark}]}") ==
+          lines{"f:1: cache.rules[0].mode: \"dark\" is not one of: off, on"});
 }
 
 TEST_CASE("table patterns: what a catalog may hold is allowed") {
