@@ -1,0 +1,301 @@
+// What a write means to others, and when: counted as in flight before its bytes leave, known to the
+// cache before its acknowledgement is passed on, handed over when nobody is left to acknowledge it.
+#include <doctest/doctest.h>
+
+#include "tests/core/script.h"
+
+using namespace core_test;
+
+namespace {
+
+const auto select_kv = query("SELECT v FROM kv");
+const auto update = query("UPDATE kv SET v = 'new'");
+const auto updated = completed("UPDATE 1") + ready();
+constexpr std::uint64_t second_token = 2U << 20;
+
+// Two sessions; `writer` and `reader` share the cache.
+struct two {
+    two() {
+        writer.log_in();
+        reader.log_in();
+    }
+    ~two() {
+        auto unsettled = writer.unsettled;
+        if (!writer.closing) writer.client_gone();
+        if (!reader.closing) reader.client_gone();
+        CHECK(w.unrest(writer.unsettled) == "");
+    }
+    void fill(std::string_view value) {
+        reader.client(select_kv);
+        REQUIRE(show(reader.to_server()) == show(select_kv));
+        reader.server(answer(value));
+        CHECK(show(reader.to_client()) == show(answer(value)));
+    }
+    bool hit() {
+        reader.client(select_kv);
+        const bool here = reader.to_server().empty();
+        if (!here) reader.server(answer("from the server"));
+        (void)reader.to_client();
+        return here;
+    }
+
+    world w;
+    wired writer{w};
+    wired reader{w, second_token};
+};
+
+}  // namespace
+
+TEST_CASE("write: counted before the bytes leave, known before the acknowledgement passes") {
+    two t;
+    t.fill("old");
+    const auto before = t.w.kv().version.load();
+    core::actions out;
+    CHECK(t.w.kv().commits_in_flight.load() == 0);
+    t.writer.client(update);
+    CHECK(t.w.kv().commits_in_flight.load() == 1);
+    CHECK(t.w.db().writers.load() == 1);
+    CHECK(t.w.kv().version.load() == before);
+    // With the first frame that could tell of the commit, not with the last.
+    t.writer.server(completed("UPDATE 1"));
+    CHECK(t.w.kv().version.load() > before);
+    CHECK(t.w.kv().commits_in_flight.load() == 1);
+    CHECK(!t.hit());
+    t.writer.server(ready());
+    CHECK(t.w.kv().commits_in_flight.load() == 0);
+    CHECK(t.w.db().writers.load() == 0);
+}
+
+TEST_CASE("write: bumped before even a notice or a parameter change is passed on") {
+    for (const auto& first : {notice(), parameter("TimeZone", "UTC"), failed("40001"),
+                              message(protocol::notification_response{1, "c", "p"})}) {
+        two t;
+        const auto before = t.w.kv().version.load();
+        t.writer.client(update);
+        t.writer.server(first);
+        CHECK(t.w.kv().version.load() > before);
+        t.writer.server(ready());
+    }
+}
+
+TEST_CASE("write: rows of RETURNING say nothing of the commit") {
+    two t;
+    t.writer.client(query("UPDATE kv SET v = 'new' RETURNING v"));
+    const auto before = t.w.kv().version.load();
+    t.writer.server(described() + row_of("new"));
+    CHECK(t.w.kv().version.load() == before);
+    t.writer.server(updated);
+    CHECK(t.w.kv().version.load() > before);
+}
+
+TEST_CASE("write: while it is in flight nothing new is kept") {
+    two t;
+    t.writer.client(update);
+    t.reader.client(select_kv);
+    t.reader.server(answer("old or new"));
+    t.writer.server(updated);
+    (void)t.reader.to_server();
+    CHECK(!t.hit());
+    CHECK(t.hit());
+}
+
+TEST_CASE("write: a fill that began before the write and ended after it is not kept") {
+    two t;
+    t.reader.client(select_kv);
+    (void)t.reader.to_server();
+    t.writer.client(update);
+    t.writer.server(updated);
+    t.reader.server(answer("old"));
+    CHECK(!t.hit());
+    CHECK(t.hit());
+}
+
+TEST_CASE("write: another table's entries stay") {
+    two t;
+    t.fill("old");
+    t.writer.client(query("UPDATE other SET v = 'new'"));
+    CHECK(t.hit());
+    t.writer.server(updated);
+    CHECK(t.hit());
+}
+
+TEST_CASE("write: a reader that may have seen the new row takes no step back") {
+    two t;
+    t.fill("old");
+    t.writer.client(update);
+    // Nothing read from the server since: the old entry is as good as the server's own answer.
+    CHECK(t.hit());
+    // This may have shown the new row.
+    t.reader.client(query("SELECT count(v) FROM kv"));
+    t.reader.server(answer("1"));
+    (void)t.reader.to_server();
+    CHECK(!t.hit());
+    t.writer.server(updated);
+    CHECK(!t.hit());
+    CHECK(t.hit());
+}
+
+TEST_CASE("write: in a block it counts from the COMMIT on, and not after a ROLLBACK") {
+    two t;
+    t.fill("old");
+    const auto before = t.w.kv().version.load();
+    t.writer.client(query("BEGIN"));
+    t.writer.server(completed("BEGIN") + ready('T'));
+    t.writer.client(update);
+    t.writer.server(completed("UPDATE 1") + ready('T'));
+    CHECK(t.w.kv().commits_in_flight.load() == 0);
+    CHECK(t.w.kv().version.load() == before);
+    CHECK(t.hit());
+    SUBCASE("commit") {
+        t.writer.client(query("COMMIT"));
+        CHECK(t.w.kv().commits_in_flight.load() == 1);
+        t.writer.server(completed("COMMIT") + ready());
+        CHECK(t.w.kv().version.load() > before);
+        CHECK(!t.hit());
+    }
+    SUBCASE("rollback") {
+        t.writer.client(query("ROLLBACK"));
+        t.writer.server(completed("ROLLBACK") + ready());
+        CHECK(t.w.kv().commits_in_flight.load() == 0);
+    }
+    SUBCASE("commit and chain") {
+        t.writer.client(query("COMMIT AND CHAIN"));
+        t.writer.server(completed("COMMIT") + ready('T'));
+        CHECK(t.w.kv().commits_in_flight.load() == 0);
+        CHECK(!t.hit());
+    }
+    SUBCASE("the client goes: the server rolls back") {
+        t.writer.client_gone();
+        CHECK(t.writer.unsettled.empty());
+        CHECK(t.hit());
+    }
+}
+
+TEST_CASE("write: a pipelined block counts from its first write on") {
+    two t;
+    const auto block = query("BEGIN") + update + query("COMMIT");
+    t.writer.client(block);
+    CHECK(show(t.writer.to_server()) == show(block));
+    CHECK(t.w.kv().commits_in_flight.load() == 1);
+    t.writer.server(completed("BEGIN") + ready('T'));
+    t.writer.server(completed("UPDATE 1") + ready('T'));
+    CHECK(t.w.kv().commits_in_flight.load() == 1);
+    const auto before = t.w.kv().version.load();
+    t.writer.server(completed("COMMIT") + ready());
+    CHECK(t.w.kv().version.load() > before);
+    CHECK(t.w.kv().commits_in_flight.load() == 0);
+}
+
+TEST_CASE("write: with the server gone in mid-commit its tables are handed over") {
+    for (const bool acknowledged : {false, true}) {
+        two t;
+        t.fill("old");
+        t.writer.client(update);
+        if (acknowledged) t.writer.server(completed("UPDATE 1"));
+        t.writer.server_gone();
+        REQUIRE(t.writer.unsettled.size() == 1);
+        CHECK(t.writer.unsettled[0].backend_pid == 77);
+        CHECK(t.w.kv().unsettled.load() == 1);
+        CHECK(t.w.kv().commits_in_flight.load() == 0);
+        CHECK(!t.hit());
+        CHECK(!t.hit());
+    }
+}
+
+TEST_CASE("write: with the client gone in mid-commit its tables are handed over, settled later") {
+    two t;
+    t.fill("old");
+    t.writer.client(update);
+    t.writer.client_gone();
+    REQUIRE(t.writer.unsettled.size() == 1);
+    CHECK(!t.hit());
+    for (auto* table : t.writer.unsettled[0].tables) table->settle();
+    t.writer.unsettled.clear();
+    CHECK(!t.hit());
+    CHECK(t.hit());
+}
+
+TEST_CASE("write: DDL makes the catalog unusable until it is read again") {
+    two t;
+    t.fill("old");
+    t.writer.client(query("ALTER TABLE kv ADD COLUMN w int"));
+    CHECK(t.w.db().usable_catalog() == nullptr);
+    t.writer.server(completed("ALTER TABLE") + ready());
+    CHECK(t.writer.catalog_changed);
+    CHECK(t.w.db().usable_catalog() == nullptr);
+    CHECK(!t.hit());
+    t.w.publish();
+    CHECK(!t.hit());
+    CHECK(t.hit());
+}
+
+TEST_CASE("write: a catalog whose reading began before the DDL ended is not usable") {
+    two t;
+    t.writer.client(query("ALTER TABLE kv ADD COLUMN w int"));
+    const auto read_under = t.w.db().wanted();
+    t.writer.server(completed("ALTER TABLE") + ready());
+    t.w.db().publish(small_catalog(read_under));
+    CHECK(t.w.db().usable_catalog() == nullptr);
+}
+
+TEST_CASE("write: GRANT, TRUNCATE, EXPLAIN ANALYZE, a CTE, EXECUTE: each is one") {
+    for (const char* sql :
+         {"GRANT SELECT ON kv TO bob", "TRUNCATE kv", "EXPLAIN ANALYZE DELETE FROM kv",
+          "WITH d AS (DELETE FROM kv RETURNING v) SELECT v FROM d", "CALL p()", "DO 'x'",
+          "SELECT unheard_of()", "EXECUTE unheard_of", "COMMIT PREPARED 'x'", "not even SQL",
+          "INSERT INTO kv VALUES (1)", "DELETE FROM kv", "SELECT v INTO new FROM kv"}) {
+        CAPTURE(sql);
+        two t;
+        t.fill("old");
+        t.writer.client(query(sql));
+        t.writer.server(completed("X") + ready());
+        t.w.publish();
+        CHECK(!t.hit());
+    }
+}
+
+TEST_CASE("write: a function call by protocol counts as able to do anything") {
+    two t;
+    t.fill("old");
+    protocol::function_call call;
+    call.function_oid = 1;
+    t.writer.client(message(call));
+    t.writer.server(message(protocol::function_call_response{}) + ready());
+    CHECK(!t.hit());
+}
+
+TEST_CASE("write: Execute with a row limit and Bind without a new Parse are writes too") {
+    two t;
+    t.writer.client(parse("w", "UPDATE kv SET v = $1") + sync_now());
+    t.writer.server(parse_complete() + ready());
+    t.fill("old");
+    t.writer.client(bind("w", {"x"}) + execute("", 1) + sync_now());
+    t.writer.server(bind_complete() + completed("UPDATE 1") + ready());
+    CHECK(!t.hit());
+}
+
+TEST_CASE("write: a shared prepared write by SQL EXECUTE") {
+    two t;
+    t.writer.client(query("PREPARE w AS UPDATE kv SET v = $1"));
+    t.writer.server(completed("PREPARE") + ready());
+    t.fill("old");
+    t.writer.client(query("EXECUTE w('x')"));
+    CHECK(t.w.kv().commits_in_flight.load() == 1);
+    CHECK(t.w.other().commits_in_flight.load() == 0);
+    t.writer.server(updated);
+    CHECK(!t.hit());
+}
+
+TEST_CASE("write: DROP DATABASE waits until what we hold there is gone") {
+    const auto drop = query("DROP DATABASE elsewhere");
+    two t;
+    t.writer.client(drop);
+    CHECK(t.writer.release == "elsewhere");
+    CHECK(t.writer.to_server().empty());
+    CHECK(t.writer.session().blocked());
+    t.writer.database_released();
+    CHECK(show(t.writer.to_server()) == show(drop));
+    t.writer.server(completed("DROP DATABASE") + ready());
+    CHECK(t.writer.settled);
+    CHECK(show(t.writer.to_client()) == show(completed("DROP DATABASE") + ready()));
+}

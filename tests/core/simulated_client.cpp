@@ -1,0 +1,355 @@
+#include "tests/core/simulated_client.h"
+
+#include <cstdlib>
+
+#include "protocol/framer.h"
+
+namespace core_test {
+namespace {
+
+using kind = statement::kind;
+
+statement of(kind what, std::string name = {}) {
+    statement s;
+    s.what = what;
+    s.name = std::move(name);
+    return s;
+}
+
+std::string bind_values(std::string_view name, const std::vector<std::string>& values) {
+    return bind(name, {values.begin(), values.end()});
+}
+
+}  // namespace
+
+void simulated_client::connect() {
+    connection_ = &world_.open(*this);
+    world_.send(*connection_, client_startup());
+}
+
+void simulated_client::forget() {
+    ++epoch_;
+    in_.clear();
+    expected_.clear();
+    seen_.clear();
+    transaction_ = {};
+    logged_in_ = prepared_ = unnamed_ = cancelling_ = skipping_ = false;
+    connection_ = nullptr;
+    if (world_.over()) return;
+    world_.after(100, [this] {
+        if (!connection_ && !world_.over()) connect();
+    });
+}
+
+void simulated_client::lost() { forget(); }
+
+// What a connection suffers at any moment.
+void simulated_client::cause_trouble() {
+    auto& luck = world_.luck();
+    const auto here = [this, epoch = epoch_](auto what) {
+        world_.after(60, [this, epoch, what] {
+            if (epoch == epoch_) what();
+        });
+    };
+    if (luck.one_in(120)) here([this] { world_.cut_server(*connection_); });
+    if (luck.one_in(120)) {
+        here([this] {
+            world_.leave(*connection_);
+            forget();
+        });
+    }
+    if (cancelling_ || !luck.one_in(20)) return;
+    cancelling_ = true;
+    ++cancels_;
+    world_.cancel(*connection_, [this, epoch = epoch_] {
+        if (epoch == epoch_) cancelling_ = false;
+    });
+}
+
+statement simulated_client::choose(bool in_block) {
+    auto& luck = world_.luck();
+    statement s;
+    s.id = static_cast<int>(luck.below(model_database::rows));
+    const auto dice = luck.below(100);
+    if (dice < 55) return s;
+    s.what = dice < 70 ? kind::select_notes : dice < 88 ? kind::update_kv : kind::update_notes;
+    if (s.writes() && world_.calm() && !luck.one_in(6)) s.what = kind::select_kv;
+    if (s.writes()) s.value = world_.fresh_value();
+    if (dice < 94) return s;
+    const std::string tenant{model_database::tenants[luck.below(3)]};
+    switch (luck.below(in_block ? 7 : 4)) {
+        case 0:
+            return of(kind::set_tenant, tenant);
+        case 1:
+            return of(kind::reset_tenant);
+        case 2:
+            return of(luck.one_in(10) ? kind::alter : kind::set_tenant, tenant);
+        case 3:
+            return of(kind::divide_by_zero);
+        case 4:
+            return of(kind::set_tenant_local, tenant);
+        case 5:
+            return of(kind::savepoint, luck.one_in(2) ? "p" : "q");
+        default:
+            return of(kind::set_tenant_local, tenant);
+    }
+}
+
+void simulated_client::expect(request r) {
+    r.cancels_before = cancels_;
+    if (r.what.what == kind::select_kv) {
+        const auto row = transaction_model::row_of(r.what, {});
+        r.floors[row] = world_.acknowledged(row);
+    } else if (r.what.what == kind::select_notes) {
+        for (const auto tenant : model_database::tenants) {
+            const auto row = "notes/" + std::string{tenant};
+            r.floors[row] = world_.acknowledged(row);
+        }
+    }
+    const std::string_view rows = r.what.reads() ? "*" : "";
+    const std::string description = r.what.reads() ? "T" : r.extended ? "n" : "";
+    r.rest = (r.parses ? "1"s : ""s) + (r.extended ? "2" : "") +
+             (r.described || !r.extended ? description : ""s);
+    r.rest.append(rows).append("C").append(r.last ? "Z" : "");
+    expected_.push_back(std::move(r));
+}
+
+void simulated_client::add_simple(std::string& out, const statement& s) {
+    unnamed_ = false;
+    out += query(s.sql());
+    expect({.what = s});
+}
+
+void simulated_client::add_extended(std::string& out, const statement& s, bool last) {
+    std::vector<std::string> values;
+    const auto sql = s.sql(&values);
+    const bool named = prepared_ && s.what == kind::select_kv;
+    const bool described = world_.luck().one_in(2);
+    if (!named) {
+        unnamed_ = false;
+        out += parse("", sql);
+    }
+    out += bind_values(named ? "s" : "", values);
+    if (described) out += describe_portal();
+    out += execute();
+    if (last) out += sync_now();
+    expect({.what = s, .extended = true, .parses = !named, .described = described, .last = last});
+}
+
+void simulated_client::add_any(std::string& out, const statement& s) {
+    world_.luck().one_in(2) ? add_simple(out, s) : add_extended(out, s, true);
+}
+
+// One read by a statement that is prepared for later, or was before.
+void simulated_client::add_lone_read(std::string& out) {
+    statement s;
+    s.id = static_cast<int>(world_.luck().below(model_database::rows));
+    std::vector<std::string> values;
+    const auto sql = s.sql(&values);
+    const bool named = world_.luck().one_in(2);
+    const bool known = named ? prepared_ : unnamed_;
+    const std::string_view name = named ? "s" : "";
+    if (!known) out += parse(name, sql);
+    out += bind_values(name, values) + describe_portal() + execute() + sync_now();
+    request r{.what = s, .extended = true, .parses = !known, .described = true};
+    r.statement_name = named ? "s" : "";
+    if (!named) unnamed_ = true;
+    expect(std::move(r));
+}
+
+void simulated_client::add_block(std::string& out) {
+    add_any(out, of(kind::begin));
+    for (auto n = 1 + world_.luck().below(3); n-- > 0;) {
+        auto s = choose(true);
+        if (s.what == kind::alter) s.what = kind::select_kv;
+        add_any(out, s);
+    }
+    add_any(out, of(world_.luck().one_in(4) ? kind::rollback : kind::commit));
+}
+
+void simulated_client::act() {
+    if (!logged_in_ || !expected_.empty()) return;
+    if (cancelling_) return act_later();
+    auto& luck = world_.luck();
+    if (world_.over()) {
+        world_.send(*connection_, terminate());
+        world_.leave(*connection_);
+        return forget();
+    }
+    world_.count_step();
+    std::string out;
+    const auto dice = luck.below(100);
+    const char status = transaction_.status();
+    if (status == 'E') {
+        const bool back = transaction_.has_savepoint() && luck.one_in(2);
+        add_any(out, dice < 20 ? choose(false)
+                     : back    ? of(kind::rollback_to, luck.one_in(2) ? "p" : "q")
+                               : of(dice < 40 ? kind::commit : kind::rollback));
+    } else if (status == 'T') {
+        const bool back = transaction_.has_savepoint() && luck.one_in(4);
+        const char* name = luck.one_in(2) ? "p" : "q";
+        add_any(out, back        ? of(luck.one_in(3) ? kind::release : kind::rollback_to, name)
+                     : dice < 70 ? choose(true)
+                                 : of(dice < 90 ? kind::commit : kind::rollback));
+    } else if (dice < 40) {
+        add_any(out, choose(false));
+    } else if (dice < 60) {
+        add_lone_read(out);
+    } else if (dice < 72) {
+        for (auto n = 2 + luck.below(3); n-- > 0;) add_any(out, choose(false));
+    } else if (dice < 78) {
+        add_block(out);
+    } else if (dice < 85) {
+        for (auto n = 1 + luck.below(3); n-- > 0;) {
+            auto s = choose(false);
+            if (!s.reads() && !s.writes()) s = {};
+            add_extended(out, s, n == 0);
+        }
+    } else if (dice < 92) {
+        add_any(out, of(kind::begin));
+    } else if (dice < 95) {
+        add_simple(out, of(kind::discard_all));
+    } else {
+        add_any(out, of(kind::set_tenant, std::string{model_database::tenants[luck.below(3)]}));
+    }
+    world_.send(*connection_, out);
+    cause_trouble();
+}
+
+void simulated_client::receive(std::string_view bytes) {
+    in_.append(bytes);
+    protocol::frame f;
+    std::error_code error;
+    const auto epoch = epoch_;
+    while (epoch == epoch_) {
+        const auto found = protocol::next(in_, f, error);
+        if (found == protocol::peek_result::bad) world_.violate("malformed frame");
+        if (found != protocol::peek_result::ok) return;
+        const std::string body{f.body};
+        const auto type = f.type;
+        in_.erase(0, f.whole.size());
+        on_frame(type, body);
+    }
+}
+
+void simulated_client::on_frame(char type, std::string_view body) {
+    if (!logged_in_) {
+        if (type == 'E' && !connection_->server_cut) world_.violate("log-in refused");
+        if (type != 'Z') return;
+        logged_in_ = true;
+        return act_later();
+    }
+    if (type == 'E') return on_error(body);
+    if (expected_.empty()) return world_.violate("a frame that nothing asked for: " + show(in_));
+    auto& r = expected_.front();
+    if (r.rest.starts_with('*')) {
+        if (type == 'D') return on_row(r, body);
+        r.rest.erase(0, 1);
+    }
+    if (r.rest.empty() || r.rest[0] != type)
+        return world_.violate("frame "s + type + " instead of " + r.rest + " for " + r.what.sql());
+    r.rest.erase(0, 1);
+    if (type == '1' && r.statement_name == "s") prepared_ = true;
+    if (type == 'C') on_complete(r);
+    if (type == 'Z')
+        on_ready(body[0]);
+    else if (r.rest.empty())
+        expected_.pop_front();
+}
+
+void simulated_client::on_error(std::string_view body) {
+    protocol::error_response m;
+    if (protocol::parse(body, m)) return world_.violate("malformed error");
+    if (m.severity() == "FATAL") {
+        if (!connection_->server_cut) world_.violate("ended: " + std::string{m.message()});
+        return;
+    }
+    if (expected_.empty()) return world_.violate("an error that nothing asked for");
+    auto& r = expected_.front();
+    const auto code = m.sqlstate();
+    const bool due = (code == "57014" && cancels_ > r.cancels_before) ||
+                     (code == "25P02" && transaction_.status() == 'E') ||
+                     (code == "22012" && r.what.what == kind::divide_by_zero);
+    if (!due || skipping_)
+        return world_.violate("error " + std::string{code} + " for " + r.what.sql());
+    transaction_.fail();
+    if (!prepared_ || r.parses) unnamed_ = false;
+    while (!expected_.front().last) expected_.pop_front();
+    expected_.front().rest = "Z";
+}
+
+void simulated_client::on_ready(char status) {
+    if (transaction_.implicit()) {
+        const auto writes = transaction_.commit();
+        world_.acknowledge(writes);
+        for (const auto& [row, value] : writes)
+            if (const auto* place = world_.database().find(value)) seen_[row] = place->at;
+    }
+    if (status != transaction_.status())
+        world_.violate("status "s + status + " instead of " + transaction_.status());
+    expected_.pop_front();
+    if (expected_.empty()) act_later();
+}
+
+void simulated_client::on_complete(request& r) {
+    const auto settle = [this](const std::map<std::string, long>& writes) {
+        world_.acknowledge(writes);
+        for (const auto& [row, value] : writes)
+            if (const auto* place = world_.database().find(value)) seen_[row] = place->at;
+    };
+    if (r.what.what == kind::select_kv && !r.read_a_row) world_.violate("a row is missing");
+    if (r.what.what == kind::select_notes && r.read_a_row == transaction_.tenant().empty())
+        world_.violate("a note is missing");
+    switch (r.what.what) {
+        case kind::begin:
+            return transaction_.begin(false);
+        case kind::rollback:
+            return transaction_.rollback();
+        case kind::commit:
+            if (transaction_.status() == 'E') return transaction_.rollback();
+            return settle(transaction_.commit());
+        case kind::discard_all:
+            prepared_ = false;
+            break;
+        default:
+            break;
+    }
+    if (transaction_.status() == 'I') transaction_.begin(true);
+    transaction_.apply(r.what);
+    if (!r.extended && transaction_.implicit()) settle(transaction_.commit());
+}
+
+void simulated_client::on_row(request& r, std::string_view body) {
+    protocol::data_row row;
+    if (protocol::parse(body, row) || row.columns.count() != 1 || r.read_a_row)
+        return world_.violate("malformed row");
+    r.read_a_row = true;
+    std::string text{(*row.columns.begin()).value_or("")};
+    if (r.what.what == kind::select_notes) {
+        const auto mine = transaction_.tenant() + "#";
+        if (!text.starts_with(mine))
+            return world_.violate("tenant " + transaction_.tenant() + " reads " + text);
+        text.erase(0, mine.size());
+    }
+    check_value(r, transaction_model::row_of(r.what, transaction_.tenant()),
+                std::atol(text.c_str()));
+}
+
+void simulated_client::check_value(request& r, const std::string& row, long value) {
+    if (const auto own = transaction_.written(row)) {
+        if (*own != value) world_.violate("own write not seen in " + row);
+        return;
+    }
+    const auto* place = world_.database().find(value);
+    if (!place || place->row != row)
+        return world_.violate("never committed: " + row + " = " + std::to_string(value));
+    if (place->at < r.floors[row])
+        world_.violate("stale: " + row + " is " + std::to_string(r.floors[row] - place->at) +
+                       " acknowledged writes behind");
+    auto& seen = seen_[row];
+    if (place->at < seen)
+        world_.violate("a step back of " + std::to_string(seen - place->at) + " in " + row);
+    seen = std::max(seen, place->at);
+}
+
+}  // namespace core_test

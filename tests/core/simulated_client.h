@@ -1,0 +1,73 @@
+// A client of the simulation: sends random requests, one at a time or pipelined, and checks each
+// reply against what it knows. See simulation.h for what is checked.
+#pragma once
+#include <deque>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/core/simulation.h"
+
+namespace core_test {
+
+class simulated_client {
+  public:
+    explicit simulated_client(simulation& world) : world_{world} {}
+    void connect();
+    void receive(std::string_view bytes);
+    void lost();  // the connection ended
+    [[nodiscard]] bool waits() const { return !expected_.empty(); }
+
+  private:
+    // One statement under way; the last of its batch is followed by ReadyForQuery.
+    struct request {
+        statement what;
+        bool extended = false;
+        bool parses = false;
+        bool described = false;
+        bool last = true;
+        std::string statement_name{};
+        std::map<std::string, std::size_t> floors{};  // row -> oldest place that may be read
+        std::size_t cancels_before = 0;
+        std::string rest{};  // types of frames still to come; '*' = any number of rows
+        bool read_a_row = false;
+    };
+    void act();
+    void act_later() {
+        world_.after(world_.luck().one_in(4) ? 300 : 20, [this, epoch = epoch_] {
+            if (epoch == epoch_) act();
+        });
+    }
+    [[nodiscard]] statement choose(bool in_block);
+    void add_simple(std::string& out, const statement& s);
+    void add_extended(std::string& out, const statement& s, bool last);
+    void add_any(std::string& out, const statement& s);
+    void add_lone_read(std::string& out);
+    void add_block(std::string& out);
+    void expect(request r);
+    void cause_trouble();
+    void forget();
+
+    void on_frame(char type, std::string_view body);
+    void on_ready(char status);
+    void on_error(std::string_view body);
+    void on_row(request& r, std::string_view body);
+    void on_complete(request& r);
+    void check_value(request& r, const std::string& row, long value);
+
+    simulation& world_;
+    simulation::connection* connection_ = nullptr;
+    std::string in_;
+    std::deque<request> expected_;
+    transaction_model transaction_;
+    std::map<std::string, std::size_t> seen_;  // row -> newest place this session has read
+    bool logged_in_ = false, cancelling_ = false;
+    bool prepared_ = false;  // "s" reads kv
+    bool unnamed_ = false;   // so does the unnamed statement
+    bool skipping_ = false;  // an error was read: the next frame is ReadyForQuery
+    std::size_t cancels_ = 0;
+    std::size_t epoch_ = 0;  // of the connection: late events know that they are
+};
+
+}  // namespace core_test

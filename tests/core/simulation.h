@@ -1,0 +1,124 @@
+// Many sessions over several workers, a model server, and a network in virtual time that delays,
+// splits and cuts: everything that happens follows from the seed. Every reply is checked:
+//   - frames in the order that the protocol has them, statuses as the transaction is
+//   - no value older than a write that was acknowledged, to anybody, before the read was sent
+//   - no session reads an older value than it has itself read before
+//   - nothing uncommitted, nothing rolled back, no other tenant's row; own writes are seen
+//   - cancelled is only what was cancelled; no error that the server would not have given
+// At the end every count of commits in flight, writers, clients and waiters is at rest.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <queue>
+#include <string>
+#include <vector>
+
+#include "tests/core/model_server.h"
+#include "tests/core/world.h"
+
+namespace core_test {
+
+struct simulation_options {
+    std::uint64_t seed = 1;
+    std::size_t steps = 1000;  // requests of all clients together
+    std::size_t clients = 6;
+    std::size_t workers = 3;
+};
+
+struct simulation_report {
+    std::string violation;  // the first; "" when there is none
+    std::map<policy::reason, std::size_t> outcomes;
+    std::size_t connections = 0;
+    std::size_t unsettled = 0;
+};
+
+class chance {
+  public:
+    explicit chance(std::uint64_t seed) : state_{seed} {}
+    std::uint64_t next() {  // splitmix64
+        std::uint64_t z = state_ += 0x9E3779B97F4A7C15;
+        z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9;
+        z = (z ^ (z >> 27U)) * 0x94D049BB133111EB;
+        return z ^ (z >> 31U);
+    }
+    std::size_t below(std::size_t n) { return next() % n; }
+    bool one_in(std::size_t n) { return below(n) == 0; }
+
+  private:
+    std::uint64_t state_;
+};
+
+class simulated_client;
+
+// Clock, events, network, server and the proxy's shared state.
+class simulation {
+  public:
+    explicit simulation(const simulation_options& options);
+    ~simulation();
+    [[nodiscard]] simulation_report run();
+
+    // For the clients.
+    void after(std::size_t most, std::function<void()> what);
+    void violate(const std::string& what);
+    [[nodiscard]] bool over() const { return steps_left_ == 0 || !report_.violation.empty(); }
+    // Every second seed writes little, so that entries live.
+    [[nodiscard]] bool calm() const { return options_.seed % 2 == 0; }
+    void count_step() { steps_left_ -= steps_left_ > 0 ? 1U : 0U; }
+    [[nodiscard]] long fresh_value() { return ++last_value_; }
+    [[nodiscard]] model_database& database() { return database_; }
+    [[nodiscard]] chance& luck() { return luck_; }
+    void acknowledge(const std::map<std::string, long>& writes);
+    // The newest place in the row's history that somebody has been told of.
+    [[nodiscard]] std::size_t acknowledged(const std::string& row) const;
+
+    // One client's connection through the proxy; lives until the simulation ends.
+    struct connection {
+        connection(world& w, std::uint64_t token, std::size_t worker, model_database& db)
+            : proxy{w, token, worker}, server{db} {}
+        wired proxy;
+        backend server;
+        simulated_client* client = nullptr;
+        // Of each direction: when the last piece under way arrives.
+        std::uint64_t client_to_proxy = 0, proxy_to_server = 0, server_to_proxy = 0,
+                      proxy_to_client = 0;
+        std::uint64_t stepped = 0;  // when the server's last planned step is
+        bool stepping = false, client_left = false, proxy_ended = false, server_cut = false;
+    };
+    connection& open(simulated_client& client);
+    void send(connection& c, const std::string& bytes);  // from the client
+    void leave(connection& c);                           // the client is gone
+    void cut_server(connection& c);
+    void cancel(connection& c, std::function<void()> done);
+
+  private:
+    struct event {
+        std::uint64_t at, order;
+        std::function<void()> what;
+        bool operator<(const event& other) const {
+            return at != other.at ? at > other.at : order > other.order;
+        }
+    };
+    using deliver = std::function<void(const std::string&)>;
+    void transfer(std::uint64_t& last, const std::string& bytes, const deliver& to);
+    void at_end_of(std::uint64_t& last, std::function<void()> what);
+    void collect(connection& c);
+    void pump_server(connection& c);
+    void settle_later(connection& c, const core::unsettled_commit& lost);
+
+    simulation_options options_;
+    chance luck_;
+    world world_;
+    model_database database_;
+    std::priority_queue<event> events_;
+    std::uint64_t now_ = 0, order_ = 0;
+    std::vector<std::unique_ptr<connection>> connections_;
+    std::vector<std::unique_ptr<simulated_client>> clients_;
+    std::map<std::string, std::size_t> acknowledged_;
+    simulation_report report_;
+    std::size_t steps_left_;
+    long last_value_ = 1000;
+};
+
+}  // namespace core_test

@@ -1,0 +1,220 @@
+#include "tests/core/world.h"
+
+#include <array>
+#include <initializer_list>
+#include <optional>
+
+#include "policy/catalog_queries.h"
+
+namespace core_test {
+namespace {
+
+using source = policy::catalog_source;
+using cell = std::optional<std::string_view>;
+
+void add(policy::catalog_builder& b, source s, std::initializer_list<cell> row) {
+    b.row(static_cast<std::size_t>(s), std::vector<cell>{row});
+}
+
+void add_builtins(policy::catalog_builder& b) {
+    for (const auto& [name, letter] : {std::pair{"current_setting", "s"},
+                                       {"set_config", "v"},
+                                       {"now", "s"},
+                                       {"random", "v"},
+                                       {"count", "i"}})
+        add(b, source::builtin_functions, {name, letter});
+    for (const char* name : {"=", "<", "+", "-", "||"})
+        add(b, source::builtin_operators, {name, "i"});
+}
+
+}  // namespace
+
+std::shared_ptr<const policy::catalog> small_catalog(std::uint64_t generation) {
+    policy::catalog_builder b;
+    add(b, source::server, {" started", "1"});
+    add(b, source::server, {"search_path", R"("$user", public)"});
+    add(b, source::server, {"default_transaction_isolation", "read committed"});
+    add(b, source::server, {"server_version_num", "150004"});
+    for (const char* role : {"app", "bob"}) add(b, source::roles, {role, "false", "t,f,t"});
+    add(b, source::schemas, {"pg_catalog", "postgres", ""});
+    add(b, source::schemas, {"public", "postgres", ""});
+    add(b, source::schemas, {"bob", "bob", "bob"});
+    const auto table = [&](const char* id, const char* schema, const char* name,
+                           const char* row_security) {
+        add(b, source::relations, {id, schema, name, "r", "p", row_security, "false", "10 f"});
+    };
+    table("16400", "public", "kv", "false");
+    table("16401", "public", "other", "false");
+    table("16402", "public", "notes", "true");
+    table("16403", "bob", "kv", "false");
+    add(b, source::policies,
+        {"16402", "*", "(tenant = current_setting('app.tenant_id'::text))", std::nullopt, "t{0}"});
+    add_builtins(b);
+    add(b, source::implicit_casts, {"0", std::nullopt});
+    return b.finish(generation);
+}
+
+world::world(std::size_t workers) : rules{std::make_shared<policy::cache_rules>()} {
+    policy::cache_rule all;
+    all.name = "all";
+    all.tables = {"*.*"};
+    rules->rules.push_back(std::move(all));
+    options.cache = true;
+    options.upstream_name = "server:5432";
+    for (std::size_t i = 0; i < workers; ++i) deciders.emplace_back(rules, core::decider_limits{});
+    publish();
+}
+
+void world::publish() { db().publish(small_catalog(db().wanted())); }
+
+core::session_services world::services(std::size_t worker) {
+    return {deciders[worker], store, flights, dbs, options, key_buffer};
+}
+
+std::string world::unrest(const std::vector<core::unsettled_commit>& handed_over) {
+    std::string out;
+    std::size_t lost = 0, schema = 0;
+    for (const auto& u : handed_over) {
+        lost += u.tables.size();
+        schema += u.schema_changed ? 1U : 0U;
+    }
+    std::size_t unsettled = 0;
+    const auto look = [&](const char* name, cache::table_state& t) {
+        if (t.commits_in_flight.load() != 0) out.append(name).append(": a commit in flight; ");
+        unsettled += t.unsettled.load();
+    };
+    look("whole", db().whole());
+    look("cluster", db().cluster());
+    for (const auto id : {kv_oid, other_oid, notes_oid, policy::oid{16403}})
+        look("table", db().table(id));
+    if (unsettled != lost) out.append("unsettled tables; ");
+    if (db().writers.load() != 0) out.append("writers; ");
+    if (db().clients.load() != 0) out.append("clients; ");
+    publish();
+    if ((db().usable_catalog() != nullptr) != (schema == 0)) out.append("schema change; ");
+    const auto waiting = flights.size();
+    if (waiting.flights != 0 || waiting.followers != 0) out.append("flights; ");
+    return out;
+}
+
+void wired::client(std::string_view bytes) {
+    client_rest_.append(bytes);
+    actions_.clear();
+    const auto used = session_->on_client(client_rest_, world_.now, actions_);
+    perform();
+    client_rest_.erase(0, used);
+    settle();
+}
+
+void wired::server(std::string_view bytes) {
+    server_rest_.append(bytes);
+    actions_.clear();
+    const auto used = session_->on_server(server_rest_, world_.now, actions_);
+    perform();
+    server_rest_.erase(0, used);
+    settle();
+}
+
+void wired::settle() {
+    while (std::exchange(resume_, false) && !closing && !session_->blocked() &&
+           !client_rest_.empty()) {
+        actions_.clear();
+        const auto used = session_->on_client(client_rest_, world_.now, actions_);
+        perform();
+        client_rest_.erase(0, used);
+    }
+}
+
+void wired::perform() {
+    for (const auto piece : actions_.client.pieces()) to_client_.append(piece);
+    for (const auto piece : actions_.server.pieces()) to_server_.append(piece);
+    start_tls = start_tls || actions_.start_client_tls;
+    connect = connect || actions_.connect_upstream;
+    closing = closing || actions_.close;
+    logged_in = logged_in || actions_.logged_in;
+    resume_ = resume_ || actions_.resume_client;
+    catalog_changed = catalog_changed || actions_.catalog_changed;
+    settled = settled || actions_.database_settled;
+    if (actions_.release_database) release = *actions_.release_database;
+    if (!actions_.refused_because.empty()) refused_because = actions_.refused_because;
+    if (actions_.cancel_request) cancel_request = actions_.cancel_request;
+    if (actions_.unsettled) unsettled.push_back(*actions_.unsettled);
+    outcomes_.insert(outcomes_.end(), actions_.outcomes.begin(), actions_.outcomes.end());
+    wakes_.insert(wakes_.end(), actions_.wake.begin(), actions_.wake.end());
+}
+
+void wired::connected() {
+    actions_.clear();
+    session_->on_upstream_connected(std::string(32, 'k'), actions_);
+    perform();
+    settle();
+}
+
+void wired::wake(const core::wake_up& w) {
+    session_->on_wake(w);
+    resume_ = true;
+    settle();
+}
+
+void wired::database_released() {
+    session_->on_database_released();
+    resume_ = true;
+    settle();
+}
+
+bool wired::cancel() {
+    actions_.clear();
+    const bool forward = session_->on_cancel(actions_);
+    perform();
+    settle();
+    return forward;
+}
+
+void wired::cancel_sent() {
+    actions_.clear();
+    session_->on_cancel_sent(actions_);
+    perform();
+    settle();
+}
+
+void wired::shutdown() {
+    actions_.clear();
+    session_->on_shutdown(actions_);
+    perform();
+}
+
+void wired::client_gone() {
+    actions_.clear();
+    session_->on_client_closed(actions_);
+    perform();
+}
+
+void wired::server_gone() {
+    actions_.clear();
+    session_->on_server_closed(actions_);
+    perform();
+}
+
+void wired::log_in(std::vector<protocol::startup_parameter> more) {
+    client(client_startup(std::move(more)));
+    connected();
+    server(server_log_in());
+    (void)to_client();
+    (void)to_server();
+}
+
+std::string client_startup(std::vector<protocol::startup_parameter> more, std::uint32_t version) {
+    std::vector<protocol::startup_parameter> all{{"user", "app"}, {"database", "db"}};
+    all.insert(all.end(), more.begin(), more.end());
+    std::string out;
+    protocol::write_startup(out, version, all);
+    return out;
+}
+
+std::string server_log_in() {
+    return message(protocol::authentication{protocol::auth_kind::ok, {}}) +
+           parameter("client_encoding", "UTF8") + parameter("TimeZone", "UTC") +
+           message(protocol::backend_key_data{77, "\1\2\3\4"sv}) + ready();
+}
+
+}  // namespace core_test

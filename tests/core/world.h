@@ -1,0 +1,107 @@
+// What sessions share (store, versions, flights, databases, one decider per worker), with a catalog
+// made of literal rows, and a session with the two peers' buffers around it: the pump in miniature.
+// Tables: public.kv (oid 16400), public.other (16401), and public.notes (16402), whose rows are
+// visible by the setting app.tenant_id.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cache/flights.h"
+#include "cache/store.h"
+#include "cache/versions.h"
+#include "policy/catalog.h"
+#include "proxy/core/session.h"
+#include "tests/core/messages.h"
+
+namespace core_test {
+
+namespace core = pgsidecar::core;
+namespace cache = pgsidecar::cache;
+namespace policy = pgsidecar::policy;
+
+inline constexpr policy::oid kv_oid = 16400;
+inline constexpr policy::oid other_oid = 16401;
+inline constexpr policy::oid notes_oid = 16402;
+
+[[nodiscard]] std::shared_ptr<const policy::catalog> small_catalog(std::uint64_t generation);
+
+struct world {
+    explicit world(std::size_t workers = 1);
+    // A catalog under the wanted number, as the reader of catalogs would bring.
+    void publish();
+    [[nodiscard]] core::session_services services(std::size_t worker = 0);
+    [[nodiscard]] core::database& db() { return dbs.of("db"); }
+    [[nodiscard]] cache::table_state& kv() { return db().table(kv_oid); }
+    [[nodiscard]] cache::table_state& other() { return db().table(other_oid); }
+    // "" when no session has left anything behind but what it handed over as unsettled.
+    [[nodiscard]] std::string unrest(const std::vector<core::unsettled_commit>& handed_over);
+
+    cache::versions versions;
+    cache::store store;
+    cache::flights flights;
+    core::databases dbs{versions};
+    std::shared_ptr<policy::cache_rules> rules;
+    std::deque<core::decider> deciders;
+    core::session_options options;
+    std::string key_buffer;
+    core::session::time_point now{std::chrono::hours{1}};
+};
+
+// One session between two peers. Bytes that it does not take are kept and shown again.
+class wired {
+  public:
+    explicit wired(world& w, std::uint64_t token = 1U << 20, std::size_t worker = 0)
+        : world_{w}, session_{std::make_unique<core::session>(w.services(worker), token)} {}
+
+    void client(std::string_view bytes);
+    void server(std::string_view bytes);
+    void connected();
+    void wake(const core::wake_up& w);
+    void database_released();
+    [[nodiscard]] bool cancel();
+    void cancel_sent();
+    void shutdown();
+    void client_gone();
+    void server_gone();
+    // Start-up to the first ReadyForQuery; what it wrote is dropped.
+    void log_in(std::vector<protocol::startup_parameter> more = {});
+
+    // What was written to that peer since the last call.
+    [[nodiscard]] std::string to_client() { return std::exchange(to_client_, {}); }
+    [[nodiscard]] std::string to_server() { return std::exchange(to_server_, {}); }
+    [[nodiscard]] std::vector<policy::reason> outcomes() { return std::exchange(outcomes_, {}); }
+    [[nodiscard]] std::vector<core::wake_up> wakes() { return std::exchange(wakes_, {}); }
+    [[nodiscard]] core::session& session() { return *session_; }
+    // Bytes of both peers that the session has not taken yet.
+    [[nodiscard]] std::size_t held() const { return client_rest_.size() + server_rest_.size(); }
+
+    std::vector<core::unsettled_commit> unsettled;
+    bool start_tls = false, connect = false, closing = false, logged_in = false;
+    bool catalog_changed = false, settled = false;
+    std::string release;
+    std::string refused_because;
+    std::optional<core::actions::cancel> cancel_request;
+
+  private:
+    void perform();
+    void settle();
+
+    world& world_;
+    std::unique_ptr<core::session> session_;
+    core::actions actions_;
+    std::string client_rest_, server_rest_, to_client_, to_server_;
+    std::vector<policy::reason> outcomes_;
+    std::vector<core::wake_up> wakes_;
+    bool resume_ = false;
+};
+
+// The log-in as the server tells it, up to ReadyForQuery.
+[[nodiscard]] std::string server_log_in();
+[[nodiscard]] std::string client_startup(std::vector<protocol::startup_parameter> more = {},
+                                         std::uint32_t version = protocol::protocol_3_0);
+
+}  // namespace core_test
