@@ -117,6 +117,11 @@ void session_settings::apply(const policy::setting_change& change) {
 }
 
 // DISCARD ALL begins with SET SESSION AUTHORIZATION DEFAULT, and that ends the role for good.
+void session_settings::touch(std::string_view name) {
+    if (name.find('.') == std::string_view::npos) return;
+    if (touched_.emplace(name).second) ++revision_;
+}
+
 void session_settings::discard_all() {
     set_.clear();
     frames_.clear();
@@ -209,6 +214,9 @@ std::string session_settings::key_text() const {
     out.push_back('\2');
     for (const auto& item : set_)
         if (item.first != "role" || item.second != "none") add(item);
+    out.push_back('\3');
+    for (const auto& name : touched_)
+        if (!find(name)) out.append(name).push_back('\0');
     return out;
 }
 

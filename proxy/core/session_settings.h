@@ -26,6 +26,9 @@ class session_settings {
     [[nodiscard]] bool start_options(std::string_view options);
 
     void apply(const policy::setting_change& change);
+    // A custom setting (with a dot in its name) may have been made. From then on it exists: it is an
+    // empty text where it was unknown before, whatever is reset, rolled back or discarded later.
+    void touch(std::string_view name);
     void discard_all();
 
     // One implicit or explicit transaction. begin() is idempotent while one is open.
@@ -62,6 +65,7 @@ class session_settings {
 
     values start_;
     values set_;
+    std::set<std::string, std::less<>> touched_;
     std::vector<frame> frames_;
     std::uint64_t revision_ = 1;
 };

@@ -215,6 +215,7 @@ planned_write session::executed(std::string_view name) {
 
 void session::note_effects(const planned_write& w, statement_kind kind, bool alone) {
     if (w.taints_session) ++taints_;
+    for (const auto& change : w.settings) settings_.touch(change.name);
     if (w.creates_temporary) temporary_ = true;
     if (w.schema_changed && !schema_mark_) {
         schema_mark_ = true;
@@ -289,6 +290,9 @@ void session::statement_done(owed_reply& item, std::string_view tag) {
         case statement_kind::rollback_to: settings_.rollback_to(s.name); return;
         case statement_kind::discard_all:
             settings_.discard_all();
+            // What could not be followed may have made custom settings: this session is then like no
+            // other for ever.
+            if (clean_taints_ != taints_) settings_.touch("unknown." + std::to_string(token_));
             clean_taints_ = item.taints;
             if (owed_others_ == 0) temporary_ = false;
             return;
