@@ -68,7 +68,8 @@ void add_config_options(CLI::App& command, arguments& given) {
 int main(int argc, char** argv) {
     CLI::App app{
         "pgsidecar: a caching sidecar proxy for PostgreSQL.\n"
-        "Clients connect to it as to the server; repeated queries that its rules allow are answered\n"
+        "Clients connect to it as to the server; repeated queries that its rules allow are "
+        "answered\n"
         "from memory, everything else passes through.\n\n"
         "  pgsidecar check -c pgsidecar.yaml     check the file, print the settings in effect\n"
         "  pgsidecar run -c pgsidecar.yaml       run in the foreground, log to standard error\n"};

@@ -1,5 +1,5 @@
-// What the pump is to do after a call of the session, as values. Owned by a worker and cleared before
-// each call; the outboxes are to be written in full (or copied) before the next read.
+// What the pump is to do after a call of the session, as values. Owned by a worker and cleared
+// before each call; the outboxes are to be written in full (or copied) before the next read.
 #pragma once
 #include <cstdint>
 #include <optional>

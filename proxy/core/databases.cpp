@@ -19,8 +19,8 @@ std::shared_ptr<const policy::catalog> database::latest_catalog() const {
 void database::publish(std::shared_ptr<const policy::catalog> snapshot) {
     {
         const std::lock_guard lock{mutex_};
-        // Roles, privileges, settings or definitions that changed unseen (by a session that does not
-        // come through here) may stand behind any entry.
+        // Roles, privileges, settings or definitions that changed unseen (by a session that does
+        // not come through here) may stand behind any entry.
         if (catalog_ && snapshot && catalog_->fingerprint() != snapshot->fingerprint())
             whole_.version.fetch_add(1);
         if (!catalog_) whole_.version.fetch_add(1);

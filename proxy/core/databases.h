@@ -23,7 +23,9 @@ namespace pgsidecar::core {
 class database {
   public:
     database(std::string name, cache::versions& versions)
-        : name_{std::move(name)}, versions_{versions}, whole_{versions.database(name_)},
+        : name_{std::move(name)},
+          versions_{versions},
+          whole_{versions.database(name_)},
           cluster_{versions.cluster()} {}
 
     [[nodiscard]] const std::string& name() const noexcept { return name_; }

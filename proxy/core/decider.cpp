@@ -80,8 +80,8 @@ planned_read decider::read_of(const statement_text& text, database& where,
     if (facts.too_long) return {.why = reason::too_long};
     if (!facts.parsed) return {.why = reason::parse_error};
     if (facts.statements.size() != 1)
-        return {.why = facts.statements.empty() ? reason::not_a_select
-                                                : reason::multiple_statements};
+        return {.why =
+                    facts.statements.empty() ? reason::not_a_select : reason::multiple_statements};
     const auto& statement = facts.statements.front();
     if (statement.kind != policy::statement_kind::select) return {.why = reason::not_a_select};
     if (!scope.catalog)

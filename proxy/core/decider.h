@@ -1,7 +1,7 @@
-// Joins policy and cache: SQL text -> facts -> plan, remembered. One decider belongs to one worker and
-// is used by its thread alone. Plans hang off their text and hold for one scope: the catalog, the
-// search path, the role. Both memories are bounded by bytes of SQL text; a statement_text lives as
-// long as somebody (a prepared statement, a reply that is owed) holds it.
+// Joins policy and cache: SQL text -> facts -> plan, remembered. One decider belongs to one worker
+// and is used by its thread alone. Plans hang off their text and hold for one scope: the catalog,
+// the search path, the role. Both memories are bounded by bytes of SQL text; a statement_text lives
+// as long as somebody (a prepared statement, a reply that is owed) holds it.
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -61,8 +61,8 @@ struct statement_text {
 };
 
 struct decider_limits {
-    std::size_t max_sql_length = 1U << 20;    // bytes; longer texts are not looked at
-    std::size_t memo_bytes = 32U << 20;       // of SQL text remembered
+    std::size_t max_sql_length = 1U << 20;  // bytes; longer texts are not looked at
+    std::size_t memo_bytes = 32U << 20;     // of SQL text remembered
 };
 
 class decider {

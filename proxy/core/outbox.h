@@ -1,7 +1,8 @@
 // Bytes on their way to one peer, in order, gathered from three places without copying more than
-// needed: views into the read buffer (forwarded frames), entries of the cache (kept alive here), and
-// bytes the session made itself. Owned by a worker and reused for every call; the views are dead once
-// the read buffer is next prepared, so the pump writes (or copies the rest) before it reads again.
+// needed: views into the read buffer (forwarded frames), entries of the cache (kept alive here),
+// and bytes the session made itself. Owned by a worker and reused for every call; the views are
+// dead once the read buffer is next prepared, so the pump writes (or copies the rest) before it
+// reads again.
 #pragma once
 #include <cstddef>
 #include <deque>

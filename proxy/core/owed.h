@@ -1,8 +1,7 @@
-// What the server still owes a session: one item for each message sent that has an answer of its own,
-// in the order sent. The reply side takes them off as answers arrive; an error takes off everything
-// up to the Sync that ends it, as the server skips it. Empty for an idle session, and then without
-// memory.
-// Protocol 3.0, "Message Flow".
+// What the server still owes a session: one item for each message sent that has an answer of its
+// own, in the order sent. The reply side takes them off as answers arrive; an error takes off
+// everything up to the Sync that ends it, as the server skips it. Empty for an idle session, and
+// then without memory. Protocol 3.0, "Message Flow".
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -28,12 +27,12 @@ enum class reply : std::uint8_t {
 
 struct owed_reply {
     reply what = reply::sync;
-    bool injected = false;   // ours: the client must not see its answer
+    bool injected = false;  // ours: the client must not see its answer
     bool close_statement = false;
-    std::int16_t fill = -1;  // which of the session's fills records this answer
-    std::uint32_t done = 0;  // query: statements that have completed
-    std::uint32_t taints = 0;  // the session's count of taints when this was sent
-    std::string name{};      // parse, close: the statement
+    std::int16_t fill = -1;               // which of the session's fills records this answer
+    std::uint32_t done = 0;               // query: statements that have completed
+    std::uint32_t taints = 0;             // the session's count of taints when this was sent
+    std::string name{};                   // parse, close: the statement
     prepared_statements::views before{};  // parse, close: to return to when it was refused
     std::shared_ptr<const statement_text> text{};  // query, execute
     std::shared_ptr<const plan> effects{};

@@ -1,10 +1,9 @@
-// The prepared statements of one session, seen twice: as the client believes them to be, and as they
-// are at the server once it has read everything that was sent. The two differ after a Parse was
-// answered from the cache (the server has not heard of it) or after a simple query was (which drops
-// the unnamed statement). Before a message that names a statement leaves for the server, the session
-// asks repair() what to send ahead. Both views are moved when a message is sent, and moved back
-// when the server turns out to have refused or skipped it.
-// Protocol 3.0, "Extended Query".
+// The prepared statements of one session, seen twice: as the client believes them to be, and as
+// they are at the server once it has read everything that was sent. The two differ after a Parse
+// was answered from the cache (the server has not heard of it) or after a simple query was (which
+// drops the unnamed statement). Before a message that names a statement leaves for the server, the
+// session asks repair() what to send ahead. Both views are moved when a message is sent, and moved
+// back when the server turns out to have refused or skipped it. Protocol 3.0, "Extended Query".
 #pragma once
 #include <map>
 #include <memory>
@@ -19,7 +18,7 @@ namespace pgsidecar::core {
 // One definition: immutable, shared by both views and by the replies that are owed.
 struct prepared {
     std::shared_ptr<const statement_text> text;
-    std::string types;      // the Parse message's list of type oids, as sent
+    std::string types;       // the Parse message's list of type oids, as sent
     int sql_statement = -1;  // made by SQL PREPARE: its place in the text; no Parse can repeat it
 };
 using prepared_ptr = std::shared_ptr<const prepared>;

@@ -2,15 +2,17 @@
 // It owns no socket, clock or random source; the pump (proxy/io) shows it bytes, and does what the
 // actions say before it shows it more. Created per accepted connection, used by one thread.
 //
-//     startup --StartupMessage--> connecting --connected--> login --ReadyForQuery--> ready --> closed
+//     startup --StartupMessage--> connecting --connected--> login --ReadyForQuery--> ready -->
+//     closed
 //
 // In `ready`, requests are forwarded as they come, and what the server owes is kept in order
-// (owed.h). A request may be answered from the cache only while nothing is owed and no transaction is
-// open, so that a cached answer can overtake nothing. Extended-protocol messages that arrive then
-// are held back until their Sync, or until they can no longer be a batch that the cache answers.
+// (owed.h). A request may be answered from the cache only while nothing is owed and no transaction
+// is open, so that a cached answer can overtake nothing. Extended-protocol messages that arrive
+// then are held back until their Sync, or until they can no longer be a batch that the cache
+// answers.
 //
-// on_client() and on_server() return how many bytes they took; the caller keeps the rest and shows it
-// again in front of what comes next. While blocked(), client bytes need not be shown at all.
+// on_client() and on_server() return how many bytes they took; the caller keeps the rest and shows
+// it again in front of what comes next. While blocked(), client bytes need not be shown at all.
 // Views in actions point into the bytes shown.
 // Protocol 3.0 and 3.2.
 #pragma once
@@ -35,7 +37,7 @@
 namespace pgsidecar::core {
 
 struct session_options {
-    bool cache = false;           // false: pass everything through unread
+    bool cache = false;  // false: pass everything through unread
     bool client_tls_offered = false;
     bool client_tls_required = false;
     bool single_flight = true;
@@ -65,8 +67,8 @@ class session {
     [[nodiscard]] std::size_t on_server(protocol::bytes in, time_point now, actions& out);
 
     void on_client_tls();  // the handshake is done: the start-up begins anew, encrypted
-    // The start-up packet for the server is in out.server. `cancel_key`: the key that this client is
-    // to get, at least 32 random bytes; the pump remembers it together with server_pid().
+    // The start-up packet for the server is in out.server. `cancel_key`: the key that this client
+    // is to get, at least 32 random bytes; the pump remembers it together with server_pid().
     void on_upstream_connected(std::string cancel_key, actions& out);
     void on_upstream_failed(std::string_view sqlstate, std::string_view message, actions& out);
     void on_server_closed(actions& out);
@@ -113,7 +115,7 @@ class session {
         bool leads = false;  // of a single flight, under each.front().key
     };
     static constexpr std::string_view portal_marker{"\0portal", 7};
-    struct unit;   // one Bind ... Execute of a batch
+    struct unit;  // one Bind ... Execute of a batch
     struct batch;
 
     // session_login.cpp
@@ -157,8 +159,7 @@ class session {
     [[nodiscard]] verdict hold_until_drained();
     [[nodiscard]] verdict begin_fill(const std::string& key, const cache::hash128& hash,
                                      const planned_read& read, actions& out);
-    void prepare_fill(const std::string& key, const cache::hash128& hash,
-                      const planned_read& read);
+    void prepare_fill(const std::string& key, const cache::hash128& hash, const planned_read& read);
     void store_fills(bool usable, time_point now, actions& out);
     void abandon_fills(actions& out);
     void settle_lead(bool served, actions& out);
@@ -222,14 +223,14 @@ class session {
     bool negotiate_ = false;    // the client asked for more than we speak
     bool asked_ = false;        // during the log-in: the server awaits a word of the client
     bool cancel_in_flight_ = false;
-    bool cancelled_ = false;     // while waiting: answer the held request with 57014
-    bool go_upstream_ = false;   // the next look-up must not wait again
-    bool leads_next_ = false;    // woken as the leader of the flight it waited in
-    bool waited_ = false;        // for another session's identical miss
-    bool unholdable_ = false;    // until the next Sync, messages are not held back
-    bool failed_ = false;        // an error since the last ReadyForQuery
-    bool skipping_ = false;      // the server skips what is sent until a Sync
-    bool copy_in_ = false;       // it reads CopyData now; Sync and Flush are ignored there
+    bool cancelled_ = false;    // while waiting: answer the held request with 57014
+    bool go_upstream_ = false;  // the next look-up must not wait again
+    bool leads_next_ = false;   // woken as the leader of the flight it waited in
+    bool waited_ = false;       // for another session's identical miss
+    bool unholdable_ = false;   // until the next Sync, messages are not held back
+    bool failed_ = false;       // an error since the last ReadyForQuery
+    bool skipping_ = false;     // the server skips what is sent until a Sync
+    bool copy_in_ = false;      // it reads CopyData now; Sync and Flush are ignored there
     bool draining_ = false;
     bool terminating_ = false;   // the client has ended; the server is to finish what it owes
     bool server_fatal_ = false;  // the server has said why it ends
@@ -237,11 +238,11 @@ class session {
     bool saw_writes_ = false;    // read from the server while another's commit was in flight
     bool schema_mark_ = false;   // a schema change of ours is in flight
     bool cluster_mark_ = false;
-    bool untracked_ = false;     // the options could not be followed: never cache
+    bool untracked_ = false;      // the options could not be followed: never cache
     bool client_active_ = false;  // transparent: bytes sent since the last ReadyForQuery
     char status_ = 'I';
-    std::uint32_t minor_ = 0;     // protocol minor version spoken with the client
-    std::uint32_t taints_ = 0;    // how often something happened that cannot be followed
+    std::uint32_t minor_ = 0;         // protocol minor version spoken with the client
+    std::uint32_t taints_ = 0;        // how often something happened that cannot be followed
     std::uint32_t clean_taints_ = 0;  // taints_ at the last DISCARD ALL; equal: clean
     std::uint32_t waits_ = 0;
     std::uint32_t owed_settings_ = 0;  // owed statements that change settings alone
@@ -250,7 +251,7 @@ class session {
     policy::reason batch_reason_ = policy::reason::miss;  // why what is forwarded was not answered
     std::size_t client_stream_ = 0;  // bytes of a forwarded frame still to come
     std::size_t server_stream_ = 0;
-    std::int16_t next_fill_ = -1;    // while forwarding a batch that is being recorded
+    std::int16_t next_fill_ = -1;  // while forwarding a batch that is being recorded
 
     std::string user_;
     std::string database_name_;

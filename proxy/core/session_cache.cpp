@@ -164,7 +164,8 @@ std::size_t session::on_batch(protocol::bytes in, time_point now, actions& out) 
     }
     if (may_hold) {
         if (b.why == reason::miss) b.why = session_verdict();
-        if (b.why == reason::pipeline_busy && must_drain()) result = hold_until_drained();
+        if (b.why == reason::pipeline_busy && must_drain())
+            result = hold_until_drained();
         else if (b.why == reason::miss || b.why == reason::pipeline_busy)
             result = look_up_batch(b, now, out);
     }
@@ -176,8 +177,8 @@ std::size_t session::on_batch(protocol::bytes in, time_point now, actions& out) 
     return forward_one(in, out);
 }
 
-// False: its end has not come yet. A sequence that is no batch for the cache sets b.why and counts as
-// read, wherever it ends.
+// False: its end has not come yet. A sequence that is no batch for the cache sets b.why and counts
+// as read, wherever it ends.
 bool session::read_batch(protocol::bytes in, batch& b) {
     protocol::frame frame;
     std::error_code error;
@@ -212,9 +213,9 @@ bool session::read_frame(const protocol::frame& f, batch& b) {
             if (known && known->text == text && known->types == types)
                 b.steps.push_back({batch::step::parse, m.name, known});
             else
-                b.steps.push_back({batch::step::parse, m.name,
-                                   std::make_shared<const prepared>(
-                                       prepared{text, std::string{types}, -1})});
+                b.steps.push_back(
+                    {batch::step::parse, m.name,
+                     std::make_shared<const prepared>(prepared{text, std::string{types}, -1})});
             return true;
         }
         case 'B': {
@@ -254,7 +255,8 @@ bool session::read_frame(const protocol::frame& f, batch& b) {
                 b.steps.push_back({batch::step::close, portal_marker, nullptr});
             return true;
         }
-        default: return false;
+        default:
+            return false;
     }
 }
 
@@ -286,8 +288,8 @@ session::verdict session::look_up_batch(batch& b, time_point now, actions& out) 
         return verdict::served;
     }
     if (b.units.size() == 1)
-        return begin_fill(b.units.front().key, b.units.front().hash,
-                          b.units.front().planned->read, out);
+        return begin_fill(b.units.front().key, b.units.front().hash, b.units.front().planned->read,
+                          out);
     for (auto& u : b.units) prepare_fill(u.key, u.hash, u.planned->read);
     next_fill_ = 0;
     return verdict::forward;
@@ -301,7 +303,9 @@ void session::serve_batch(batch& b, actions& out) {
                 out.client.literal(parse_complete);
                 statements_.set_client(s.name, std::move(s.definition));
                 break;
-            case batch::step::unit: out.client.answer(std::move(b.units[next++].entry)); break;
+            case batch::step::unit:
+                out.client.answer(std::move(b.units[next++].entry));
+                break;
             case batch::step::close:
                 out.client.literal(close_complete);
                 if (s.name.data() != portal_marker.data()) statements_.set_client(s.name, nullptr);
@@ -362,8 +366,8 @@ void session::prepare_fill(const std::string& key, const cache::hash128& hash,
     f.key = key;
     f.hash = hash;
     f.ttl = read.ttl;
-    // Before the query is sent: a write that comes in between moves a version, and the answer is then
-    // not stored, whichever of the two states of the table it shows.
+    // Before the query is sent: a write that comes in between moves a version, and the answer is
+    // then not stored, whichever of the two states of the table it shows.
     for (const auto* table : read.tables) f.dependencies.push_back(cache::observe(*table));
     f.recorder.start(services_.options.max_entry_size);
     // The plan stands on a catalog: had that gone out of date before the versions were read, the
@@ -378,8 +382,8 @@ void session::store_fills(bool usable, time_point now, actions& out) {
     for (auto& f : done->each) {
         const auto body = usable ? f.recorder.finish() : std::nullopt;
         if (!body) continue;
-        auto entry = cache::make_entry(f.key, *body, f.dependencies, now + f.ttl,
-                                       f.recorder.rows());
+        auto entry =
+            cache::make_entry(f.key, *body, f.dependencies, now + f.ttl, f.recorder.rows());
         stored = services_.store.insert(std::move(entry), f.hash, now);
     }
     if (!done->leads) return;

@@ -1,5 +1,5 @@
-// Requests in state `ready`: which are looked up, which are held back, and what is remembered of those
-// that leave for the server.
+// Requests in state `ready`: which are looked up, which are held back, and what is remembered of
+// those that leave for the server.
 #include <algorithm>
 #include <utility>
 
@@ -65,9 +65,12 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
     }
     const auto text = services_.decide.text(query.sql);
     switch (look_up_query(text, now, out)) {
-        case verdict::served: return frame.whole.size();
-        case verdict::hold: return 0;
-        case verdict::forward: break;
+        case verdict::served:
+            return frame.whole.size();
+        case verdict::hold:
+            return 0;
+        case verdict::forward:
+            break;
     }
     if (must_release_database(*text, out)) return 0;
     forward_query(text, frame.whole, out);
@@ -94,13 +97,18 @@ std::size_t session::forward_one(protocol::bytes in, actions& out) {
             forward_bind(portal, front.cstring(), out);
             break;
         }
-        case 'P': forward_parse(front.cstring(), {}, {}, {}, out); break;
-        case 'Q': forward_query(services_.decide.unread(), {}, out); break;
+        case 'P':
+            forward_parse(front.cstring(), {}, {}, {}, out);
+            break;
+        case 'Q':
+            forward_query(services_.decide.unread(), {}, out);
+            break;
         case 'F':
             note_effects(unknown_write(), policy::statement_kind::call, true);
             owe({.what = reply::function_call});
             break;
-        default: break;
+        default:
+            break;
     }
     if (front.failed() || state_ == state::closed) {
         fail("08P01", "a name in a message is too long", "oversized name", out);
@@ -156,8 +164,9 @@ bool session::forward_frame(const protocol::frame& f, actions& out) {
             else if (error)
                 return malformed();
             const auto it = portals_.find(m.portal);
-            const auto& bound = m.portal.empty() ? unnamed_portal_
-                                : it == portals_.end() ? nullptr : it->second;
+            const auto& bound = m.portal.empty()       ? unnamed_portal_
+                                : it == portals_.end() ? nullptr
+                                                       : it->second;
             if (bound && must_release_database(*bound->text, out)) return false;
             forward_execute(m.portal, out);
             break;
@@ -187,7 +196,8 @@ bool session::forward_frame(const protocol::frame& f, actions& out) {
                 owe({.what = reply::sync});
             }
             break;
-        case 'H': break;
+        case 'H':
+            break;
         case 'F': {
             protocol::function_call m;
             if (protocol::parse(f.body, m)) return malformed();
@@ -205,7 +215,8 @@ bool session::forward_frame(const protocol::frame& f, actions& out) {
         case 'X':
             on_client_finished(out);
             return true;
-        default: break;
+        default:
+            break;
     }
     if (state_ != state::closed) out.server.forward(f.whole);
     return true;
@@ -230,7 +241,9 @@ void session::inject_parse(std::string_view name, const prepared_ptr& definition
     w.cstring(definition->text->sql);
     w.raw(definition->types);
     w.end();
-    owe({.what = reply::parse, .injected = true, .name = std::string{name},
+    owe({.what = reply::parse,
+         .injected = true,
+         .name = std::string{name},
          .before = statements_.get(name)});
     auto views = statements_.get(name);
     views.server = definition;
@@ -241,8 +254,11 @@ void session::inject_parse(std::string_view name, const prepared_ptr& definition
 void session::inject_close(std::string_view name, actions& out) {
     std::string message;
     protocol::write(message, protocol::close{'S', name});
-    owe({.what = reply::close, .injected = true, .close_statement = true,
-         .name = std::string{name}, .before = statements_.get(name)});
+    owe({.what = reply::close,
+         .injected = true,
+         .close_statement = true,
+         .name = std::string{name},
+         .before = statements_.get(name)});
     auto views = statements_.get(name);
     views.server.reset();
     statements_.set(name, std::move(views));
@@ -270,12 +286,12 @@ void session::send_repair(std::string_view name, bool with_sync, actions& out) {
 void session::forward_query(std::shared_ptr<const statement_text> text, std::string_view whole,
                             actions& out) {
     if (skipping_) return out.server.forward(whole);  // thrown away there, and owes nothing
-    unholdable_ = false;  // it ends a batch without a Sync
+    unholdable_ = false;                              // it ends a batch without a Sync
     auto effects = services_.decide.plan_for(*text, *database_, scope());
     for (const auto& statement : text->facts.statements) {
         using enum policy::statement_kind;
-        const auto& named = statement.inner && statement.inner->kind == execute ? *statement.inner
-                                                                                : statement;
+        const auto& named =
+            statement.inner && statement.inner->kind == execute ? *statement.inner : statement;
         if (named.kind == execute || named.kind == deallocate)
             if (!named.name.empty()) send_repair(named.name, true, out);
     }
@@ -295,8 +311,8 @@ void session::forward_parse(std::string_view name, std::string_view sql, std::st
     const auto text = whole.empty() ? services_.decide.unread() : services_.decide.text(sql);
     auto definition = std::make_shared<const prepared>(prepared{text, std::move(types), -1});
     if (!name.empty()) send_repair(name, false, out);  // so that a duplicate is refused
-    owed_reply item{.what = reply::parse, .name = std::string{name},
-                    .before = statements_.get(name)};
+    owed_reply item{
+        .what = reply::parse, .name = std::string{name}, .before = statements_.get(name)};
     if (!skipping_) statements_.set(name, {definition, definition});
     owe(std::move(item));
     out.server.forward(whole);
@@ -316,10 +332,10 @@ void session::forward_bind(std::string_view portal, std::string_view statement, 
 
 void session::forward_execute(std::string_view portal, actions& out) {
     const auto it = portals_.find(portal);
-    const auto bound = portal.empty() ? unnamed_portal_
-                       : it == portals_.end() ? nullptr : it->second;
-    owed_reply item{.what = reply::execute,
-                    .fill = current_fill()};
+    const auto bound = portal.empty()         ? unnamed_portal_
+                       : it == portals_.end() ? nullptr
+                                              : it->second;
+    owed_reply item{.what = reply::execute, .fill = current_fill()};
     if (!bound) {
         // A portal of SQL's DECLARE, or of a statement that was never seen.
         out.outcomes.push_back(policy::reason::unknown_statement);
@@ -332,8 +348,8 @@ void session::forward_execute(std::string_view portal, actions& out) {
     const auto& facts = bound->text->facts;
     for (const auto& statement : facts.statements) {
         using enum policy::statement_kind;
-        const auto& named = statement.inner && statement.inner->kind == execute ? *statement.inner
-                                                                                : statement;
+        const auto& named =
+            statement.inner && statement.inner->kind == execute ? *statement.inner : statement;
         if ((named.kind == execute || named.kind == deallocate) && !named.name.empty())
             send_repair(named.name, false, out);
     }

@@ -23,14 +23,14 @@ session::~session() {
 }
 
 bool session::blocked() const noexcept {
-    return terminating_ || waiting_ != wait::none || releasing_ == release::waiting || cancel_in_flight_ ||
-           state_ == state::connecting || state_ == state::closed ||
+    return terminating_ || waiting_ != wait::none || releasing_ == release::waiting ||
+           cancel_in_flight_ || state_ == state::connecting || state_ == state::closed ||
            (state_ == state::login && !asked_);
 }
 
 bool session::idle() const noexcept {
-    return state_ == state::ready && owed_.empty() && status_ == 'I' &&
-           waiting_ == wait::none && !client_active_ && client_stream_ == 0;
+    return state_ == state::ready && owed_.empty() && status_ == 'I' && waiting_ == wait::none &&
+           !client_active_ && client_stream_ == 0;
 }
 
 std::size_t session::on_client(protocol::bytes in, time_point now, actions& out) {
@@ -39,11 +39,18 @@ std::size_t session::on_client(protocol::bytes in, time_point now, actions& out)
         const auto rest = in.substr(used);
         std::size_t step = 0;
         switch (state_) {
-            case state::startup: step = on_startup(rest, out); break;
-            case state::login: step = on_login_client(rest, out); break;
-            case state::ready: step = on_request(rest, now, out); break;
+            case state::startup:
+                step = on_startup(rest, out);
+                break;
+            case state::login:
+                step = on_login_client(rest, out);
+                break;
+            case state::ready:
+                step = on_request(rest, now, out);
+                break;
             case state::connecting:
-            case state::closed: break;
+            case state::closed:
+                break;
         }
         if (step == 0) break;
         used += step;
@@ -56,8 +63,8 @@ std::size_t session::on_server(protocol::bytes in, time_point now, actions& out)
     std::size_t used = 0;
     while (used < in.size() && state_ != state::closed && !out.close) {
         const auto rest = in.substr(used);
-        const auto step = state_ == state::login ? on_login_server(rest, out)
-                                                 : on_reply(rest, now, out);
+        const auto step =
+            state_ == state::login ? on_login_server(rest, out) : on_reply(rest, now, out);
         if (step == 0) break;
         used += step;
     }
@@ -125,8 +132,8 @@ void session::on_client_tls() { tls_done_ = true; }
 
 void session::accept_startup(const protocol::startup_message& m, actions& out) {
     if (services_.options.client_tls_required && !tls_done_)
-        return fail("28000", "this server accepts encrypted connections only",
-                    "client without TLS", out);
+        return fail("28000", "this server accepts encrypted connections only", "client without TLS",
+                    out);
     std::vector<protocol::startup_parameter> forwarded;
     minor_ = m.minor < 2 ? m.minor : 2;
     negotiate_ = m.minor > 2;
@@ -142,14 +149,14 @@ void session::accept_startup(const protocol::startup_message& m, actions& out) {
         } else if (name == "database") {
             database_name_ = value;
         } else if (name == "replication") {
-            transparent_ = transparent_ || (value != "false" && value != "off" && value != "no" &&
-                                            value != "0");
+            transparent_ = transparent_ ||
+                           (value != "false" && value != "off" && value != "no" && value != "0");
         }
     }
     follow_startup(m);
     if (user_.empty())
-        return fail("28000", "no PostgreSQL user name specified in startup packet",
-                    "no user name", out);
+        return fail("28000", "no PostgreSQL user name specified in startup packet", "no user name",
+                    out);
     if (database_name_.empty()) database_name_ = user_;
     if (!services_.options.cache) transparent_ = true;
     protocol::write_startup(startup_packet_, protocol::protocol_3_0, forwarded);
@@ -242,11 +249,16 @@ std::size_t session::on_login_server(protocol::bytes in, actions& out) {
                 error = protocol::parse(frame.body, parameter);
                 if (!error) note_parameter(parameter.name, parameter.value);
                 break;
-            case 'K': error = protocol::parse(frame.body, key); break;
+            case 'K':
+                error = protocol::parse(frame.body, key);
+                break;
             case 'E':
-            case 'N': break;
-            case 'Z': break;
-            default: found = peek_result::bad;
+            case 'N':
+                break;
+            case 'Z':
+                break;
+            default:
+                found = peek_result::bad;
         }
     }
     if (found == peek_result::bad || error) {
@@ -298,8 +310,7 @@ void session::on_server_closed(actions& out) {
 void session::on_client_finished(actions& out) {
     if (terminating_) return;
     const bool owes = !owed_.empty() || (transparent_ && client_active_);
-    if (state_ != state::ready || !owes || client_stream_ > 0)
-        return on_client_closed(out);
+    if (state_ != state::ready || !owes || client_stream_ > 0) return on_client_closed(out);
     std::string bye;
     protocol::write(bye, protocol::terminate{});
     out.server.own(std::move(bye));

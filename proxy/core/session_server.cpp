@@ -1,5 +1,5 @@
-// Replies in state `ready`: each is matched with what is owed, recorded where an answer is to be kept,
-// and passed on. A commit is made known to the cache before its acknowledgement is passed on.
+// Replies in state `ready`: each is matched with what is owed, recorded where an answer is to be
+// kept, and passed on. A commit is made known to the cache before its acknowledgement is passed on.
 #include <algorithm>
 #include <utility>
 
@@ -15,8 +15,8 @@ using protocol::peek_result;
 constexpr std::size_t whole_limit = 64U << 10;
 
 bool is_row(char type) {
-    return type == 'D' || type == 'd' || type == 'T' || type == 't' || type == '1' ||
-           type == '2' || type == '3' || type == 'n';
+    return type == 'D' || type == 'd' || type == 'T' || type == 't' || type == '1' || type == '2' ||
+           type == '3' || type == 'n';
 }
 
 }  // namespace
@@ -49,8 +49,8 @@ std::size_t session::on_reply(protocol::bytes in, time_point now, actions& out) 
     const bool recorded = fills_ && data && !owed_.empty() && owed_.front().fill >= 0 &&
                           head.length <= services_.options.max_entry_size;
     if (recorded || (!data && head.length <= whole_limit)) return 0;
-    // Long and of a kind that must be understood whole: only errors, notices and descriptions of rows
-    // can be that long, and they are bounded by what the server's memory holds.
+    // Long and of a kind that must be understood whole: only errors, notices and descriptions of
+    // rows can be that long, and they are bounded by what the server's memory holds.
     if (!data && head.type != 'T' && head.type != 't' && head.type != 'V' && head.type != 'A')
         return 0;
     if (fills_ && !owed_.empty() && owed_.front().fill >= 0)
@@ -88,7 +88,9 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
     bool hide = swallow();
     switch (f.type) {
         case 'D':
-        case 'd': record(f, out); break;
+        case 'd':
+            record(f, out);
+            break;
         case 'T':
             record(f, out);
             if (!owed_.empty() && (owed_.front().what == reply::describe_portal ||
@@ -116,10 +118,17 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             record(f, out);
             on_completed(f);
             break;
-        case 'V': break;
-        case 'G': on_copy_in(); break;
-        case 'E': hide = on_reply_error(f) && hide; break;
-        case 'Z': on_ready(f, now, out); return;
+        case 'V':
+            break;
+        case 'G':
+            on_copy_in();
+            break;
+        case 'E':
+            hide = on_reply_error(f) && hide;
+            break;
+        case 'Z':
+            on_ready(f, now, out);
+            return;
         case 'S': {
             protocol::parameter_status m;
             if (!protocol::parse(f.body, m)) note_parameter(m.name, m.value);
@@ -132,7 +141,8 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             hide = false;
             break;
         case 'A':
-            // Whoever is told of a commit before its acknowledgement has passed here may rely on it.
+            // Whoever is told of a commit before its acknowledgement has passed here may rely on
+            // it.
             if (database_->writers.load() > 0) saw_writes_ = true;
             spoil_fill();
             hide = false;
@@ -140,7 +150,8 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
         case 'W':
             transparent_ = true;
             break;
-        default: break;
+        default:
+            break;
     }
     if (!hide) out.client.forward(f.whole);
 }
@@ -222,8 +233,8 @@ bool session::on_reply_error(const protocol::frame& f) {
     return ours;
 }
 
-// Takes back what was believed when the message was sent. `ran`: the server refused it; otherwise it
-// never looked at it.
+// Takes back what was believed when the message was sent. `ran`: the server refused it; otherwise
+// it never looked at it.
 void session::refuse(const owed_reply& item, bool ran) {
     if (item.what == reply::parse) {
         auto views = item.before;

@@ -25,12 +25,22 @@ bool survives_reset_all(std::string_view name) {
 
 bool setting_matters(std::string_view name) noexcept {
     static constexpr std::array<std::string_view, 16> harmless{
-        "application_name",   "statement_timeout",      "lock_timeout",
-        "idle_session_timeout", "idle_in_transaction_session_timeout",
-        "tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count",
-        "tcp_user_timeout",   "log_statement",          "log_min_duration_statement",
-        "log_min_messages",   "work_mem",               "maintenance_work_mem",
-        "synchronous_commit", "client_connection_check_interval"};
+        "application_name",
+        "statement_timeout",
+        "lock_timeout",
+        "idle_session_timeout",
+        "idle_in_transaction_session_timeout",
+        "tcp_keepalives_idle",
+        "tcp_keepalives_interval",
+        "tcp_keepalives_count",
+        "tcp_user_timeout",
+        "log_statement",
+        "log_min_duration_statement",
+        "log_min_messages",
+        "work_mem",
+        "maintenance_work_mem",
+        "synchronous_commit",
+        "client_connection_check_interval"};
     return std::find(harmless.begin(), harmless.end(), name) == harmless.end();
 }
 

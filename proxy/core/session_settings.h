@@ -1,8 +1,9 @@
 // The settings (GUCs) in effect in one session, followed from what was sent and what the server
-// acknowledged: start-up parameters, SET, SET LOCAL, RESET, SET ROLE, SET SESSION AUTHORIZATION, DISCARD,
-// with savepoints and rollback as PostgreSQL's guc.c has them. The result is a part of every cache key.
-// apply() is called when the server has acknowledged the statement; the transaction calls follow
-// the same acknowledgements. What cannot be followed is the caller's to notice (it taints).
+// acknowledged: start-up parameters, SET, SET LOCAL, RESET, SET ROLE, SET SESSION AUTHORIZATION,
+// DISCARD, with savepoints and rollback as PostgreSQL's guc.c has them. The result is a part of
+// every cache key. apply() is called when the server has acknowledged the statement; the
+// transaction calls follow the same acknowledgements. What cannot be followed is the caller's to
+// notice (it taints).
 #pragma once
 #include <cstddef>
 #include <map>
@@ -26,8 +27,8 @@ class session_settings {
     [[nodiscard]] bool start_options(std::string_view options);
 
     void apply(const policy::setting_change& change);
-    // A custom setting (with a dot in its name) may have been made. From then on it exists: it is an
-    // empty text where it was unknown before, whatever is reset, rolled back or discarded later.
+    // A custom setting (with a dot in its name) may have been made. From then on it exists: it is
+    // an empty text where it was unknown before, whatever is reset, rolled back or discarded later.
     void touch(std::string_view name);
     void discard_all();
 
@@ -43,8 +44,9 @@ class session_settings {
 
     // nullptr: neither set nor given at start-up; the log-in default counts.
     [[nodiscard]] const std::string* find(std::string_view name) const;
-    // Canonical text of everything that can change an answer; settings that cannot (application_name,
-    // time-outs, keepalives) are left out so that sessions which differ only there share entries.
+    // Canonical text of everything that can change an answer; settings that cannot
+    // (application_name, time-outs, keepalives) are left out so that sessions which differ only
+    // there share entries.
     [[nodiscard]] std::string key_text() const;
 
     // Bumped at each change, so that derived values know when to be made again.

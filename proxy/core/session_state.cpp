@@ -23,7 +23,8 @@ effect effect_of(const planned_write& w, statement_kind kind) {
         case statement_kind::discard_all:
         case statement_kind::discard_temp:
         case statement_kind::discard_other:
-        case statement_kind::deallocate: return effect::settings;
+        case statement_kind::deallocate:
+            return effect::settings;
         case statement_kind::empty:
         case statement_kind::select:
         case statement_kind::show:
@@ -33,7 +34,8 @@ effect effect_of(const planned_write& w, statement_kind kind) {
         case statement_kind::copy_to:
             if (!w.tables.empty() || w.schema_changed || w.taints_session) return effect::other;
             return w.settings.empty() ? effect::none : effect::settings;
-        default: return effect::other;
+        default:
+            return effect::other;
     }
 }
 
@@ -44,8 +46,10 @@ bool ends_transaction(statement_kind kind) {
         case statement_kind::prepare_transaction:
         case statement_kind::call:
         case statement_kind::do_block:
-        case statement_kind::other: return true;
-        default: return false;
+        case statement_kind::other:
+            return true;
+        default:
+            return false;
     }
 }
 
@@ -64,14 +68,13 @@ const std::shared_ptr<const scope_text>& session::scope() {
     scope_epoch_ = epoch;
     scope_revision_ = settings_.revision();
     scope_temporary_ = temporary_;
-    scope_ = services_.decide.scope(*database_, setting("search_path"), current_role(),
-                                    temporary_);
+    scope_ = services_.decide.scope(*database_, setting("search_path"), current_role(), temporary_);
     if (scope_->latest_catalog && !unproven_.empty()) judge_unproven();
     return scope_;
 }
 
-// What the log-in gave is read from the first catalog that is seen afterwards. When a later one says
-// otherwise the session may have either: it is not to be followed any more.
+// What the log-in gave is read from the first catalog that is seen afterwards. When a later one
+// says otherwise the session may have either: it is not to be followed any more.
 void session::adopt_login_defaults() {
     const auto catalog = database_->usable_catalog();
     if (!catalog) return;
@@ -183,8 +186,7 @@ void session::note_text_effects(const std::shared_ptr<const statement_text>& tex
             statements_.set(s.name, {made, made});
         } else if (s.kind == statement_kind::deallocate && !s.name.empty()) {
             statements_.set(s.name, {});
-        } else if (s.kind == statement_kind::deallocate ||
-                   s.kind == statement_kind::discard_all) {
+        } else if (s.kind == statement_kind::deallocate || s.kind == statement_kind::discard_all) {
             statements_.drop_named();
         }
     }
@@ -242,7 +244,8 @@ void session::mark(const planned_write& w, bool may_commit) {
     }
 }
 
-// Called before anything that could tell the client (or, through it, anybody) of a commit is passed on.
+// Called before anything that could tell the client (or, through it, anybody) of a commit is passed
+// on.
 void session::bump_marks() {
     if (cluster_mark_) services_.dbs.want_reload_everywhere();
     for (auto* table : marked_) table->bump();
@@ -253,8 +256,11 @@ void session::release_marks(actions& out, bool lost) {
     const bool held = !marked_.empty();
     if (lost && (held || schema_mark_)) {
         for (auto* table : marked_) table->lose_commit();
-        out.unsettled = {.where = database_, .backend_pid = server_pid_, .tables = marked_,
-                         .schema_changed = schema_mark_, .whole_cluster = cluster_mark_};
+        out.unsettled = {.where = database_,
+                         .backend_pid = server_pid_,
+                         .tables = marked_,
+                         .schema_changed = schema_mark_,
+                         .whole_cluster = cluster_mark_};
     } else {
         if (cluster_mark_) services_.dbs.want_reload_everywhere();
         for (auto* table : marked_) table->end_commit();
@@ -277,26 +283,35 @@ void session::statement_done(owed_reply& item, std::string_view tag) {
     if (!item.text || i >= item.text->facts.statements.size()) return;
     const auto& s = item.text->facts.statements[i];
     switch (s.kind) {
-        case statement_kind::begin: settings_.begin(); return;
+        case statement_kind::begin:
+            settings_.begin();
+            return;
         case statement_kind::commit:
         case statement_kind::prepare_transaction:
             tag == "ROLLBACK" ? settings_.rollback() : settings_.commit();
             return;
-        case statement_kind::rollback: settings_.rollback(); return;
+        case statement_kind::rollback:
+            settings_.rollback();
+            return;
         case statement_kind::savepoint:
             if (!settings_.savepoint(s.name)) ++taints_;
             return;
-        case statement_kind::release: settings_.release(s.name); return;
-        case statement_kind::rollback_to: settings_.rollback_to(s.name); return;
+        case statement_kind::release:
+            settings_.release(s.name);
+            return;
+        case statement_kind::rollback_to:
+            settings_.rollback_to(s.name);
+            return;
         case statement_kind::discard_all:
             settings_.discard_all();
-            // What could not be followed may have made custom settings: this session is then like no
-            // other for ever.
+            // What could not be followed may have made custom settings: this session is then like
+            // no other for ever.
             if (clean_taints_ != taints_) settings_.touch("unknown." + std::to_string(token_));
             clean_taints_ = item.taints;
             if (owed_others_ == 0) temporary_ = false;
             return;
-        default: break;
+        default:
+            break;
     }
     for (const auto& change : item.effects->writes[i].settings) {
         settings_.begin();

@@ -33,8 +33,7 @@ std::optional<cancel_keys::owner> cancel_keys::find(std::int32_t pid,
     const auto [first, last] = items_.equal_range(pid);
     for (auto it = first; it != last; ++it) {
         const auto& known = it->second.key;
-        if (known.size() == key.size() &&
-            CRYPTO_memcmp(known.data(), key.data(), key.size()) == 0)
+        if (known.size() == key.size() && CRYPTO_memcmp(known.data(), key.data(), key.size()) == 0)
             return it->second.who;
     }
     return std::nullopt;

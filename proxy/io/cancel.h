@@ -35,8 +35,8 @@ class cancel_keys {
     std::unordered_multimap<std::int32_t, item> items_;
 };
 
-// Sends one CancelRequest to the server and waits until the server has closed that connection: it has
-// then signalled its backend. `done` is called in any case, after five seconds at the latest.
+// Sends one CancelRequest to the server and waits until the server has closed that connection: it
+// has then signalled its backend. `done` is called in any case, after five seconds at the latest.
 class cancel_sender : public std::enable_shared_from_this<cancel_sender> {
   public:
     cancel_sender(boost::asio::io_context& context, const config::settings& settings,

@@ -13,8 +13,12 @@ using boost::system::error_code;
 
 connector::connector(asio::io_context& context, const config::upstream_settings& upstream,
                      ssl_ctx_ptr tls, std::chrono::milliseconds timeout)
-    : upstream_{upstream}, tls_{std::move(tls)}, timeout_{timeout}, resolver_{context},
-      socket_{context}, timer_{context} {}
+    : upstream_{upstream},
+      tls_{std::move(tls)},
+      timeout_{timeout},
+      resolver_{context},
+      socket_{context},
+      timer_{context} {}
 
 std::string connector::where() const {
     return upstream_.host + ":" + std::to_string(upstream_.port);
@@ -74,7 +78,8 @@ void connector::read_answer() {
     }
     const bool optional = upstream_.tls.mode == config::tls_mode::prefer;
     if (answer[0] != 'N') return fail("the server did not understand SSLRequest");
-    if (!optional) return fail("the server does not support TLS, but server_tls_sslmode asks for it");
+    if (!optional)
+        return fail("the server does not support TLS, but server_tls_sslmode asks for it");
     succeed();
 }
 

@@ -16,12 +16,18 @@ constexpr auto retry_interval = std::chrono::milliseconds{500};
 
 const char* sslmode_of(config::tls_mode mode) {
     switch (mode) {
-        case config::tls_mode::disable: return "disable";
-        case config::tls_mode::allow: return "allow";
-        case config::tls_mode::prefer: return "prefer";
-        case config::tls_mode::require: return "require";
-        case config::tls_mode::verify_ca: return "verify-ca";
-        case config::tls_mode::verify_full: return "verify-full";
+        case config::tls_mode::disable:
+            return "disable";
+        case config::tls_mode::allow:
+            return "allow";
+        case config::tls_mode::prefer:
+            return "prefer";
+        case config::tls_mode::require:
+            return "require";
+        case config::tls_mode::verify_ca:
+            return "verify-ca";
+        case config::tls_mode::verify_full:
+            return "verify-full";
     }
     return "prefer";
 }
@@ -178,8 +184,7 @@ void control_connection::lost(const std::string& why) {
 }
 
 bool control_connection::alive() {
-    if (PQconsumeInput(connection_.get()) == 1 &&
-        PQstatus(connection_.get()) == CONNECTION_OK)
+    if (PQconsumeInput(connection_.get()) == 1 && PQstatus(connection_.get()) == CONNECTION_OK)
         return true;
     lost(first_line(PQerrorMessage(connection_.get())));
     return false;

@@ -1,5 +1,5 @@
-// The program's log: spdlog behind functions that take text which holds no statement, parameter or row.
-// Control characters from outside (names, server messages) are escaped: one line a thing.
+// The program's log: spdlog behind functions that take text which holds no statement, parameter or
+// row. Control characters from outside (names, server messages) are escaped: one line a thing.
 #pragma once
 #include <string>
 #include <string_view>

@@ -81,7 +81,8 @@ void pump::shake_hands(bool direct) {
 }
 
 bool pump::client_paused() const {
-    return closing_ || client_finished_ || (session_.blocked() && !client_rest_.empty()) || (server_ && server_->pending() > pause_above);
+    return closing_ || client_finished_ || (session_.blocked() && !client_rest_.empty()) ||
+           (server_ && server_->pending() > pause_above);
 }
 
 bool pump::server_paused() const { return closing_ || client_.pending() > pause_above; }
@@ -206,8 +207,7 @@ void pump::settle() {
         if (client_rest_.empty()) break;
         auto& todo = home_.actions();
         todo.clear();
-        const auto used =
-            session_.on_client(client_rest_, std::chrono::steady_clock::now(), todo);
+        const auto used = session_.on_client(client_rest_, std::chrono::steady_clock::now(), todo);
         perform();
         if (ended_) return;
         client_rest_.erase(0, used);
@@ -295,9 +295,9 @@ void pump::flush_server() {
 }
 
 void pump::connect_upstream() {
-    connecting_ = std::make_shared<connector>(home_.context(), home_.settings().upstream,
-                                              home_.server_tls(),
-                                              home_.settings().server_connect_timeout);
+    connecting_ =
+        std::make_shared<connector>(home_.context(), home_.settings().upstream, home_.server_tls(),
+                                    home_.settings().server_connect_timeout);
     connecting_->start([self = shared_from_this()](std::unique_ptr<transport> link,
                                                    const connect_error& error) {
         self->connecting_.reset();
@@ -308,8 +308,7 @@ void pump::connect_upstream() {
             self->server_ = std::move(link);
             self->server_->set_keepalive(self->home_.settings().keepalive);
             std::string key(random_key_size, '\0');
-            RAND_bytes(reinterpret_cast<unsigned char*>(key.data()),
-                       static_cast<int>(key.size()));
+            RAND_bytes(reinterpret_cast<unsigned char*>(key.data()), static_cast<int>(key.size()));
             self->session_.on_upstream_connected(std::move(key), todo);
         } else {
             log_warning(error.message);

@@ -71,7 +71,7 @@ class pump : public std::enable_shared_from_this<pump> {
     bool server_flushes_ = false;
     bool resume_ = false;
     bool client_finished_ = false;  // it sends no more
-    bool closing_ = false;  // no more reads; ends when all output is sent
+    bool closing_ = false;          // no more reads; ends when all output is sent
     bool ended_ = false;
     bool registered_ = false;
 };

@@ -16,8 +16,8 @@ using boost::system::error_code;
 
 constexpr auto housekeeping_interval = std::chrono::seconds{5};
 constexpr auto accept_pause = std::chrono::milliseconds{100};
-// How long the first clients wait for the control connection's first look at the catalogs: those who
-// log in before it could not be told which defaults they got.
+// How long the first clients wait for the control connection's first look at the catalogs: those
+// who log in before it could not be told which defaults they got.
 constexpr auto catalog_patience = std::chrono::seconds{2};
 
 core::session_options options_from(const config::settings& s) {

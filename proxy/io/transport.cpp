@@ -12,9 +12,9 @@ namespace pgsidecar::io {
 namespace {
 
 namespace asio = boost::asio;
-constexpr std::size_t gather_limit = 64;            // pieces of one system call
-constexpr std::size_t tls_record = 16U << 10;       // bytes
-constexpr std::size_t keep_capacity = 4U << 10;     // bytes of output buffer kept once drained
+constexpr std::size_t gather_limit = 64;         // pieces of one system call
+constexpr std::size_t tls_record = 16U << 10;    // bytes
+constexpr std::size_t keep_capacity = 4U << 10;  // bytes of output buffer kept once drained
 
 io_status status_of(const boost::system::error_code& error) {
     if (!error) return io_status::ok;
@@ -34,9 +34,13 @@ transport::transport(tcp::socket socket) : socket_{std::move(socket)} {
 io_status transport::tls_status(int result) {
     wants_write_ = false;
     switch (SSL_get_error(tls_.get(), result)) {
-        case SSL_ERROR_WANT_READ: return io_status::would_block;
-        case SSL_ERROR_WANT_WRITE: wants_write_ = true; return io_status::would_block;
-        default: return io_status::closed;
+        case SSL_ERROR_WANT_READ:
+            return io_status::would_block;
+        case SSL_ERROR_WANT_WRITE:
+            wants_write_ = true;
+            return io_status::would_block;
+        default:
+            return io_status::closed;
     }
 }
 

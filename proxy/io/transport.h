@@ -1,8 +1,8 @@
-// One TCP connection, plain or under TLS, driven by readiness: wait until it can be read, read into a
-// buffer of the worker's, wait again. An idle connection therefore owns no buffer. Output that the
-// socket does not take at once is copied and sent when it does; pending() tells how much that is, so
-// that the owner can stop reading the other side. Used by one thread. TLS works on the socket's own
-// handle (OpenSSL's socket BIO), which keeps no buffers of its own while idle.
+// One TCP connection, plain or under TLS, driven by readiness: wait until it can be read, read into
+// a buffer of the worker's, wait again. An idle connection therefore owns no buffer. Output that
+// the socket does not take at once is copied and sent when it does; pending() tells how much that
+// is, so that the owner can stop reading the other side. Used by one thread. TLS works on the
+// socket's own handle (OpenSSL's socket BIO), which keeps no buffers of its own while idle.
 #pragma once
 #include <openssl/ssl.h>
 

@@ -16,7 +16,10 @@ constexpr unsigned worker_shift = 56;
 }  // namespace
 
 worker::worker(server& owner, unsigned index)
-    : owner_{owner}, index_{index}, work_{context_.get_executor()}, timer_{context_},
+    : owner_{owner},
+      index_{index},
+      work_{context_.get_executor()},
+      timer_{context_},
       decider_{owner.rules(), {.max_sql_length = owner.settings().max_sql_length}},
       scratch_(scratch_size) {}
 
@@ -50,7 +53,7 @@ void worker::tick() {
 
 void worker::adopt(tcp::socket client) {
     const auto token = static_cast<std::uint64_t>(index_) << worker_shift | next_session_++
-                                                                                 << wait_bits;
+                                                                                << wait_bits;
     const auto p = std::make_shared<pump>(*this, std::move(client), token);
     pumps_.emplace(token, p);
     clients_.store(pumps_.size());
@@ -66,8 +69,8 @@ void worker::drain() {
 }
 
 core::session_services worker::services() noexcept {
-    return {decider_, owner_.store(), owner_.flights(), owner_.databases(),
-            owner_.session_options(), key_buffer_};
+    return {decider_,           owner_.store(),           owner_.flights(),
+            owner_.databases(), owner_.session_options(), key_buffer_};
 }
 
 const config::settings& worker::settings() const noexcept { return owner_.settings(); }
@@ -104,9 +107,7 @@ void worker::register_key(std::int32_t pid, const std::string& key, std::uint64_
     owner_.keys().add(pid, key, index_, token);
 }
 
-void worker::forget_key(std::int32_t pid, std::uint64_t token) {
-    owner_.keys().remove(pid, token);
-}
+void worker::forget_key(std::int32_t pid, std::uint64_t token) { owner_.keys().remove(pid, token); }
 
 void worker::cancel(std::int32_t pid, const std::string& key, std::function<void()> done) {
     const auto target = owner_.keys().find(pid, key);
@@ -120,8 +121,8 @@ void worker::cancel(std::int32_t pid, const std::string& key, std::function<void
 }
 
 void worker::send_cancel(std::int32_t pid, const std::string& key, std::function<void()> done) {
-    std::make_shared<cancel_sender>(context_, settings(), server_tls())->start(pid, key,
-                                                                               std::move(done));
+    std::make_shared<cancel_sender>(context_, settings(), server_tls())
+        ->start(pid, key, std::move(done));
 }
 
 void worker::remove(std::uint64_t token) {

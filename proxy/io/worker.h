@@ -1,5 +1,5 @@
-// One thread with its own io_context: the sessions that live on it, its decider, its scratch memory and
-// its counters. Sessions never leave their worker; other threads reach it through post() alone.
+// One thread with its own io_context: the sessions that live on it, its decider, its scratch memory
+// and its counters. Sessions never leave their worker; other threads reach it through post() alone.
 #pragma once
 #include <array>
 #include <atomic>
