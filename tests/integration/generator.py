@@ -76,7 +76,7 @@ class Talker:
                            self.weights)[0]()
 
     def favourite(self):
-        text = self.rng.choice(words.QUESTIONS)
+        text = self.rng.choice([q for q in words.QUESTIONS if " FOR " not in q])
         if self.rng.random() < 0.4:
             return self._simple(words.literal(self.rng, text))
         return self._unnamed(text)

@@ -315,7 +315,7 @@ class Environment:
         cache = {"enable_query_result_caching": True, "max_memory": "64MB",
                  "rules": [{"name": "all", "tables": list(tables), "ttl": "10m"}]}
         cache.update(over.pop("cache", {}))
-        return {"listen_addr": "127.0.0.1", "listen_port": free_port(), "upstream": upstream, "cache": cache,
+        return {"listen_addr": "127.0.0.1", "listen_port": 0, "upstream": upstream, "cache": cache,
                 **over}
 
     def sidecar(self, cluster=None, **over):
