@@ -63,7 +63,7 @@ class model_database {
     [[nodiscard]] const place* find(long value) const;  // null: never committed
     void commit(const std::map<std::string, long>& writes);
 
-    static constexpr int rows = 4;
+    static constexpr int rows = 2;
     static constexpr std::string_view tenants[] = {"a", "b", "c"};
 
   private:

@@ -40,11 +40,12 @@ std::size_t simulation::acknowledged(const std::string& row) const {
 }
 
 // In pieces, in order, each after a while of its own.
-void simulation::transfer(std::uint64_t& last, const std::string& bytes, const deliver& to) {
+void simulation::transfer(std::uint64_t& last, const std::string& bytes, const deliver& to,
+                          std::size_t lag) {
     const std::size_t most = luck_.one_in(8) ? 1 : luck_.one_in(3) ? 16 : bytes.size();
     for (std::size_t at = 0; at < bytes.size();) {
         const auto size = std::min(bytes.size() - at, 1 + luck_.below(most));
-        last = std::max(last, now_) + 1 + luck_.below(luck_.one_in(10) ? 200 : 10);
+        last = std::max(last, now_) + 1 + luck_.below(luck_.one_in(10) ? 20 * lag : lag);
         events_.push({last, order_++, [to, piece = bytes.substr(at, size)] { to(piece); }});
         at += size;
     }
@@ -62,6 +63,7 @@ simulation::connection& simulation::open(simulated_client& client) {
     ++report_.connections;
     auto& c = *connections_.back();
     c.client = &client;
+    if (luck_.one_in(4)) c.lag = 300;
     return c;
 }
 
@@ -164,11 +166,14 @@ void simulation::pump_server(connection& c) {
                       if (!c.server.has_work()) return;
                       const auto out = c.server.step();
                       if (!c.server_cut)
-                          transfer(c.server_to_proxy, out, [this, &c](const std::string& piece) {
-                              if (c.proxy_ended) return;
-                              c.proxy.server(piece);
-                              collect(c);
-                          });
+                          transfer(
+                              c.server_to_proxy, out,
+                              [this, &c](const std::string& piece) {
+                                  if (c.proxy_ended) return;
+                                  c.proxy.server(piece);
+                                  collect(c);
+                              },
+                              c.lag);
                       if (c.server.ended()) cut_server(c);
                       pump_server(c);
                   }});

@@ -84,6 +84,7 @@ class simulation {
         std::uint64_t client_to_proxy = 0, proxy_to_server = 0, server_to_proxy = 0,
                       proxy_to_client = 0;
         std::uint64_t stepped = 0;  // when the server's last planned step is
+        std::size_t lag = 10;       // of what the server sends: how late a commit is known
         bool stepping = false, client_left = false, proxy_ended = false, server_cut = false;
     };
     connection& open(simulated_client& client);
@@ -101,7 +102,8 @@ class simulation {
         }
     };
     using deliver = std::function<void(const std::string&)>;
-    void transfer(std::uint64_t& last, const std::string& bytes, const deliver& to);
+    void transfer(std::uint64_t& last, const std::string& bytes, const deliver& to,
+                  std::size_t lag = 10);
     void at_end_of(std::uint64_t& last, std::function<void()> what);
     void collect(connection& c);
     void pump_server(connection& c);

@@ -1,7 +1,8 @@
 // The seeded simulation, a few seeds of it; core_simulation runs as many as wanted.
-// That it can fail was seen by breaking the code: with bump_marks() never called, with the versions
-// observed when the answer has come instead of before its query is sent, and with saw_writes_ never
-// set, it stops within the seeds below at "stale", "stale" and "a step back".
+// That it can fail was seen by breaking the code, one thing at a time. Of the seeds below failed:
+//   bump_marks() without its bump                                 7, "stale"
+//   versions observed when the answer has come, not before        28, "stale"
+//   saw_writes_ never set by note_sight_of_writes()               2, "a step back"
 #include <doctest/doctest.h>
 
 #include "tests/core/simulation.h"
