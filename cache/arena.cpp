@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "cache/heap.h"
 
@@ -22,6 +23,8 @@ constexpr std::size_t smallest_segment = std::size_t{4} << 10;
 // its size. Sizes are multiples of eight, so there is always room for both words.
 constexpr std::uint32_t gap_mark = ~std::uint32_t{0};
 
+constexpr std::uint32_t orphaned = std::uint32_t{1} << 31;
+
 struct item {
     std::uint32_t references;
     std::uint32_t size;
@@ -37,8 +40,22 @@ arena::arena(std::size_t max_memory) noexcept
     : segment_size_{
           std::clamp(std::bit_floor(max_memory / 16), smallest_segment, largest_segment)} {}
 
-// Segments with entries still held are left to the process: whoever holds them may yet read them.
-arena::~arena() { release_empty(); }
+arena::~arena() {
+    while (first_ != nullptr) {
+        segment* s = std::exchange(first_, first_->next);
+        if (s->live.fetch_or(orphaned, std::memory_order_acq_rel) == 0) {
+            free_segment(s, segment_size_);
+        }
+    }
+}
+
+void arena::count_out(segment* s, std::size_t extent) noexcept {
+    const auto bytes = static_cast<std::uint32_t>(extent);
+    // Release, for whoever finds the segment empty; acquire, if that is here.
+    if (s->live.fetch_sub(bytes, std::memory_order_acq_rel) == (orphaned | bytes)) {
+        free_segment(s, s->size);
+    }
+}
 
 bool arena::suits(const entry& e) const noexcept {
     return e.home_ != entry::mapped && e.extent() <= segment_size_ / 8;
@@ -101,7 +118,7 @@ void arena::activate(segment* s, std::size_t free) noexcept {
 bool arena::grow() noexcept {
     void* block = allocate_segment(segment_size_);
     if (block == nullptr) return false;
-    auto* s = new (block) segment;
+    auto* s = new (block) segment{segment_size_};
     s->next = first_;
     if (first_ != nullptr) first_->previous = s;
     first_ = s;

@@ -18,7 +18,12 @@
 namespace pgsidecar::cache {
 
 struct segment {
-    std::atomic<std::uint32_t> live{0};  // bytes of entries that somebody refers to
+    explicit segment(std::size_t bytes) noexcept : size{static_cast<std::uint32_t>(bytes)} {}
+
+    // Bytes of entries that somebody refers to; the highest bit: the arena is gone, and whoever
+    // counts the last of them out frees the segment.
+    std::atomic<std::uint32_t> live{0};
+    const std::uint32_t size;
     segment* next = nullptr;
     segment* previous = nullptr;
 
@@ -57,6 +62,8 @@ class arena {
     [[nodiscard]] bool worth_squeezing(const segment* s) const noexcept;
     // Where a living or dead entry of this arena is; null for one with a block of its own.
     [[nodiscard]] static segment* segment_of(const entry* e) noexcept;
+    // An entry of this many bytes is dead. From any thread.
+    static void count_out(segment* s, std::size_t extent) noexcept;
     // True when the segment is empty by it; else it is as dense as its readers allow, and the
     // active one if it has more room.
     [[nodiscard]] bool squeeze(segment* s, relocation& to) noexcept;

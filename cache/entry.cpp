@@ -82,11 +82,11 @@ void entry_ptr::release(entry* e) noexcept {
     segment* home = arena::segment_of(e);
     const block whole{e, e->home_ == entry::mapped};
     const std::size_t size = e->size();
-    const auto extent = static_cast<std::uint32_t>(e->extent());
+    const std::size_t extent = e->extent();
     // Each owner's last reads come before the memory is used again, by whomever.
     if (e->references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     if (home != nullptr) {
-        home->live.fetch_sub(extent, std::memory_order_release);
+        arena::count_out(home, extent);
     } else {
         e->~entry();
         free_block(whole, size);
