@@ -130,7 +130,7 @@ class session {
     std::size_t on_request(protocol::bytes in, time_point now, actions& out);
     std::size_t forward_one(protocol::bytes in, actions& out);
     bool forward_frame(const protocol::frame& f, actions& out);
-    void forward_query(std::shared_ptr<const statement_text> text, std::string_view whole,
+    void forward_query(const std::shared_ptr<const statement_text>& text, std::string_view whole,
                        actions& out);
     void forward_parse(std::string_view name, std::string_view sql, std::string types,
                        std::string_view whole, actions& out);

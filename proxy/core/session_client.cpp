@@ -283,8 +283,8 @@ void session::send_repair(std::string_view name, bool with_sync, actions& out) {
     out.server.own(std::move(message));
 }
 
-void session::forward_query(std::shared_ptr<const statement_text> text, std::string_view whole,
-                            actions& out) {
+void session::forward_query(const std::shared_ptr<const statement_text>& text,
+                            std::string_view whole, actions& out) {
     if (skipping_) return out.server.forward(whole);  // thrown away there, and owes nothing
     unholdable_ = false;                              // it ends a batch without a Sync
     auto effects = services_.decide.plan_for(*text, *database_, scope());

@@ -254,7 +254,6 @@ std::size_t session::on_login_server(protocol::bytes in, actions& out) {
                 break;
             case 'E':
             case 'N':
-                break;
             case 'Z':
                 break;
             default:

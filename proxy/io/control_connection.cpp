@@ -69,8 +69,8 @@ class parameters {
 
   private:
     void set(const std::string& key, std::string value) { items_[key] = std::move(value); }
-    void set_default(const std::string& key, std::string value) {
-        items_.try_emplace(key, std::move(value));
+    void set_default(const std::string& key, const std::string& value) {
+        items_.try_emplace(key, value);
     }
     std::map<std::string, std::string> items_;
 };
