@@ -1,0 +1,61 @@
+"""Writes the seeds of core_session: sessions that work, as orders for the fuzzer to bend."""
+import pathlib
+import struct
+
+
+def frame(kind, body=b""):
+    return kind + struct.pack(">I", len(body) + 4) + body
+
+
+def order(code, data=b""):
+    return bytes([code, len(data) >> 4, (len(data) & 15) << 4]) + data
+
+
+def client(data):
+    return order(0, data)
+
+
+def server(data):
+    return order(4, data)
+
+
+SELECT = frame(b"Q", b"SELECT v FROM kv\0")
+UPDATE = frame(b"Q", b"UPDATE kv SET v = 1\0")
+READY = frame(b"Z", b"I")
+BLOCK = frame(b"Z", b"T")
+ROW = frame(b"T", b"\0\1v\0" + b"\0" * 18) + frame(b"D", b"\0\1\0\0\0\1x")
+ANSWER = ROW + frame(b"C", b"SELECT 1\0") + READY
+PARSE = frame(b"P", b"s\0SELECT v FROM kv\0\0\0")
+RUN = frame(b"B", b"\0s\0" + b"\0" * 6) + frame(b"D", b"P\0") + frame(b"E", b"\0" * 5)
+SYNC = frame(b"S")
+DONE = frame(b"1") + frame(b"2") + ANSWER
+ERROR = frame(b"E", b"SERROR\0VERROR\0C42601\0Mno\0\0")
+STARTUP = b"user\0app\0database\0db\0\0"
+STARTUP = struct.pack(">II", len(STARTUP) + 8, 3 << 16) + STARTUP
+LOG_IN = frame(b"R", b"\0\0\0\0") + frame(b"K", b"\0\0\0\1abcd") + READY
+
+SEEDS = {
+    "hit": b"\0" + client(SELECT) + server(ANSWER) + client(SELECT),
+    "batch": b"\0" + client(PARSE + RUN + SYNC) + server(DONE) + client(RUN + SYNC),
+    "write": b"\0" + client(UPDATE) + server(frame(b"C", b"UPDATE 1\0") + READY),
+    "block": b"\0" + client(frame(b"Q", b"BEGIN\0")) + server(frame(b"C", b"BEGIN\0") + BLOCK)
+    + client(UPDATE) + server(frame(b"C", b"UPDATE 1\0") + BLOCK)
+    + client(frame(b"Q", b"COMMIT\0")) + server(frame(b"C", b"COMMIT\0") + READY),
+    "copy": b"\0" + client(frame(b"Q", b"COPY kv FROM STDIN\0"))
+    + server(frame(b"G", b"\0\0\0")) + client(frame(b"d", b"1\n") + frame(b"c"))
+    + server(frame(b"C", b"COPY 1\0") + READY),
+    "skip": b"\0" + client(PARSE + frame(b"H")) + server(ERROR) + client(SELECT + SYNC)
+    + server(READY),
+    "cancel": b"\0" + client(SELECT) + order(8) + server(ERROR + READY) + order(9),
+    "settings": b"\0" + client(frame(b"Q", b"SET datestyle = 'German'\0") + SELECT)
+    + server(frame(b"C", b"SET\0") + READY) + server(ANSWER),
+    "drop": b"\0" + client(frame(b"Q", b"DROP DATABASE x\0")) + order(10)
+    + server(frame(b"C", b"DROP DATABASE\0") + READY),
+    "login": b"\1" + client(STARTUP) + order(7) + server(LOG_IN) + client(SELECT),
+    "shutdown": b"\0" + client(SELECT) + order(11) + server(ANSWER),
+}
+
+folder = pathlib.Path(__file__).parent / "corpus" / "core_session"
+folder.mkdir(parents=True, exist_ok=True)
+for name, seed in SEEDS.items():
+    (folder / name).write_bytes(seed)
