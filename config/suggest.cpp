@@ -16,8 +16,9 @@ std::string lower(std::string_view text) {
     return out;
 }
 
-// Letters to insert, drop, replace or swap with their neighbour.
-std::size_t distance(std::string_view a, std::string_view b) {
+// Letters to insert, drop, replace or swap with their neighbour; `limit` stands for any more.
+std::size_t distance(std::string_view a, std::string_view b, std::size_t limit) {
+    if (a.size() >= b.size() + limit || b.size() >= a.size() + limit) return limit;
     std::vector<std::size_t> before(b.size() + 1), last(b.size() + 1), now(b.size() + 1);
     std::iota(last.begin(), last.end(), std::size_t{0});
     for (std::size_t i = 1; i <= a.size(); ++i) {
@@ -60,8 +61,8 @@ std::string nearest_key(std::string_view path) {
     for (const std::string& candidate : candidates) {
         const auto [its_parent, its_leaf] = split(candidate);
         const std::size_t astray = parent == its_parent ? 0 : 1;  // right name, wrong place
-        const std::size_t d =
-            std::min(distance(leaf, its_leaf) + astray, distance(given, candidate));
+        const std::size_t d = std::min(distance(leaf, its_leaf, best_distance) + astray,
+                                       distance(given, candidate, best_distance));
         if (d >= best_distance) continue;
         best_distance = d;
         best = candidate;
