@@ -190,13 +190,15 @@ SELECT n.nspname, t.typname, t.typtype,
 
 // A cast WITH INOUT has no function of its own: it is the target's input, which for dates, reg*
 // types and the like is not immutable.
+// Casts that PostgreSQL applies unasked, in expressions (i) or when it assigns to a column (a).
 constexpr std::string_view implicit_casts_sql = R"sql(
-SELECT count(*), string_agg(f.oid::text, ',') FILTER (WHERE f.oid >= 16384)
+SELECT count(*) FILTER (WHERE c.castcontext = 'i'),
+       string_agg(f.oid::text, ',') FILTER (WHERE f.oid >= 16384)
   FROM pg_cast c
   JOIN pg_type t ON t.oid = c.casttarget
   LEFT JOIN pg_proc f ON f.oid = c.castfunc
   LEFT JOIN pg_proc i ON c.castmethod = 'i' AND t.typtype <> 'e' AND i.oid = t.typinput
- WHERE c.oid >= 16384 AND c.castcontext = 'i'
+ WHERE c.oid >= 16384 AND c.castcontext IN ('i', 'a')
    AND (f.provolatile <> 'i' OR i.provolatile <> 'i'))sql";
 
 constexpr std::string_view datetime_columns_sql = R"sql(

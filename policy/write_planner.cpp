@@ -194,7 +194,13 @@ void write_planner::computes_unnamed(const statement_facts& facts, const name_pa
             for (const oid f : t.functions) run(f, running);
         }
     }
-    for (const oid f : snapshot_.implicit_cast_functions()) run(f, running);
+    // A plain read assigns to nothing; whatever else runs may.
+    const auto is_users = [&](const function_call& f) {
+        return !snapshot_.functions_named(f.name.name).empty();
+    };
+    if (snapshot_.implicit_cast_hazard() || facts.kind != statement_kind::select ||
+        std::ranges::any_of(facts.functions, is_users))
+        for (const oid f : snapshot_.implicit_cast_functions()) run(f, running);
 }
 
 void write_planner::reads(const statement_facts& facts, const name_path& path,
