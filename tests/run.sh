@@ -40,7 +40,8 @@ counts() {
     awk '
         /^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$/ { p += $1; f += $3; s += $5 }
         /\[doctest\] test cases:/ {
-            line = $0
+            line = $0  # test cases: 25 | 25 passed | 0 failed | 3 skipped
+            sub(/.*test cases:/, "", line)
             gsub(/[^0-9]+/, " ", line)
             split(line, n, " ")
             p += n[2]; f += n[3]; s += n[4]
@@ -62,8 +63,8 @@ step() {
     printf '%5d passed %3d failed %3d skipped  %4d s\n' "$p" "$f" "$s" $((SECONDS - start))
     if [[ $code != 0 || $f != 0 ]]; then
         broken+=("$name")
-        grep -E '^(FAIL|ERROR|not ok)|ERROR: |error:|DIFFERENCE' "$log" | head -n 40
-        tail -n 40 "$log"
+        grep -E '^(FAIL|ERROR|not ok)|ERROR: |error:|DIFFERENCE' "$log" | head -n 60
+        tail -n 25 "$log"
         return 1
     fi
 }

@@ -182,7 +182,7 @@ class Run:
         env.folder = harness.tempfile.mkdtemp(prefix="pgsidecar-differential-")
         os.chmod(env.folder, 0o755)
         env.certificates = harness.Certificates(env.folder)
-        settings = {"lock_timeout": "150ms", "deadlock_timeout": "10s", "jit": "off",
+        settings = {"lock_timeout": "400ms", "deadlock_timeout": "10s", "jit": "off",
                     "max_parallel_workers_per_gather": "0", "synchronous_commit": "off",
                     "synchronize_seqscans": "off", "client_min_messages": "notice"}
         self.main = harness.Cluster(env.folder + "/main", env.certificates, **settings).start()

@@ -1,0 +1,221 @@
+"""What the operator sees: limits, rules, expiry, a server that goes away, and a log without data."""
+import os
+import time
+
+import wire
+from cache_case import CacheTest, env, extended
+from harness import Cluster, wait_until
+
+SCHEMA = ("CREATE TABLE t AS SELECT i, 'v' || i AS v FROM generate_series(1, 2000) i; CREATE SCHEMA s; "
+          "CREATE TABLE s.prescription_a AS SELECT 1 AS i; CREATE TABLE s.other AS SELECT 1 AS i; "
+          "CREATE SEQUENCE sq")
+
+
+class RuleTest(CacheTest):
+    config = {"cache": {"rules": [
+        {"name": "off", "tables": ["public.never*"], "ttl": "5m", "mode": "off"},
+        {"name": "short", "tables": ["public.brief"], "ttl": "1s"},
+        {"name": "prescriptions", "tables": ["s.prescription*", "public.t"], "ttl": "5m",
+         "functions": ["vouched"]}]}}
+
+    def setUp(self):
+        super().setUp()
+        self.setup_sql(SCHEMA, "CREATE TABLE never1 AS SELECT 1 AS i; CREATE TABLE brief AS SELECT 1 AS i; "
+                       "CREATE FUNCTION vouched() RETURNS int VOLATILE LANGUAGE sql AS $$ SELECT 1 $$; "
+                       "CREATE FUNCTION unvouched() RETURNS int VOLATILE LANGUAGE sql AS $$ SELECT 1 $$")
+
+    def test_only_what_a_rule_allows_is_cached(self):
+        session = self.wire()
+        self.cached(session, "SELECT * FROM s.prescription_a")
+        self.cached(session, "SELECT count(*) FROM t JOIN s.prescription_a USING (i)")
+        for sql in ("SELECT * FROM s.other", "SELECT * FROM never1",
+                    "SELECT * FROM s.prescription_a JOIN s.other USING (i)"):
+            self.not_cached(session, sql)
+
+    def test_a_rule_vouches_for_a_function(self):
+        session = self.wire()
+        self.cached(session, "SELECT count(*) FROM t")
+        self.cached(self.wire(), "SELECT vouched(), i FROM t WHERE i = 1")
+        self.not_cached(self.wire(), "SELECT unvouched(), i FROM t WHERE i = 1")
+
+    def test_an_answer_expires_after_its_ttl(self):
+        """The write goes past the program, so expiry alone can bring it."""
+        self.require_program()
+        session = self.wire()
+        self.cached(session, "SELECT * FROM brief")
+        self.setup_sql("UPDATE brief SET i = 2")
+        began = time.monotonic()
+        wait_until("the answer to expire", lambda: session.q("SELECT * FROM brief").value == "2", 10)
+        self.assertLess(time.monotonic() - began, 5)
+
+
+class BoundTest(CacheTest):
+    config = {"max_client_conn": 30, "cache": {
+        "max_memory": "4MB", "max_entry_size": "256kB", "shards": 2,
+        "rules": [{"name": "all", "tables": ["*"], "ttl": "5m"}]}}
+
+    def setUp(self):
+        super().setUp()
+        self.setup_sql(SCHEMA)
+
+    def test_memory_of_the_cache_is_bounded(self):
+        self.require_program()
+        session = self.wire()
+        self.cached(session, "SELECT v FROM t WHERE i = 1")
+        for i in range(1500):
+            session.x("SELECT i, repeat(v, 1000) FROM t WHERE i = $1", [i])
+        now = self.sidecar.statistics()
+        self.assertLessEqual(now["bytes"], 4 << 20)
+        self.assertGreater(now["entries"], 0)
+        self.assertGreater(now.get("evictions", 1), 0)
+
+    def test_large_answers_are_not_kept(self):
+        session = self.wire()
+        self.cached(session, "SELECT v FROM t WHERE i = 2")
+        self.not_cached(session, "SELECT repeat(v, 200000) FROM t WHERE i = 2", 3)
+
+    def test_one_client_too_many_is_told_so(self):
+        self.require_program()
+        held = [self.wire() for _ in range(25)]
+        with self.assertRaises(wire.LoginError) as caught:
+            for _ in range(10):
+                held.append(self.wire())
+        self.assertEqual(caught.exception.sqlstate, "53300")
+        for session in held:
+            session.close()
+        wait_until("room for another", self._another)
+
+    def _another(self):
+        try:
+            return self.wire().q("SELECT 1").value == "1"
+        except wire.LoginError:
+            return False
+
+
+class SecrecyTest(CacheTest):
+    """Health data: no literal, parameter or row ever reaches the log, whatever happens."""
+
+    config = {"log": {"level": "trace"}}
+    MARK = "zz91qpatient"
+
+    def test_no_data_in_the_log(self):
+        self.require_program()
+        self.setup_sql(SCHEMA, "CREATE TABLE p (id int PRIMARY KEY, name text)")
+        session = self.wire(application_name="ward")
+        mark = self.MARK
+        for sql in ("SELECT '%s' FROM t" % mark, "SELECT '%s" % mark, "INSERT INTO p VALUES (1, '%s')" % mark,
+                    "SELECT * FROM p WHERE name = '%s'" % mark, "SELECT '%s'::int" % mark,
+                    "SET app.tenant_id = '%s'" % mark, "SET TimeZone = '%s'" % mark, "SELEC '%s'" % mark,
+                    "SELECT name FROM p", "SELECT name FROM p", "DO $$ BEGIN RAISE NOTICE '%s'; END $$" % mark,
+                    "PREPARE q AS SELECT '%s'" % mark, "EXECUTE q", "SELECT 1 -- %s" % mark,
+                    "COPY (SELECT '%s') TO STDOUT" % mark, "NOTIFY x, '%s'" % mark):
+            session.q(sql)
+        for value in (mark, mark.encode()):
+            session.x("SELECT * FROM p WHERE name = $1", [value])
+            session.x("SELECT $1::int", [value])
+        session.batch(wire.bind([mark], name="none"))
+        session.send(wire.frame(b"Q", mark.encode()))  # no terminator: a protocol error of ours
+        session.read_to_end()
+        with self.assertRaises(wire.LoginError):
+            wire.Wire(self.sidecar.port).login(user="scram_user", database="postgres",
+                                               password=self.MARK)
+        self.sidecar.statistics()
+        self.assertNotIn(mark, self.sidecar.output.text())
+
+    def test_names_cannot_forge_log_lines(self):
+        self.require_program()
+        for name in ("a\nforged line", "a\r\nforged line", "a\x1b[2Jforged line"):
+            try:
+                wire.Wire(self.sidecar.port).login(user=name, database=name, application_name=name)
+            except wire.LoginError:
+                pass
+        self.sidecar.statistics()
+        for line in self.sidecar.output.lines:
+            self.assertFalse(line.lstrip("\r").startswith("forged"), line)
+            self.assertNotIn("\x1b", line)
+
+    def test_secrets_are_not_shown_by_check(self):
+        self.require_program()
+        import json
+        import subprocess
+        path = os.path.join(env.folder, "secret.yaml")
+        with open(path, "w") as f:
+            json.dump(env.settings(upstream={
+                "control_connection": "user=postgres password=%s dbname=postgres" % self.MARK}), f)
+        done = subprocess.run([env.program, "check", "-c", path], capture_output=True, text=True,
+                              timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn(self.MARK, done.stdout + done.stderr)
+
+
+class NoControlTest(CacheTest):
+    config = {"upstream": {"control_connection": "user=rejected_user dbname=postgres"}}
+
+    def test_without_a_control_connection_everything_passes(self):
+        self.setup_sql(SCHEMA)
+        session = self.wire()
+        for _ in range(5):
+            self.assertEqual(session.q("SELECT v FROM t WHERE i = 3").value, "v3")
+        self.not_cached(session, extended("SELECT v FROM t WHERE i = $1", ["4"]))
+
+
+class RestartTest(CacheTest):
+    """A server of its own, because it is stopped."""
+
+    def setUp(self):
+        super().setUp()
+        self.require_program()
+        folder = os.path.join(env.folder, "restarted_%d" % time.monotonic_ns())
+        self.cluster = Cluster(folder, env.certificates)
+        self.cluster.start()
+        self.addCleanup(self.cluster.stop)
+        self.cluster.run("CREATE TABLE t AS SELECT 1 AS i")
+        self.own = env.sidecar(self.cluster)
+        self.addCleanup(self.own.finish)
+
+    def _own_hit(self, session, sql):
+        def hit():
+            before = self.own.statistics()["reasons"].get("hit", 0)
+            self.reply = session.q(sql)
+            return self.own.statistics()["reasons"].get("hit", 0) > before
+        wait_until("a hit", hit, 20)
+        return self.reply
+
+    def test_server_restart(self):
+        session = wire.Wire(self.own.port).login()
+        self._own_hit(session, "SELECT i FROM t")
+        self.cluster.stop()
+        last = session.read_to_end()
+        self.assertIn(b"C57P01", last)
+        with self.assertRaises(wire.LoginError) as caught:
+            wire.Wire(self.own.port).login()
+        self.assertEqual(caught.exception.fields["S"], "FATAL")
+        self.cluster.start()
+        self.cluster.run("UPDATE t SET i = 2")  # while no control connection was watching
+        again = wire.Wire(self.own.port).login()
+        self.assertEqual(again.q("SELECT i FROM t").value, "2")
+        self.assertEqual(self._own_hit(again, "SELECT i FROM t").value, "2")
+        again.close()
+
+    def test_server_killed_outright(self):
+        import signal
+        session = wire.Wire(self.own.port).login()
+        self._own_hit(session, "SELECT i FROM t")
+        self.cluster.stop(signal.SIGQUIT)
+        session.read_to_end()
+        self.cluster.start()
+        again = wire.Wire(self.own.port).login()
+        self.assertEqual(self._own_hit(again, "SELECT i FROM t").value, "1")
+        again.close()
+
+    def test_control_connection_killed(self):
+        session = wire.Wire(self.own.port).login()
+        self._own_hit(session, "SELECT i FROM t")
+        for _ in range(5):
+            self.cluster.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid NOT IN "
+                             "(pg_backend_pid(), %d) AND backend_type = 'client backend'" % session.pid)
+            session.q("UPDATE t SET i = i + 1")
+            want = self.cluster.fetch("SELECT i FROM t")[0][0]
+            self.assertEqual(session.q("SELECT i FROM t").value, str(want))
+        self._own_hit(session, "SELECT i FROM t")
+        session.close()
