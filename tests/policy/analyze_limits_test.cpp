@@ -36,7 +36,7 @@ TEST_CASE("analyze: a text beyond the limit is not looked at") {
 TEST_CASE("analyze: what is no SQL is unparsed") {
     using namespace std::string_view_literals;
     for (const auto sql : {"SELEC 1"sv, "SELECT 'x"sv, "SELECT 1\0"sv, "\0"sv, "SELECT 1 FROM"sv,
-                           "SELECT $1a"sv, "SELECT /* "sv, ")"sv, "\xff\xfe"sv}) {
+                           "SELECT /* "sv, ")"sv, "\xff\xfe"sv}) {
         CAPTURE(sql);
         CHECK(say(sql) == "unparsed");
     }
