@@ -11,9 +11,11 @@ difference: the seed, the step, what was said lately, both replies, and exit cod
 """
 import argparse
 import collections
+import faulthandler
 import os
 import random
 import re
+import signal
 import struct
 import sys
 import time
@@ -276,6 +278,7 @@ def main():
     if not options.seconds and options.statements == 1 << 60:
         options.seconds = 60
     print("seed", options.seed, flush=True)
+    faulthandler.register(signal.SIGUSR2)  # where is it, when it seems to hang
     run = Run(options)
     try:
         took = run.go()

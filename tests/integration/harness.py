@@ -99,11 +99,11 @@ class Certificates:
         names = os.path.join(folder, "names.ext")
         with open(names, "w") as f:
             f.write("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         for command in (
-                ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-keyout", ca_key,
-                 "-out", self.ca, "-subj", "/CN=pgsidecar test CA"],
-                ["req", "-newkey", "rsa:2048", "-nodes", "-keyout", self.key, "-out", request,
-                 "-subj", "/CN=localhost"],
+                ["req", "-x509", *new, "-days", "30", "-keyout", ca_key, "-out", self.ca, "-subj",
+                 "/CN=pgsidecar test CA"],
+                ["req", *new, "-keyout", self.key, "-out", request, "-subj", "/CN=localhost"],
                 ["x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", ca_key,
                  "-CAcreateserial", "-days", "30", "-extfile", names, "-out", self.cert]):
             subprocess.run(["openssl", *command], check=True, capture_output=True)
