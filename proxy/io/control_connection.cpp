@@ -211,16 +211,20 @@ bool control_connection::refuse(const std::string& what) {
 bool control_connection::load() {
     const auto generation = where_.wanted();
     const auto queries = policy::catalog_queries();
-    std::vector<result> answers;
+    std::vector<result> answers(queries.size());
     for (const char* step : {"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
                              "SET LOCAL search_path = ''", "SET LOCAL lock_timeout = '250ms'"})
         if (PQresultStatus(query(step).get()) != PGRES_COMMAND_OK) return refuse("begin");
-    for (const auto& q : queries) {
-        answers.push_back(query(std::string{q.sql}.c_str()));
-        if (PQresultStatus(answers.back().get()) != PGRES_TUPLES_OK)
-            return refuse(std::string{q.name});
+    // Reading a view's definition locks the view and its tables until COMMIT: that comes last, and
+    // nothing is parsed before the locks are gone, so that no client's ALTER waits for us.
+    for (const bool locking : {false, true}) {
+        for (std::size_t q = 0; q < queries.size(); ++q) {
+            if ((queries[q].name == "views") != locking) continue;
+            answers[q] = query(std::string{queries[q].sql}.c_str());
+            if (PQresultStatus(answers[q].get()) != PGRES_TUPLES_OK)
+                return refuse(std::string{queries[q].name});
+        }
     }
-    // Reading a view's definition locks it until here: everything else is done afterwards.
     if (PQresultStatus(query("COMMIT").get()) != PGRES_COMMAND_OK) return refuse("commit");
     policy::catalog_builder builder;
     for (std::size_t q = 0; q < queries.size(); ++q) feed(builder, q, *answers[q]);
