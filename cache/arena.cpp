@@ -163,12 +163,17 @@ std::size_t arena::gain(const segment* s) const noexcept {
     return usable - std::min<std::size_t>(usable, s->live.load(std::memory_order_relaxed));
 }
 
-segment* arena::emptiest(std::size_t least) const noexcept {
+bool arena::worth_squeezing(const segment* s) const noexcept {
+    return s != nullptr && gain(s) >= segment_size_ / 16;
+}
+
+segment* arena::emptiest() const noexcept {
     segment* best = nullptr;
+    std::size_t most = 0;
     for (segment* s = first_; s != nullptr; s = s->next) {
-        if (const std::size_t g = gain(s); g >= least) {
+        if (const std::size_t g = gain(s); g > most) {
             best = s;
-            least = g + 1;
+            most = g;
         }
     }
     return best;
