@@ -37,10 +37,10 @@ enum class statement_kind : std::uint8_t {
     show,
     discard_all,
     discard_temp,
-    discard_other,  // PLANS, SEQUENCES
-    prepare,        // name, inner
-    execute,        // name
-    deallocate,     // name; empty = ALL
+    discard_other,   // PLANS, SEQUENCES
+    prepare,         // name, inner
+    execute,         // name
+    deallocate,      // name; empty = ALL
     declare_cursor,  // name, inner, with_hold
     fetch,           // FETCH and MOVE
     close_cursor,    // name; empty = ALL
@@ -76,10 +76,11 @@ struct function_call {
 // SET x = v, SET LOCAL, RESET, RESET ALL, SET ROLE, SET SESSION AUTHORIZATION, SET TIME ZONE,
 // SET NAMES, SET SESSION CHARACTERISTICS (as default_transaction_*), set_config('x','v',local).
 struct setting_change {
-    std::string name;                  // lower case; "role" and "session_authorization" included
-    std::optional<std::string> value;  // canonical text as current_setting() takes it; nullopt = RESET/DEFAULT
-    bool local = false;                // until the end of the transaction
-    bool all = false;                  // RESET ALL; name is empty
+    std::string name;  // lower case; "role" and "session_authorization" included
+    std::optional<std::string>
+        value;           // canonical text as current_setting() takes it; nullopt = RESET/DEFAULT
+    bool local = false;  // until the end of the transaction
+    bool all = false;    // RESET ALL; name is empty
 };
 
 // SELECT set_config('x', $1, local) by itself: the value is what is bound to the parameter.
@@ -91,14 +92,18 @@ struct bound_setting {
 
 struct statement_facts {
     statement_kind kind = statement_kind::other;
-    std::vector<qualified_name> reads;    // relations named anywhere but as a write's target; CTE names removed
-    std::vector<qualified_name> writes;   // targets: INSERT/UPDATE/DELETE/MERGE (in CTEs too), COPY FROM, TRUNCATE, LOCK excluded
-    std::vector<function_call> functions; // every FuncCall, unsorted duplicates removed
-    std::vector<qualified_name> operators;        // operator names used (schema when given)
-    std::vector<qualified_name> cast_types;       // types named in casts
-    std::vector<std::string> current_settings;    // literal arguments of current_setting()
-    std::vector<std::string> datetime_cast_columns;  // unqualified column names cast to a date/time type
-    std::vector<std::string> field_names;  // the last part of x.name and (x).name: a column, or a function of that name called on the row x
+    std::vector<qualified_name>
+        reads;  // relations named anywhere but as a write's target; CTE names removed
+    std::vector<qualified_name> writes;  // targets: INSERT/UPDATE/DELETE/MERGE (in CTEs too), COPY
+                                         // FROM, TRUNCATE, LOCK excluded
+    std::vector<function_call> functions;       // every FuncCall, unsorted duplicates removed
+    std::vector<qualified_name> operators;      // operator names used (schema when given)
+    std::vector<qualified_name> cast_types;     // types named in casts
+    std::vector<std::string> current_settings;  // literal arguments of current_setting()
+    std::vector<std::string>
+        datetime_cast_columns;             // unqualified column names cast to a date/time type
+    std::vector<std::string> field_names;  // the last part of x.name and (x).name: a column, or a
+                                           // function of that name called on the row x
     std::vector<setting_change> settings;
     std::vector<bound_setting> bound_settings;
     std::string name;           // see statement_kind
@@ -106,27 +111,31 @@ struct statement_facts {
     std::shared_ptr<const statement_facts> inner;
     int parameter_count = 0;  // highest $n
 
-    bool locks_rows = false;           // FOR UPDATE/SHARE/...
-    bool writes_into = false;          // SELECT INTO, CREATE TABLE AS
-    bool modifying_cte = false;        // INSERT/UPDATE/DELETE/MERGE inside WITH
+    bool locks_rows = false;     // FOR UPDATE/SHARE/...
+    bool writes_into = false;    // SELECT INTO, CREATE TABLE AS
+    bool modifying_cte = false;  // INSERT/UPDATE/DELETE/MERGE inside WITH
     bool tablesample = false;
-    bool clock_literal = false;        // a literal mentions_clock_word()
-    bool clock_function = false;       // CURRENT_DATE, CURRENT_TIMESTAMP, LOCALTIME ...
-    bool system_column = false;        // ctid, xmax, cmin, cmax (xmin and tableoid are harmless)
-    bool opaque_setting = false;       // set_config() or current_setting() with a non-literal argument, or set_config() that may not run exactly once
-    bool bound_settings_suffice = false;  // opaque_setting, but all is known once the values of bound_settings are
-    bool unproven_datetime_cast = false;  // cast to a date/time type of something not literal, parameter, column or known call
-    bool temporary_object = false;     // creates or names something in pg_temp
+    bool clock_literal = false;   // a literal mentions_clock_word()
+    bool clock_function = false;  // CURRENT_DATE, CURRENT_TIMESTAMP, LOCALTIME ...
+    bool system_column = false;   // ctid, xmax, cmin, cmax (xmin and tableoid are harmless)
+    bool opaque_setting = false;  // set_config() or current_setting() with a non-literal argument,
+                                  // or set_config() that may not run exactly once
+    bool bound_settings_suffice =
+        false;  // opaque_setting, but all is known once the values of bound_settings are
+    bool unproven_datetime_cast = false;  // cast to a date/time type of something not literal,
+                                          // parameter, column or known call
+    bool temporary_object = false;        // creates or names something in pg_temp
     bool with_hold = false;
-    bool concurrently = false;         // DDL that cannot run in a transaction block
+    bool concurrently = false;  // DDL that cannot run in a transaction block
 };
 
 struct sql_facts {
     std::vector<statement_facts> statements;
-    bool parsed = false;     // false: libpg_query refused the text; treat as able to do anything
-    bool too_long = false;   // beyond the limit; not looked at
+    bool parsed = false;    // false: libpg_query refused the text; treat as able to do anything
+    bool too_long = false;  // beyond the limit; not looked at
     std::uint64_t fingerprint = 0;  // pg_query_fingerprint
-    std::string normalized;         // literals replaced by $n, comments dropped; the only form a log may show
+    std::string
+        normalized;  // literals replaced by $n, comments dropped; the only form a log may show
     // True: another text that differs from this one in its literals alone may have other facts.
     // False: it has the same, unless one of its literals mentions_clock_word(). See shape_of().
     bool literals_matter = true;

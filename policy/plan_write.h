@@ -1,8 +1,8 @@
 // What may a statement change: tables (with everything it reaches unnamed: cascades, partitions,
 // rules, triggers, functions), the schema, the session? Errs towards more. Pure, as plan_read().
 // Transaction control is the caller's: begin, commit, rollback, savepoints write nothing here.
-// EXECUTE is planned with the facts of the statement it executes. What set_config() takes from bound
-// values (statement_facts::bound_settings) is for the caller to add.
+// EXECUTE is planned with the facts of the statement it executes. What set_config() takes from
+// bound values (statement_facts::bound_settings) is for the caller to add.
 #pragma once
 #include <vector>
 

@@ -11,15 +11,18 @@ enum class rule_mode : std::uint8_t { off, shadow, on };
 
 struct cache_rule {
     std::string name;
-    std::vector<std::string> tables;     // patterns "schema.table" with * and ?; no dot = schema public; "*" = every user table
-    std::vector<std::string> functions;  // names the rule vouches for as if immutable, "schema.name" or "name"
+    std::vector<std::string> tables;  // patterns "schema.table" with * and ?; no dot = schema
+                                      // public; "*" = every user table
+    std::vector<std::string>
+        functions;  // names the rule vouches for as if immutable, "schema.name" or "name"
     std::chrono::milliseconds ttl{std::chrono::minutes{5}};
     rule_mode mode = rule_mode::on;
 };
 
 struct cache_rules {
-    std::vector<cache_rule> rules;           // the first rule that allows every table of a statement wins
-    std::vector<std::string> key_settings{"app.tenant_id"};  // settings current_setting() may read: they are in the key
+    std::vector<cache_rule> rules;  // the first rule that allows every table of a statement wins
+    std::vector<std::string> key_settings{
+        "app.tenant_id"};  // settings current_setting() may read: they are in the key
 };
 
 }  // namespace pgsidecar::policy
