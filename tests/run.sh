@@ -134,7 +134,7 @@ if has tsan; then
     }
 fi
 if has fuzz; then
-    step "fuzz" tests/fuzz/run.sh 20
+    step "fuzz" tests/fuzz/run.sh 10
 fi
 
 echo "took $((SECONDS - began)) s${broken[*]:+; failed: $(IFS=,; echo "${broken[*]}")}"
