@@ -185,8 +185,7 @@ void read_planner::finish(progress& p, int rule) {
     plan_.culprit.clear();
     plan_.rule = rule;
     std::ranges::sort(p.tables);
-    const auto rest = std::ranges::unique(p.tables);
-    p.tables.erase(rest.begin(), rest.end());
+    p.tables.erase(std::unique(p.tables.begin(), p.tables.end()), p.tables.end());
     plan_.tables = std::move(p.tables);
 }
 
