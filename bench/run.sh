@@ -150,8 +150,10 @@ build_tools() {
     if [[ $tools == "$root/build/release" ]]; then
         "$root/deploy/install-deps.sh" --bench >&2
         show 'building'
-        (cd "$root" && cmake --preset release >/dev/null && cmake --build --preset release >/dev/null) ||
-            fail "the build failed: cmake --preset release && cmake --build --preset release"
+        mkdir -p "$root/build"
+        (cd "$root" && cmake --preset release && cmake --build --preset release \
+            --target pgsidecar bench_load bench_limit bench_idle) >"$root/build/bench-build.log" 2>&1 ||
+            fail "the build failed, see $root/build/bench-build.log"
     fi
     program=$tools/pgsidecar
     [[ -x $tools/bench/bench_load ]] || fail "$tools/bench/bench_load is missing"

@@ -155,40 +155,46 @@ decisions() {
     proxy_decisions "$home/pgsidecar.log" "$pid"
 }
 
-# measure LABEL PORT QUERY OPTION...: one line of the table.
+# measure LABEL PORT QUERY OPTION...: one line of the table. The first one is what the others are
+# compared with.
 measure() {
-    local label=$1 port=$2 query=$3 line before=(0 0) after=(0 0)
+    local label=$1 port=$2 line before=(0 0) after=(0 0)
+    local ask=("$load" --conninfo "host=127.0.0.1 port=$2 user=app dbname=clinic" --protocol extended
+        --query "$3" --rows "$rows" --connections "$clients")
     shift 3
-    progress "$query: $label"
+    progress "$label"
+    if [[ $label == *again ]]; then
+        "${ask[@]}" "$@" --no-repeat --seconds 60 >/dev/null || fail "the workload failed: $label"
+    fi
     if [[ $port == "$proxy_port" ]]; then read -ra before < <(decisions); fi
-    line=$("$load" --conninfo "host=127.0.0.1 port=$port user=app dbname=clinic" --protocol extended \
-        --query "$query" --rows "$rows" --connections "$clients" --seconds "$seconds" "$@") ||
-        fail "the workload failed: $query, $label"
+    line=$("${ask[@]}" "$@" --seconds "$seconds") || fail "the workload failed: $label"
     if [[ $port == "$proxy_port" ]]; then read -ra after < <(decisions); fi
     progress_done
-    awk -v label="$label" -v json="$line" -v hits=$((after[0] - before[0])) \
-        -v all=$((after[1] - before[1])) '
+    line=$(awk -v label="$label" -v json="$line" -v hits=$((after[0] - before[0])) \
+        -v all=$((after[1] - before[1])) -v direct="${direct:-0}" '
         function value(name,    from) {
             from = index(json, "\"" name "\":")
             return substr(json, from + length(name) + 3) + 0
         }
         BEGIN {
-            ratio = all > 0 ? sprintf("%.1f %%", 100 * hits / all) : "-"
-            printf "  %-26s %10d %12.0f %12.0f %12s\n", label, value("qps"), value("p50_us"),
-                value("p99_us"), ratio
-        }'
+            printf "  %-24s %10d %9.0f %9.0f", label, value("qps"), value("p50_us"), value("p99_us")
+            if (all > 0) printf " %9.1f %% %8.1fx", 100 * hits / all, value("qps") / direct
+            printf "\n"
+        }')
+    printf '%s\n' "$line"
+    if [[ $port != "$proxy_port" ]]; then read -r direct _ <<<"${line#*directly}"; fi
 }
 
 workload() {
-    local query title
+    local query title direct
     for query in list point; do
         title='One prescription by its id'
         if [[ $query == list ]]; then title="A page of a tenant's 100 newest prescriptions"; fi
         printf '\n%s\n' "$title"
-        printf '  %-26s %10s %12s %12s %12s\n' '' 'queries/s' 'p50, us' 'p99, us' 'from cache'
+        printf '  %-24s %10s %9s %9s %11s %9s\n' '' 'queries/s' 'p50, us' 'p99, us' 'from cache' 'gain'
         measure 'PostgreSQL directly' "$postgres_port" "$query" --keys 150000
         measure 'pgsidecar, asked first' "$proxy_port" "$query" --keys 150000 --first 200000 --no-repeat
-        measure 'pgsidecar, asked again' "$proxy_port" "$query" --keys 1000 --warm
+        measure 'pgsidecar, asked again' "$proxy_port" "$query" --keys 1000
     done
 }
 
