@@ -18,7 +18,8 @@ const std::vector<cache_rule>* rules_of(const slot& s) noexcept {
 std::string write_rules(const std::vector<cache_rule>& rules, const std::string& indent) {
     if (rules.empty()) return " []";
     std::string out;
-    for (cache_rule rule : rules) {  // a copy: slots point to what may be changed
+    for (const cache_rule& given : rules) {
+        cache_rule rule{given};  // slots point to what may be changed
         std::string_view lead = "- ";
         for (const auto& row : rule_rows()) {
             out.append("\n").append(indent).append("  ").append(lead).append(row.path);

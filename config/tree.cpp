@@ -99,10 +99,9 @@ class builder final : public YAML::EventHandler {
         if (column >= rest.size() || (rest[column] != '"' && rest[column] != '\'')) return;
         const char quote = rest[column];
         for (std::size_t i = column + 1; i < rest.size(); ++i) {
-            if (rest[i] == '\\' && quote == '"') {
-                ++i;
-            } else if (rest[i] == quote && quote == '\'' && i + 1 < rest.size() &&
-                       rest[i + 1] == quote) {
+            const bool escaped = quote == '"' && rest[i] == '\\';
+            const bool doubled = quote == '\'' && rest.substr(i).starts_with("''");
+            if (escaped || doubled) {
                 ++i;
             } else if (rest[i] == quote) {
                 return;

@@ -1,5 +1,5 @@
 // Texts made to confuse or to cost: each is refused with its line, quickly.
-#include <chrono>
+#include <ctime>
 #include <functional>
 #include <string>
 #include <vector>
@@ -170,7 +170,8 @@ TEST_CASE("a hostile text is refused in bounded time") {
              std::string out = "a0: &a0 [x, x]\n";
              for (int i = 1; out.size() < n / 64; ++i) {
                  const std::string last = std::to_string(i - 1), now = std::to_string(i);
-                 out += 'a' + now + ": &a" + now + " [*a" + last + ", *a" + last + "]\n";
+                 out.append("a").append(now).append(": &a").append(now);
+                 out.append(" [*a").append(last).append(", *a").append(last).append("]\n");
              }
              return out;
          }},
@@ -184,16 +185,12 @@ TEST_CASE("a hostile text is refused in bounded time") {
     for (const auto& row : rows) {
         CAPTURE(std::string{row.name});
         const std::string text = row.make(full);
-        const auto start = std::chrono::steady_clock::now();
+        const std::clock_t start = std::clock();  // processor time: the machine may be busy
         const lines got = problems(text);
-        const auto took = std::chrono::steady_clock::now() - start;
+        const double took = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
         CHECK_FALSE(got.empty());
         CHECK(got.size() <= 101);
         for (const std::string& one : got) CHECK(one.size() < 500);
-        MESSAGE(row.name << ": "
-                         << std::chrono::duration_cast<std::chrono::milliseconds>(took).count()
-                         << " ms: " << got.front());
-        // Far above what a debug build under a sanitizer takes on a busy machine.
-        CHECK(took < std::chrono::seconds{20});
+        CHECK(took < 10.0);  // seconds; a debug build under a sanitizer takes one
     }
 }
