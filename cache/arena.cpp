@@ -152,8 +152,9 @@ void arena::release_empty() noexcept {
 
 segment* arena::segment_of(const entry* e) noexcept {
     if (e->home_ != entry::in_arena) return nullptr;
-    const auto address = reinterpret_cast<std::uintptr_t>(e);
-    return reinterpret_cast<segment*>(address & ~(segment_alignment - 1));
+    auto* at = const_cast<char*>(reinterpret_cast<const char*>(e));
+    const std::uintptr_t past = reinterpret_cast<std::uintptr_t>(at) % segment_alignment;
+    return reinterpret_cast<segment*>(at - past);
 }
 
 // Bytes that squeezing would make usable. Entries are counted out a moment after they die, so what
@@ -163,17 +164,12 @@ std::size_t arena::gain(const segment* s) const noexcept {
     return usable - std::min<std::size_t>(usable, s->live.load(std::memory_order_relaxed));
 }
 
-bool arena::worth_squeezing(const segment* s) const noexcept {
-    return s != nullptr && gain(s) >= segment_size_ / 16;
-}
-
-segment* arena::emptiest() const noexcept {
+segment* arena::emptiest(std::size_t least) const noexcept {
     segment* best = nullptr;
-    std::size_t most = 0;
     for (segment* s = first_; s != nullptr; s = s->next) {
-        if (const std::size_t g = gain(s); g > most) {
+        if (const std::size_t g = gain(s); g >= least) {
             best = s;
-            most = g;
+            least = g + 1;
         }
     }
     return best;

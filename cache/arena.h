@@ -55,11 +55,8 @@ class arena {
     // One more segment, and it is the active one. False when memory is short.
     [[nodiscard]] bool grow() noexcept;
 
-    // The segment with the most to gain, little as that may be.
-    [[nodiscard]] segment* emptiest() const noexcept;
-    // Whether it would give a sixteenth of itself; not for null. So about that share of the arena
-    // lies waste, and to gain one byte up to fifteen are moved.
-    [[nodiscard]] bool worth_squeezing(const segment* s) const noexcept;
+    // The segment that squeezing gains most from; null if that is less than `least` bytes.
+    [[nodiscard]] segment* emptiest(std::size_t least) const noexcept;
     // Where a living or dead entry of this arena is; null for one with a block of its own.
     [[nodiscard]] static segment* segment_of(const entry* e) noexcept;
     // An entry of this many bytes is dead. From any thread.

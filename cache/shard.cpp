@@ -1,5 +1,6 @@
 #include "cache/shard.h"
 
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
@@ -8,6 +9,7 @@ namespace pgsidecar::cache {
 namespace {
 constexpr std::uint8_t max_frequency = 3;  // two bits
 constexpr std::uint8_t promote_at = 2;     // hits in the small queue that earn a place in main
+constexpr std::size_t dead_share = 16;     // of the arena, waits dead to be squeezed
 }  // namespace
 
 class shard::bin {
@@ -81,7 +83,9 @@ bool shard::insert(entry_ptr e, std::uint32_t hash, time_point now, std::size_t 
         frequency = before->frequency_;
         remove(before, out);
     }
-    if (!fit_tables() || !make_room(*e, now, out)) {
+    const bool fits =
+        fit_tables() && make_room([&] { return shortage(*e); }, arena_.suits(*e), now, out);
+    if (!fits) {
         ++counters_.refusals;
         return false;
     }
@@ -106,49 +110,43 @@ void shard::moved(const entry* from, entry* to) noexcept {
     (main_.holds(to) ? main_ : small_).moved(to);
 }
 
-bool shard::fits(const entry& e) noexcept {
-    if (!arena_.suits(e)) return bytes() + e.footprint() <= max_memory_;
-    if (bytes() > max_memory_) return false;
-    if (arena_.has_room(e)) return true;
-    return bytes() + arena_.segment_size() <= max_memory_ && arena_.grow();
+std::size_t shard::shortage(const entry& e) noexcept {
+    if (!arena_.suits(e)) return excess(bytes() + e.footprint());
+    if (const std::size_t over = excess(bytes()); over != 0) return over;
+    if (arena_.has_room(e)) return 0;
+    if (excess(bytes() + arena_.segment_size()) == 0 && arena_.grow()) return 0;
+    return e.footprint();
 }
 
-// Dead entries may lie in any segment, so the emptiest is looked for first; after that only an
-// eviction makes another worth a squeeze. Each round evicts an entry or empties a segment, so there
-// is an end to it, also when readers hold entries in every segment.
-bool shard::make_room(const entry& e, time_point now, bin& out) noexcept {
-    segment* victim = nullptr;
-    bool search = true;
-    while (!fits(e)) {
-        if (search) victim = arena_.emptiest();
-        search = false;
-        if (arena_.worth_squeezing(victim)) {
-            search = reclaim(victim, arena_.suits(e));
-            victim = nullptr;
-        } else if (index_.size() != 0) {
-            victim = evict(now, out);
-        } else {
-            return false;
+std::size_t shard::excess(std::size_t bytes) const noexcept {
+    return bytes > max_memory_ ? bytes - max_memory_ : 0;
+}
+
+// Squeezing too early would move entries that are about to be evicted anyway. So a sixteenth of the
+// arena is left to die first: entries leave about in the order in which they were written, so that
+// sixteenth is mostly whole segments, and the emptiest of them costs little to squeeze. Each round
+// evicts or empties a segment, or is followed by one that does, so there is an end to it, also when
+// readers hold entries in every segment.
+template <class Missing>
+bool shard::make_room(Missing missing, bool refill, time_point now, bin& out) noexcept {
+    // A block wants whole segments to go: moving nearly everything in many of them would hold the
+    // lock for too long.
+    const std::size_t least_gain = arena_.segment_size() / (refill ? 16 : 4);
+    bool squeeze = true;
+    while (const std::size_t bytes_missing = missing()) {
+        const std::size_t living = small_.bytes() + main_.bytes() - blocks_;
+        const std::size_t dead = arena_.bytes() - std::min(arena_.bytes(), living);
+        const std::size_t reserve = refill ? arena_.bytes() / dead_share : 0;
+        segment* s = squeeze && dead >= reserve ? arena_.emptiest(least_gain) : nullptr;
+        if (s != nullptr) {
+            squeeze = reclaim(s, refill);
+            continue;
         }
+        if (index_.size() == 0) return false;
+        evict(std::max(bytes_missing, reserve - std::min(reserve, dead)), now, out);
+        squeeze = true;
     }
     return true;
-}
-
-void shard::shed(time_point now, bin& out) noexcept {
-    segment* victim = nullptr;
-    bool search = true;
-    while (bytes() > max_memory_) {
-        if (search) victim = arena_.emptiest();
-        search = false;
-        if (arena_.worth_squeezing(victim)) {
-            search = reclaim(victim, false);
-            victim = nullptr;
-        } else if (index_.size() != 0) {
-            victim = evict(now, out);
-        } else {
-            return;
-        }
-    }
 }
 
 bool shard::reclaim(segment* s, bool refill) noexcept {
@@ -161,39 +159,42 @@ bool shard::reclaim(segment* s, bool refill) noexcept {
     return true;
 }
 
-segment* shard::evict(time_point now, bin& out) noexcept {
-    const bool from_small = small_.bytes() > max_memory_ / 10 || main_.size() == 0;
-    return from_small ? evict_small(now, out) : evict_main(now, out);
+void shard::evict(std::size_t bytes, time_point now, bin& out) noexcept {
+    const auto held = [this] { return small_.bytes() + main_.bytes(); };
+    const std::size_t before = held();
+    while (index_.size() != 0 && before - held() < bytes) {
+        const bool from_small = small_.bytes() > max_memory_ / 10 || main_.size() == 0;
+        from_small ? evict_small(now, out) : evict_main(now, out);
+    }
 }
 
-segment* shard::evict_small(time_point now, bin& out) noexcept {
+void shard::evict_small(time_point now, bin& out) noexcept {
     entry* e = small_.oldest();
-    if (stale(e, now)) return remove(e, out);
+    if (drop_stale(e, now, out)) return;
     if (e->frequency_ >= promote_at) {
         small_.remove(e);
         e->frequency_ = 0;
         main_.push(e);
-        return nullptr;
+        return;
     }
     ++counters_.evictions;
     ghost_.insert(e->hash_);
-    return remove(e, out);
+    remove(e, out);
 }
 
-segment* shard::evict_main(time_point now, bin& out) noexcept {
+void shard::evict_main(time_point now, bin& out) noexcept {
     entry* e = main_.oldest();
-    if (stale(e, now)) return remove(e, out);
+    if (drop_stale(e, now, out)) return;
     if (e->frequency_ > 0) {
         --e->frequency_;
         main_.rotate();
-        return nullptr;
+        return;
     }
     ++counters_.evictions;
-    return remove(e, out);
+    remove(e, out);
 }
 
-// Can never be served again.
-bool shard::stale(const entry* e, time_point now) noexcept {
+bool shard::drop_stale(entry* e, time_point now, bin& out) noexcept {
     if (e->state() == freshness::outdated) {
         ++counters_.invalidations;
     } else if (e->expires() <= now) {
@@ -201,20 +202,19 @@ bool shard::stale(const entry* e, time_point now) noexcept {
     } else {
         return false;
     }
+    remove(e, out);
     return true;
 }
 
-segment* shard::remove(entry* e, bin& out) noexcept {
+void shard::remove(entry* e, bin& out) noexcept {
     index_.erase(e);
     (main_.holds(e) ? main_ : small_).remove(e);
-    segment* home = arena::segment_of(e);
-    if (home != nullptr) {
-        entry_ptr::release(e);  // at once: room is looked for in its segment next
+    if (arena::segment_of(e) != nullptr) {
+        entry_ptr::release(e);  // at once: its room is looked for next
     } else {
         blocks_ -= e->footprint();
         out.take(e);
     }
-    return home;
 }
 
 bool shard::fit_tables() noexcept {
@@ -228,7 +228,7 @@ void shard::clear() noexcept {
     bin out;
     const std::lock_guard lock{mutex_};
     for (fifo* queue : {&small_, &main_}) {
-        while (entry* e = queue->oldest()) (void)remove(e, out);
+        while (entry* e = queue->oldest()) remove(e, out);
     }
     arena_.release_empty();
     index_.clear();
@@ -240,7 +240,7 @@ void shard::set_max_memory(std::size_t max_memory) noexcept {
     const std::lock_guard lock{mutex_};
     max_memory_ = max_memory;
     // No entry is called expired here: the caller has no clock at hand.
-    shed(time_point::min(), out);
+    (void)make_room([this] { return excess(bytes()); }, false, time_point::min(), out);
     (void)fit_tables();
 }
 

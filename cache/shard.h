@@ -48,19 +48,23 @@ class alignas(64) shard : relocation {
 
     void moved(const entry* from, entry* to) noexcept override;
     [[nodiscard]] std::size_t bytes() const noexcept;
-    [[nodiscard]] bool fits(const entry& e) noexcept;
-    // Evicts and squeezes until it fits, or nothing is left to evict.
-    [[nodiscard]] bool make_room(const entry& e, time_point now, bin& out) noexcept;
-    // The same until max_memory is kept.
-    void shed(time_point now, bin& out) noexcept;
-    // True when a segment became empty by it.
+    // Bytes over max_memory.
+    [[nodiscard]] std::size_t excess(std::size_t bytes) const noexcept;
+    // Bytes that must go before the entry fits; 0 when there is room, perhaps in a new segment.
+    [[nodiscard]] std::size_t shortage(const entry& e) noexcept;
+    // Squeezes and evicts until missing() returns 0; false when nothing is left to evict. refill:
+    // an empty segment is wanted for filling, not to be given back.
+    template <class Missing>
+    [[nodiscard]] bool make_room(Missing missing, bool refill, time_point now, bin& out) noexcept;
+    // True when the segment became empty by it.
     bool reclaim(segment* s, bool refill) noexcept;
-    // Each makes one step and returns the segment that has lost an entry by it, if any.
-    segment* evict(time_point now, bin& out) noexcept;
-    segment* evict_small(time_point now, bin& out) noexcept;
-    segment* evict_main(time_point now, bin& out) noexcept;
-    [[nodiscard]] bool stale(const entry* e, time_point now) noexcept;
-    segment* remove(entry* e, bin& out) noexcept;
+    // At least this many bytes of entries, dead or alive.
+    void evict(std::size_t bytes, time_point now, bin& out) noexcept;
+    void evict_small(time_point now, bin& out) noexcept;
+    void evict_main(time_point now, bin& out) noexcept;
+    // Takes it out when it can never be served again.
+    bool drop_stale(entry* e, time_point now, bin& out) noexcept;
+    void remove(entry* e, bin& out) noexcept;
     // Sizes the index for one entry more, or down to what is left of many, and the ghosts by it.
     [[nodiscard]] bool fit_tables() noexcept;
 

@@ -65,12 +65,12 @@ TEST_CASE("memory: what is resident is what is accounted, within 2 % of max_memo
         random_numbers random{12};
         const double before = resident();
         store s{{.max_memory = max_memory, .max_entry_size = 1 << 20, .shards = 16}};
-        for (int i = 0; i < 400'000; ++i) {
+        for (int i = 0; i < 300'000; ++i) {
             std::size_t size = mixed_size(random);
-            if (kind == 0 && i % 8 != 0) continue;
+            if (kind == 0 && i % 6 != 0) continue;
             if (kind == 1) size = 50;
             if (kind == 2) size = 1000;
-            if (kind == 3) size = i / 100'000 % 2 == 0 ? 200 + random.below(800) : 5000;
+            if (kind == 3) size = i / 75'000 % 2 == 0 ? 200 + random.below(800) : 5000;
             (void)s.insert(filled("key" + std::to_string(i), {bytes.data(), size}), start);
         }
         const auto measured = resident() - before;

@@ -25,7 +25,7 @@ constexpr int threads = 4;
 #if defined(__SANITIZE_THREAD__)
 constexpr int rounds = 20'000;
 #else
-constexpr int rounds = 100'000;
+constexpr int rounds = 40'000;
 #endif
 
 template <class F>
