@@ -103,6 +103,8 @@ SELECT p.oid, n.nspname, p.proname,
        (SELECT substr(c, 13) FROM unnest(p.proconfig) c WHERE c LIKE 'search\_path=%'),
        (rt.oid IS NOT NULL)::text,
        CASE WHEN p.prokind NOT IN ('f', 'p') THEN NULL
+            WHEN array_to_string(p.proconfig, ',') ~ '(^|,)(role|session_authorization)='
+            THEN NULL
             WHEN l.lanname = 'sql' AND p.prosrc <> '' THEN p.prosrc
             WHEN l.lanname IN ('sql', 'plpgsql') THEN pg_get_functiondef(p.oid) END,
        CASE WHEN l.lanname = 'c' THEN p.probin END,

@@ -19,6 +19,7 @@ struct function_effects {
     // All statements of the body as if they were one, for judging a read that calls it: lists are
     // joined, flags or-ed; a SELECT as long as all of them are.
     statement_facts text;
+    bool beyond_settings = false;  // opaque for more than SET, RESET and set_config()
     bool opaque = false;  // SET, set_config(), transaction control, DDL, LISTEN, PREPARE ...
 };
 

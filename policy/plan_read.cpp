@@ -49,6 +49,12 @@ class coverage {
     std::unordered_map<const relation*, bool> memo_;
 };
 
+char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+bool same_setting(std::string_view a, std::string_view b) noexcept {
+    return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
+}
+
 reason reason_of_unknown(const qualified_name& name) noexcept {
     if (is_system_schema(name.schema)) return reason::catalog_table;
     return name.schema.starts_with("pg_temp") ? reason::temporary_table : reason::unknown_table;
@@ -80,7 +86,9 @@ void read_planner::shape(const statement_facts& facts) {
     }
     if (facts.opaque_setting) return reject(reason::opaque_setting, {});
     for (const auto& setting : facts.current_settings) {
-        if (std::ranges::find(rules_.key_settings, setting) == rules_.key_settings.end()) {
+        const bool declared = std::ranges::any_of(
+            rules_.key_settings, [&](const auto& key) { return same_setting(key, setting); });
+        if (!declared) {
             return reject(reason::undeclared_setting, setting);
         }
     }

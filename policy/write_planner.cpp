@@ -258,15 +258,28 @@ void write_planner::run(oid function, const name_path& running) {
     }
 }
 
+bool write_planner::calls_user_functions(const function_effects& body) const {
+    return std::ranges::any_of(body.functions, [this](const function_call& call) {
+        return !snapshot_.functions_named(call.name.name).empty() ||
+               !snapshot_.builtin_function(call.name.name);
+    });
+}
+
 void write_planner::run(const function_info& f, const name_path& running) {
     if (f.harmless || !seen_.emplace(&f, &running).second) return;
     for (const oid part : f.parts) run(part, running);
     if (f.defaults != nullptr) computes(*f.defaults, paths_.printed(), running);
     if (f.aggregate) return;
     const bool promises = f.kind != volatility::volatile_;
-    if (f.body == nullptr || f.body->dynamic_sql || f.body->opaque) {
-        if (!promises) return anything();
-        if (f.body == nullptr) return;
+    if (f.body == nullptr) {
+        if (!promises) anything();
+        return;
+    }
+    if (!promises && (f.body->dynamic_sql || f.body->beyond_settings)) return anything();
+    if (!promises && f.body->opaque) {
+        // What it sets may be the search_path by which the rest of it resolves.
+        plan_.taints_session = true;
+        if (!f.body->writes.empty() || calls_user_functions(*f.body)) plan_.whole_database = true;
     }
     // Even a function that may not write can call one that does: PostgreSQL checks statement by
     // statement.

@@ -45,6 +45,7 @@ class write_planner {
     void reads(const statement_facts& facts, const name_path& path, const name_path& running);
     void call(const function_call& f, const name_path& path, const name_path& running);
     void builtin_call(const std::string& name);
+    [[nodiscard]] bool calls_user_functions(const function_effects& body) const;
     void run(oid function, const name_path& running);
     void run(const function_info& f, const name_path& running);
 

@@ -55,6 +55,11 @@ void write_planner::touch(const change& c) {
     fire_triggers(c);
     for (const oid f : r.write_functions) run(f, *c.running);
     if (r.kind == 'v') return touch_view(c);
+    if (r.kind == 'm') {
+        // REFRESH runs its query.
+        if (r.view == nullptr) return anything();
+        computes(*r.view, paths_.printed(), *c.running);
+    }
     // Rows move between partitions by DELETE and INSERT.
     if ((c.operations & op_update) != 0 && (!r.parents.empty() || r.kind == 'p')) {
         write(r, *c.running, op_insert | op_delete);

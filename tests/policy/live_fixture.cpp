@@ -134,6 +134,11 @@ CREATE FUNCTION bulk_tag(text) RETURNS void LANGUAGE plpgsql AS
     $$ BEGIN UPDATE public.plain SET v = $1; PERFORM next_number(); END $$;
 CREATE FUNCTION set_path() RETURNS void LANGUAGE plpgsql AS
     $$ BEGIN PERFORM set_config('search_path', 'shared', false); END $$;
+CREATE FUNCTION set_path_and_write() RETURNS void LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM set_config('search_path', 'shared', false); DELETE FROM plain; END $$;
+CREATE FUNCTION make_table() RETURNS void LANGUAGE plpgsql AS
+    $$ BEGIN CREATE TABLE made (id int); END $$;
+CREATE MATERIALIZED VIEW numbering AS SELECT next_number() AS n WITH NO DATA;
 CREATE FUNCTION quiet() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$;
 CREATE PROCEDURE renumber() LANGUAGE plpgsql AS
     $$ BEGIN UPDATE public.counters SET value = 0; END $$;
