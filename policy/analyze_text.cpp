@@ -25,6 +25,10 @@ constexpr auto letters = letter_table();
 
 constexpr std::array<std::string_view, 4> clock_words{"now", "today", "tomorrow", "yesterday"};
 
+bool is_literal(token_kind k) noexcept {
+    return k == token_kind::string || k == token_kind::number;
+}
+
 // Puts tokens side by side again: a blank wherever there was one, or a comment.
 class rewriter {
   public:
@@ -36,14 +40,16 @@ class rewriter {
     std::string run() {
         sql_scanner scan{sql_};
         for (token t = scan.next(); t.kind != token_kind::end; t = scan.next()) {
-            const bool apart = t.text.data() != end_;
-            if (apart && !out_.empty()) out_ += ' ';
+            // A parameter's number must not run into a word: the two would read as one.
+            const bool runs_on = numbered_ && ((is_literal(t.kind) && last_ == token_kind::word) ||
+                                               (is_literal(last_) && t.kind == token_kind::word));
+            if ((runs_on || t.text.data() != end_) && !out_.empty()) out_ += ' ';
             end_ = t.text.data() + t.text.size();
             // The server may see one string where libpg_query sees two, and other literals after
             // it.
-            const bool doubtful = after_string_ && t.text.front() == '\'';
+            const bool doubtful = last_ == token_kind::string && t.text.front() == '\'';
             if (numbered_ && doubtful) return std::move(out_.append("..."));
-            after_string_ = t.kind == token_kind::string;
+            last_ = t.kind;
             put(t);
         }
         return std::move(out_);
@@ -62,7 +68,7 @@ class rewriter {
         return most;
     }
     void put(const token& t) {
-        if (t.kind == token_kind::string || t.kind == token_kind::number) {
+        if (is_literal(t.kind)) {
             if (numbered_) {
                 out_ += '$' + std::to_string(++next_);
             } else {
@@ -79,7 +85,7 @@ class rewriter {
     bool numbered_;
     int next_ = 0;
     const char* end_ = nullptr;  // of the last token
-    bool after_string_ = false;
+    token_kind last_ = token_kind::end;
     std::string out_;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 
 #include "tests/core/world.h"
@@ -68,6 +69,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         unsettled = l.unsettled;
         require(l.session().closed());
     }
-    require(w.unrest(unsettled).empty());
+    const auto left = w.unrest(unsettled);
+    if (!left.empty()) std::fputs(left.c_str(), stderr);
+    require(left.empty());
     return 0;
 }

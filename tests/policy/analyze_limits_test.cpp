@@ -102,9 +102,9 @@ TEST_CASE("analyze: long texts that are not deep are read") {
         {"columns", "SELECT 1" + repeat(", a.b + 1 AS c", 10000) + " FROM a"},
         {"whens", "SELECT CASE" + repeat(" WHEN a = 1 + 1 THEN b - 1", 5000) + " END FROM a"},
     };
-    for (const auto& [name, text] : texts) {
-        CAPTURE(name);
-        CHECK(analyze(text).parsed);
+    for (const auto& text : texts) {
+        CAPTURE(text.first);
+        CHECK(analyze(text.second).parsed);
     }
 }
 
