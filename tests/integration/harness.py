@@ -189,7 +189,8 @@ class Cluster:
             return False
 
     def stop(self, mode=signal.SIGINT):
-        if self.process and self.process.poll() is None:
+        if self.process and self.process.poll() is None \
+                and os.path.exists(os.path.join(self.data, "postmaster.pid")):
             with open(os.path.join(self.data, "postmaster.pid")) as f:
                 os.kill(int(f.readline()), mode)
             self.process.wait(TIMEOUT)
@@ -236,6 +237,7 @@ class Sidecar:
 
     control = False
     count = 0
+    running = []  # so that an interrupted run leaves none behind
 
     def __init__(self, program, folder, config):
         Sidecar.count += 1
@@ -247,6 +249,7 @@ class Sidecar:
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE)
         self.pid = self.process.pid
+        Sidecar.running.append(self.process)
         self.output = Output(self.process.stderr, self.log_path)
         try:
             line = self.output.wait_for("listening on ")
@@ -297,6 +300,8 @@ class Sidecar:
 class Environment:
     """What the whole run shares; open() by run.py and differential.py."""
 
+    cluster = None
+
     def open(self, program=None):
         self.program = program and os.path.abspath(program)
         self.control = program is None
@@ -324,7 +329,12 @@ class Environment:
         return Sidecar(self.program, self.folder, self.settings(cluster, **over))
 
     def close(self, keep=False):
-        self.cluster.stop()
+        for process in Sidecar.running:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        if self.cluster:
+            self.cluster.stop(signal.SIGQUIT)
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 

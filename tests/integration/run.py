@@ -7,6 +7,7 @@
 import argparse
 import faulthandler
 import os
+import signal
 import sys
 import time
 import unittest
@@ -68,8 +69,9 @@ def main():
     if options.list:
         print("\n".join(test.id() for test in tests))
         return 0
-    harness.env.open(options.program)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as for Ctrl-C
     try:
+        harness.env.open(options.program)
         runner = unittest.TextTestRunner(sys.stdout, verbosity=2, descriptions=False,
                                          resultclass=Summary)
         result = runner.run(unittest.TestSuite(tests))
