@@ -55,9 +55,8 @@ void add(const statement_facts& s, function_effects& out) {
     append(out.writes, s.writes);
     append(out.functions, s.functions);
     append(out.settings, s.settings);
-    if (s.opaque_setting || !s.settings.empty() || s.temporary_object || s.writes_into) {
-        out.opaque = true;
-    }
+    if (s.opaque_setting || !s.settings.empty()) out.opaque = true;
+    if (s.temporary_object || s.writes_into) out.opaque = out.beyond_settings = true;
     switch (s.kind) {
         case statement_kind::empty:
         case statement_kind::select:
@@ -78,15 +77,32 @@ void add(const statement_facts& s, function_effects& out) {
         case statement_kind::explain_analyze:
         case statement_kind::declare_cursor:
             if (s.inner) add(*s.inner, out);
-            if (s.with_hold) out.opaque = true;
+            if (s.with_hold) out.opaque = out.beyond_settings = true;
+            break;
+        case statement_kind::set:
+        case statement_kind::reset:
+            out.opaque = true;
             break;
         default:
-            out.opaque = true;
+            out.opaque = out.beyond_settings = true;
             break;
     }
 }
 
+// 'a\' ends there in a session with standard_conforming_strings = on, and goes on in one without:
+// a body is read by the settings of the session that calls it.
+bool ends_by_settings(std::string_view sql) {
+    if (sql.find("\\'") == std::string_view::npos) return false;
+    sql_scanner scan{sql};
+    for (token t = scan.next(); t.kind != token_kind::end; t = scan.next())
+        if (t.kind == token_kind::string && t.text.front() == '\'' &&
+            t.text.find("\\'") != std::string_view::npos)
+            return true;
+    return false;
+}
+
 bool add_sql(std::string_view sql, function_effects& out) {
+    if (ends_by_settings(sql)) out.opaque = out.beyond_settings = true;
     const auto facts = analyze(sql);
     for (const auto& statement : facts.statements) {
         add(statement, out);
@@ -132,7 +148,7 @@ class plpgsql_walker {
         if (node.tag == "PLpgSQL_expr") return expression(text_field(*node.body, "query"));
         if (node.tag == "PLpgSQL_stmt_commit" || node.tag == "PLpgSQL_stmt_rollback" ||
             node.tag == "PLpgSQL_stmt_set") {
-            out_.opaque = true;
+            out_.opaque = out_.beyond_settings = true;
         }
         if (node.tag == "PLpgSQL_stmt_dynexecute" || node.tag == "PLpgSQL_stmt_dynfors") {
             out_.dynamic_sql = true;

@@ -55,6 +55,7 @@ constexpr auto names = std::to_array<std::string_view>({
     "bypass:unsettled_write",
     "bypass:too_large",
     "bypass:replication",
+    "bypass:doubtful_text",
     "bypass:unknown_statement",
 });
 static_assert(names.size() == static_cast<std::size_t>(reason::count_));

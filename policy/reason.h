@@ -53,6 +53,7 @@ enum class reason : std::uint8_t {
     unsettled_write,
     too_large,
     replication,
+    doubtful_text,      // the server may read it otherwise than we do: its settings say so
     unknown_statement,  // Bind of a statement this session never saw
     count_              // not a reason
 };

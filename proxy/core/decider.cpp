@@ -12,6 +12,8 @@ constexpr std::size_t plans_per_text = 8;
 constexpr std::size_t scope_limit = 256;
 // What a remembered text costs beside its bytes: facts and plans.
 constexpr std::size_t overhead_per_text = 2048;
+// Stands for each byte of characters in an encoding that is not the catalogs'. In no UTF-8 text.
+constexpr char unknown_byte = '\xff';
 
 planned_write write_of(const policy::statement_facts& facts, database& where,
                        const scope_text& scope) {
@@ -25,8 +27,13 @@ planned_write write_of(const policy::statement_facts& facts, database& where,
                       .taints_session = found.taints_session,
                       .creates_temporary = found.creates_temporary,
                       .settings = std::move(found.settings)};
-    // What a bound value sets is not followed.
-    if (!facts.bound_settings.empty()) out.taints_session = true;
+    // What a bound value sets is not followed, nor one that was not read for what it is.
+    const auto garbled = [](const policy::setting_change& set) {
+        return set.value && set.value->find(unknown_byte) != std::string::npos;
+    };
+    if (!facts.bound_settings.empty() ||
+        std::any_of(out.settings.begin(), out.settings.end(), garbled))
+        out.taints_session = true;
     if (found.whole_cluster)
         out.tables.push_back(&where.cluster());
     else if (found.whole_database)
@@ -43,18 +50,43 @@ decider::decider(std::shared_ptr<const policy::cache_rules> rules, decider_limit
     auto unread = std::make_shared<statement_text>();
     unread->facts.too_long = true;
     unread_ = std::move(unread);
+    auto doubtful = std::make_shared<statement_text>(*unread_);
+    doubtful->why_unread = policy::reason::doubtful_text;
+    doubtful_ = std::move(doubtful);
 }
 
-std::shared_ptr<const statement_text> decider::text(std::string_view sql) {
+std::shared_ptr<const statement_text> decider::text(std::string_view sql, reading how) {
+    if (how == reading::none) return doubtful_;
+    if (how == reading::names_unknown)
+        return sql.size() > limits_.max_sql_length ? unread_ : analyzed(sql, how);
     if (const auto it = memo_.find(sql); it != memo_.end()) {
         it->second.used = true;
         return it->second.text;
     }
     if (sql.size() > limits_.max_sql_length) return unread_;
+    auto made = analyzed(sql, how);
+    remember(made);
+    return made;
+}
+
+std::shared_ptr<const statement_text> decider::analyzed(std::string_view sql, reading how) const {
     auto made = std::make_shared<statement_text>();
     made->sql = sql;
-    made->facts = policy::analyze(made->sql, limits_.max_sql_length);
-    if (sql.size() > limits_.memo_bytes / 8) return made;
+    if (how == reading::names_unknown) {
+        std::string known{sql};
+        std::replace_if(
+            known.begin(), known.end(),
+            [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, unknown_byte);
+        made->facts = policy::analyze(known, limits_.max_sql_length);
+    } else {
+        made->facts = policy::analyze(made->sql, limits_.max_sql_length);
+    }
+    return made;
+}
+
+void decider::remember(const std::shared_ptr<const statement_text>& text) {
+    const std::string_view sql = text->sql;
+    if (sql.size() > limits_.memo_bytes / 8) return;
     while (memo_size_ > limits_.memo_bytes && !order_.empty()) {
         const auto oldest = order_.front();
         order_.pop_front();
@@ -67,17 +99,16 @@ std::shared_ptr<const statement_text> decider::text(std::string_view sql) {
         const auto keep = it->second.text;  // the key views it
         memo_.erase(it);
     }
-    memo_.emplace(made->sql, remembered{made, false});
-    order_.push_back(made->sql);
+    memo_.emplace(sql, remembered{text, false});
+    order_.push_back(sql);
     memo_size_ += sql.size() + overhead_per_text;
-    return made;
 }
 
 planned_read decider::read_of(const statement_text& text, database& where,
                               const scope_text& scope) const {
     using policy::reason;
     const auto& facts = text.facts;
-    if (facts.too_long) return {.why = reason::too_long};
+    if (facts.too_long) return {.why = text.why_unread};
     if (!facts.parsed) return {.why = reason::parse_error};
     if (facts.statements.size() != 1)
         return {.why =

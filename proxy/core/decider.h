@@ -54,9 +54,17 @@ struct plan {
     std::vector<planned_write> prepared;
 };
 
+// How the bytes of a text are to be taken (dialect.h).
+enum class reading : std::uint8_t {
+    plain,          // as the analysis takes them
+    names_unknown,  // likewise, but names outside ASCII are not those of the catalog
+    none            // the server may see something else entirely
+};
+
 struct statement_text {
     std::string sql;
     policy::sql_facts facts;
+    policy::reason why_unread = policy::reason::too_long;    // with facts.too_long
     mutable std::vector<std::shared_ptr<const plan>> plans;  // newest last; the decider's to change
 };
 
@@ -69,7 +77,8 @@ class decider {
   public:
     decider(std::shared_ptr<const policy::cache_rules> rules, decider_limits limits);
 
-    [[nodiscard]] std::shared_ptr<const statement_text> text(std::string_view sql);
+    [[nodiscard]] std::shared_ptr<const statement_text> text(std::string_view sql,
+                                                             reading how = reading::plain);
     // Stands for a text that is too long to be looked at.
     [[nodiscard]] const std::shared_ptr<const statement_text>& unread() const { return unread_; }
     [[nodiscard]] std::size_t max_sql_length() const noexcept { return limits_.max_sql_length; }
@@ -83,6 +92,9 @@ class decider {
     [[nodiscard]] std::shared_ptr<const std::string> intern(std::string text);
 
   private:
+    [[nodiscard]] std::shared_ptr<const statement_text> analyzed(std::string_view sql,
+                                                                 reading how) const;
+    void remember(const std::shared_ptr<const statement_text>& text);
     [[nodiscard]] planned_read read_of(const statement_text&, database&, const scope_text&) const;
 
     struct remembered {
@@ -91,7 +103,7 @@ class decider {
     };
     std::shared_ptr<const policy::cache_rules> rules_;
     decider_limits limits_;
-    std::shared_ptr<const statement_text> unread_;
+    std::shared_ptr<const statement_text> unread_, doubtful_;
     std::unordered_map<std::string_view, remembered> memo_;  // keys view the text they map to
     std::deque<std::string_view> order_;
     std::size_t memo_size_ = 0;

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "proxy/core/decider.h"
 
@@ -62,6 +63,13 @@ class prepared_statements {
         if (!v.client) return repair_step::close;
         // A Parse of the unnamed statement replaces what was there.
         return v.server && !name.empty() ? repair_step::close_and_parse : repair_step::parse;
+    }
+    // Whose definition only the client knows.
+    [[nodiscard]] std::vector<std::string> unheard() const {
+        std::vector<std::string> names;
+        for (const auto& [name, v] : slots_)
+            if (v.client && v.client != v.server) names.push_back(name);
+        return names;
     }
     // DEALLOCATE ALL and DISCARD ALL leave the unnamed statement alone.
     void drop_named() {

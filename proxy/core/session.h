@@ -30,6 +30,7 @@
 #include "protocol/startup.h"
 #include "proxy/core/actions.h"
 #include "proxy/core/decider.h"
+#include "proxy/core/dialect.h"
 #include "proxy/core/owed.h"
 #include "proxy/core/prepared.h"
 #include "proxy/core/session_settings.h"
@@ -175,6 +176,10 @@ class session {
     [[nodiscard]] std::string current_role() const;
     void adopt_login_defaults();
     [[nodiscard]] std::string setting(std::string_view name) const;
+    [[nodiscard]] std::shared_ptr<const statement_text> text_of(std::string_view sql) {
+        return services_.decide.text(sql, dialect_.read(sql, !owed_.empty()));
+    }
+    void repair_before_dialect_change(const plan& effects, bool with_sync, actions& out);
     void note_parameter(std::string_view name, std::string_view value);
     void judge_unproven();
     void note_effects(const planned_write& w, policy::statement_kind kind, bool alone);
@@ -206,6 +211,7 @@ class session {
     void free_followers(actions& out);
     [[nodiscard]] bool swallow() { return !owed_.empty() && owed_.front().injected; }
 
+    void distrust_catalogs(actions& out);
     void fail(std::string_view sqlstate, std::string_view message, std::string_view why,
               actions& out);
     [[nodiscard]] bool caching() const noexcept { return services_.options.cache && !transparent_; }
@@ -232,12 +238,14 @@ class session {
     bool skipping_ = false;     // the server skips what is sent until a Sync
     bool copy_in_ = false;      // it reads CopyData now; Sync and Flush are ignored there
     bool draining_ = false;
-    bool terminating_ = false;   // the client has ended; the server is to finish what it owes
-    bool server_fatal_ = false;  // the server has said why it ends
-    bool temporary_ = false;     // temporary objects may exist
-    bool saw_writes_ = false;    // read from the server while another's commit was in flight
-    bool schema_mark_ = false;   // a schema change of ours is in flight
+    bool terminating_ = false;      // the client has ended; the server is to finish what it owes
+    bool server_fatal_ = false;     // the server has said why it ends
+    bool server_restarts_ = false;  // or may: it said so, or vanished without a word
+    bool temporary_ = false;        // temporary objects may exist
+    bool saw_writes_ = false;       // read from the server while another's commit was in flight
+    bool schema_mark_ = false;      // a schema change of ours is in flight
     bool cluster_mark_ = false;
+    bool high_start_ = false;     // start-up parameters outside ASCII
     bool untracked_ = false;      // the options could not be followed: never cache
     bool client_active_ = false;  // transparent: bytes sent since the last ReadyForQuery
     char status_ = 'I';
@@ -262,6 +270,7 @@ class session {
     database* database_ = nullptr;
 
     session_settings settings_;
+    dialect dialect_;
     prepared_statements statements_;
     owed_replies owed_;
     prepared_ptr unnamed_portal_;

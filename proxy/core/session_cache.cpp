@@ -208,7 +208,7 @@ bool session::read_frame(const protocol::frame& f, batch& b) {
             const auto known = b.find(statements_, m.name);
             if (known && !m.name.empty()) return false;  // a duplicate: the server refuses it
             const auto types = f.body.substr(m.name.size() + m.sql.size() + 2);
-            const auto text = services_.decide.text(m.sql);
+            const auto text = text_of(m.sql);
             if (text->facts.too_long) return false;  // it could not be repeated to the server
             if (known && known->text == text && known->types == types)
                 b.steps.push_back({batch::step::parse, m.name, known});

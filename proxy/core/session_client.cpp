@@ -63,7 +63,7 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
         fail("08P01", "invalid Query message", "malformed Query", out);
         return in.size();
     }
-    const auto text = services_.decide.text(query.sql);
+    const auto text = text_of(query.sql);
     switch (look_up_query(text, now, out)) {
         case verdict::served:
             return frame.whole.size();
@@ -131,7 +131,7 @@ bool session::forward_frame(const protocol::frame& f, actions& out) {
         case 'Q': {
             protocol::query m;
             if (protocol::parse(f.body, m)) return malformed();
-            forward_query(services_.decide.text(m.sql), f.whole, out);
+            forward_query(text_of(m.sql), f.whole, out);
             return true;
         }
         case 'P': {
@@ -283,6 +283,14 @@ void session::send_repair(std::string_view name, bool with_sync, actions& out) {
     out.server.own(std::move(message));
 }
 
+// A statement that the server has not heard of yet would be read by it as it reads then.
+void session::repair_before_dialect_change(const plan& effects, bool with_sync, actions& out) {
+    if (std::none_of(effects.writes.begin(), effects.writes.end(),
+                     [this](const planned_write& w) { return dialect_.may_change(w); }))
+        return;
+    for (const auto& name : statements_.unheard()) send_repair(name, with_sync, out);
+}
+
 void session::forward_query(const std::shared_ptr<const statement_text>& text,
                             std::string_view whole, actions& out) {
     if (skipping_) return out.server.forward(whole);  // thrown away there, and owes nothing
@@ -295,6 +303,7 @@ void session::forward_query(const std::shared_ptr<const statement_text>& text,
         if (named.kind == execute || named.kind == deallocate)
             if (!named.name.empty()) send_repair(named.name, true, out);
     }
+    repair_before_dialect_change(*effects, true, out);
     count_forwarded(*text, *effects, out);
     statements_.set("", {});  // a simple query drops the unnamed statement
     unnamed_portal_.reset();
@@ -308,7 +317,7 @@ void session::forward_query(const std::shared_ptr<const statement_text>& text,
 
 void session::forward_parse(std::string_view name, std::string_view sql, std::string types,
                             std::string_view whole, actions& out) {
-    const auto text = whole.empty() ? services_.decide.unread() : services_.decide.text(sql);
+    const auto text = whole.empty() ? services_.decide.unread() : text_of(sql);
     auto definition = std::make_shared<const prepared>(prepared{text, std::move(types), -1});
     if (!name.empty()) send_repair(name, false, out);  // so that a duplicate is refused
     owed_reply item{
@@ -353,6 +362,7 @@ void session::forward_execute(std::string_view portal, actions& out) {
         if ((named.kind == execute || named.kind == deallocate) && !named.name.empty())
             send_repair(named.name, false, out);
     }
+    repair_before_dialect_change(*item.effects, false, out);
     count_forwarded(*bound->text, *item.effects, out);
     const auto effects = item.effects;
     owe(std::move(item));

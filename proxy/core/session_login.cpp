@@ -63,8 +63,13 @@ std::size_t session::on_server(protocol::bytes in, time_point now, actions& out)
     std::size_t used = 0;
     while (used < in.size() && state_ != state::closed && !out.close) {
         const auto rest = in.substr(used);
-        const auto step =
-            state_ == state::login ? on_login_server(rest, out) : on_reply(rest, now, out);
+        std::size_t step = rest.size();
+        if (state_ == state::login)
+            step = on_login_server(rest, out);
+        else if (state_ == state::ready)
+            step = on_reply(rest, now, out);
+        else
+            fail("08P01", "the server spoke before it was asked", "server out of step", out);
         if (step == 0) break;
         used += step;
     }
@@ -169,6 +174,7 @@ void session::follow_startup(const protocol::startup_message& m) {
     if (const auto options = m.find("options"))
         if (!settings_.start_options(*options)) untracked_ = true;
     for (const auto& [name, value] : m.parameters) {
+        high_start_ = high_start_ || has_high_byte(value);
         const bool other = name == "user" || name == "database" || name == "replication" ||
                            name == "options" || name.starts_with("_pq_.");
         if (!other) settings_.start(name, value);
@@ -202,6 +208,7 @@ void session::on_upstream_connected(std::string cancel_key, actions& out) {
 
 void session::on_upstream_failed(std::string_view sqlstate, std::string_view message,
                                  actions& out) {
+    distrust_catalogs(out);
     fail(sqlstate, message, message, out);
 }
 
@@ -274,7 +281,10 @@ std::size_t session::on_login_server(protocol::bytes in, actions& out) {
         return frame.whole.size();
     }
     out.client.forward(frame.whole);
-    if (frame.type == 'E') server_fatal_ = true;
+    if (frame.type == 'E') {
+        note_fatal(frame);
+        server_fatal_ = true;
+    }
     if (frame.type == 'Z') finish_login(out);
     return frame.whole.size();
 }
@@ -283,6 +293,8 @@ void session::finish_login(actions& out) {
     state_ = state::ready;
     status_ = 'I';
     server_fatal_ = false;
+    dialect_.logged_in();
+    if (high_start_ && !dialect_.utf8_server()) untracked_ = true;
     database_ = &services_.dbs.of(database_name_);
     database_->clients.fetch_add(1);
     out.logged_in = true;
@@ -290,8 +302,17 @@ void session::finish_login(actions& out) {
     if (draining_) on_shutdown(out);
 }
 
+// The server may be another one from now on, or have been written to while nobody looked: until the
+// control connections have found theirs alive, or have begun anew, nothing is served.
+void session::distrust_catalogs(actions& out) {
+    services_.dbs.want_reload_everywhere();
+    out.catalog_changed = true;
+}
+
 void session::on_server_closed(actions& out) {
     if (state_ == state::closed) return;
+    if (!server_fatal_ && !terminating_) server_restarts_ = true;
+    if (server_restarts_) distrust_catalogs(out);
     if (server_fatal_ || terminating_) {
         leave_flight(out);
         abandon_fills(out);

@@ -80,6 +80,8 @@ void session::note_fatal(const protocol::frame& f) {
     if (!protocol::parse(f.body, m)) {
         const auto severity = m.severity();
         server_fatal_ = severity == "FATAL" || severity == "PANIC";
+        const auto code = m.sqlstate();  // admin_shutdown, crash_shutdown, cannot_connect_now
+        server_restarts_ = server_fatal_ && (code == "57P01" || code == "57P02" || code == "57P03");
     }
 }
 

@@ -132,6 +132,9 @@ const std::string& session::context() {
 }
 
 void session::note_parameter(std::string_view name, std::string_view value) {
+    dialect_.report(name, value);
+    // A PL/pgSQL function stays as it was read in this session when it was first called.
+    if (name == "standard_conforming_strings" && value != "on") untracked_ = true;
     if (!setting_matters(name)) return;
     std::map<std::string_view, std::string_view> known;
     if (reported_) {
@@ -172,6 +175,7 @@ void session::note_text_effects(const std::shared_ptr<const statement_text>& tex
         const auto& s = statements[i];
         auto w = p.writes[i];
         keep = keep || (unread && w.taints_session);
+        if (dialect_.may_change(w)) dialect_.note_change();
         w.taints_session = w.taints_session && !unread;
         note_effects(w, s.kind, statements.size() == 1);
         const auto& named = s.inner && s.inner->kind == statement_kind::execute ? *s.inner : s;
@@ -217,6 +221,7 @@ planned_write session::executed(std::string_view name) {
 
 void session::note_effects(const planned_write& w, statement_kind kind, bool alone) {
     if (w.taints_session) ++taints_;
+    if (dialect_.may_change(w)) dialect_.note_change();
     for (const auto& change : w.settings) settings_.touch(change.name);
     if (w.creates_temporary) temporary_ = true;
     if (w.schema_changed && !schema_mark_) {
@@ -265,7 +270,7 @@ void session::release_marks(actions& out, bool lost) {
         if (cluster_mark_) services_.dbs.want_reload_everywhere();
         for (auto* table : marked_) table->end_commit();
         if (schema_mark_) database_->end_schema_change();
-        out.catalog_changed = schema_mark_ || cluster_mark_;
+        out.catalog_changed = out.catalog_changed || schema_mark_ || cluster_mark_;
     }
     if (held) database_->writers.fetch_sub(1);
     marked_.clear();

@@ -19,7 +19,8 @@ std::string gss_request() {
 }
 std::string with_our_key(std::size_t size = 4) {
     return message(protocol::authentication{protocol::auth_kind::ok, {}}) +
-           parameter("client_encoding", "UTF8") + parameter("TimeZone", "UTC") +
+           parameter("client_encoding", "UTF8") + parameter("server_encoding", "UTF8") +
+           parameter("standard_conforming_strings", "on") + parameter("TimeZone", "UTC") +
            message(protocol::backend_key_data{77, std::string(size, 'k')}) + ready();
 }
 std::string refusal(std::string_view sqlstate, std::string_view text) {

@@ -3,46 +3,14 @@
 #include <doctest/doctest.h>
 
 #include "tests/core/script.h"
+#include "tests/core/two_sessions.h"
 
 using namespace core_test;
 
 namespace {
 
-const auto select_kv = query("SELECT v FROM kv");
 const auto update = query("UPDATE kv SET v = 'new'");
 const auto updated = completed("UPDATE 1") + ready();
-constexpr std::uint64_t second_token = 2U << 20;
-
-// Two sessions; `writer` and `reader` share the cache.
-struct two {
-    two() {
-        writer.log_in();
-        reader.log_in();
-    }
-    ~two() {
-        auto unsettled = writer.unsettled;
-        if (!writer.closing) writer.client_gone();
-        if (!reader.closing) reader.client_gone();
-        CHECK(w.unrest(writer.unsettled) == "");
-    }
-    void fill(std::string_view value) {
-        reader.client(select_kv);
-        REQUIRE(show(reader.to_server()) == show(select_kv));
-        reader.server(answer(value));
-        CHECK(show(reader.to_client()) == show(answer(value)));
-    }
-    bool hit() {
-        reader.client(select_kv);
-        const bool here = reader.to_server().empty();
-        if (!here) reader.server(answer("from the server"));
-        (void)reader.to_client();
-        return here;
-    }
-
-    world w;
-    wired writer{w};
-    wired reader{w, second_token};
-};
 
 }  // namespace
 
@@ -199,6 +167,42 @@ TEST_CASE("write: with the server gone in mid-commit its tables are handed over"
         CHECK(t.w.kv().commits_in_flight.load() == 0);
         CHECK(!t.hit());
         CHECK(!t.hit());
+    }
+}
+
+TEST_CASE(
+    "server: it restarts, or vanishes: nothing is served before the catalogs were read again") {
+    for (const auto& last : {failed("57P01", "FATAL"), failed("57P02", "FATAL"), ""s}) {
+        CAPTURE(show(last));
+        two t;
+        t.fill("old");
+        t.writer.server(last);
+        t.writer.server_gone();
+        CHECK(t.writer.catalog_changed);
+        CHECK(!t.hit());
+        t.w.publish();
+        CHECK(t.hit());
+    }
+}
+
+TEST_CASE("server: a session that it ends alone disturbs nobody") {
+    two t;
+    t.fill("old");
+    t.writer.server(failed("57P05", "FATAL"));  // idle_session_timeout
+    t.writer.server_gone();
+    CHECK(t.hit());
+}
+
+TEST_CASE("server: refused log-ins count only when it says that it is starting") {
+    for (const bool starting : {true, false}) {
+        two t;
+        t.fill("old");
+        wired late{t.w, 3U << 20};
+        late.client(client_startup());
+        late.connected();
+        late.server(failed(starting ? "57P03" : "28P01", "FATAL"));
+        late.server_gone();
+        CHECK(t.hit() != starting);
     }
 }
 

@@ -1,5 +1,6 @@
 #include "tests/core/world.h"
 
+#include <algorithm>
 #include <array>
 #include <initializer_list>
 #include <optional>
@@ -73,23 +74,26 @@ core::session_services world::services(std::size_t worker) {
 
 std::string world::unrest(const std::vector<core::unsettled_commit>& handed_over) {
     std::string out;
-    std::size_t lost = 0, schema = 0;
-    for (const auto& u : handed_over) {
-        lost += u.tables.size();
-        schema += u.schema_changed ? 1U : 0U;
-    }
-    std::size_t unsettled = 0;
+    std::size_t lost = 0, schema = 0, unsettled = 0;
+    std::vector<const cache::table_state*> seen;
     const auto look = [&](const char* name, cache::table_state& t) {
+        seen.push_back(&t);
         if (t.commits_in_flight.load() != 0) out.append(name).append(": a commit in flight; ");
         unsettled += t.unsettled.load();
     };
-    look("whole", db().whole());
     look("cluster", db().cluster());
     for (const auto id : {kv_oid, other_oid, notes_oid, policy::oid{16403}})
         look("table", db().table(id));
+    dbs.for_each([&](core::database& d) {
+        look("whole", d.whole());
+        if (d.writers.load() != 0) out.append("writers; ");
+        if (d.clients.load() != 0) out.append("clients; ");
+    });
+    for (const auto& u : handed_over) {
+        for (const auto* t : u.tables) lost += std::ranges::count(seen, t) > 0 ? 1U : 0U;
+        schema += u.schema_changed && u.where == &db() ? 1U : 0U;
+    }
     if (unsettled != lost) out.append("unsettled tables; ");
-    if (db().writers.load() != 0) out.append("writers; ");
-    if (db().clients.load() != 0) out.append("clients; ");
     publish();
     if ((db().usable_catalog() != nullptr) != (schema == 0)) out.append("schema change; ");
     const auto waiting = flights.size();
@@ -213,7 +217,8 @@ std::string client_startup(std::vector<protocol::startup_parameter> more, std::u
 
 std::string server_log_in() {
     return message(protocol::authentication{protocol::auth_kind::ok, {}}) +
-           parameter("client_encoding", "UTF8") + parameter("TimeZone", "UTC") +
+           parameter("client_encoding", "UTF8") + parameter("server_encoding", "UTF8") +
+           parameter("standard_conforming_strings", "on") + parameter("TimeZone", "UTC") +
            message(protocol::backend_key_data{77, "\1\2\3\4"sv}) + ready();
 }
 

@@ -23,12 +23,17 @@ def frame(kind, body=b""):
     return kind + struct.pack("!i", len(body) + 4) + body
 
 
+def text_bytes(text):
+    """UTF-8; bytes of another encoding come as bytes.decode("utf-8", "surrogateescape")."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def query(sql):
-    return frame(b"Q", sql.encode() + b"\0")
+    return frame(b"Q", text_bytes(sql) + b"\0")
 
 
 def parse(sql, name="", types=()):
-    return frame(b"P", name.encode() + b"\0" + sql.encode() + b"\0"
+    return frame(b"P", name.encode() + b"\0" + text_bytes(sql) + b"\0"
                  + struct.pack("!h%di" % len(types), len(types), *types))
 
 
