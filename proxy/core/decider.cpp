@@ -27,13 +27,16 @@ planned_write write_of(const policy::statement_facts& facts, database& where,
                       .taints_session = found.taints_session,
                       .creates_temporary = found.creates_temporary,
                       .settings = std::move(found.settings)};
-    // What a bound value sets is not followed, nor one that was not read for what it is.
+    // A value that was not read for what it is cannot be followed; one to be bound, by Execute
+    // only.
     const auto garbled = [](const policy::setting_change& set) {
         return set.value && set.value->find(unknown_byte) != std::string::npos;
     };
-    if (!facts.bound_settings.empty() ||
-        std::any_of(out.settings.begin(), out.settings.end(), garbled))
+    if (std::any_of(out.settings.begin(), out.settings.end(), garbled)) out.taints_session = true;
+    if (!facts.bound_settings.empty()) {
+        out.awaits_values = !out.taints_session && facts.bound_settings_suffice;
         out.taints_session = true;
+    }
     if (found.whole_cluster)
         out.tables.push_back(&where.cluster());
     else if (found.whole_database)

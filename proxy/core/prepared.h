@@ -21,8 +21,15 @@ struct prepared {
     std::shared_ptr<const statement_text> text;
     std::string types;       // the Parse message's list of type oids, as sent
     int sql_statement = -1;  // made by SQL PREPARE: its place in the text; no Parse can repeat it
+
+    // False: that parameter (from 0) was declared to be of a type whose bytes are not those of its
+    // text. Undeclared ones are what the statement makes of them.
+    [[nodiscard]] bool takes_text(std::size_t parameter) const;
 };
 using prepared_ptr = std::shared_ptr<const prepared>;
+
+// Of the statements in a text: the names of those prepared ones that it runs or drops.
+[[nodiscard]] std::vector<std::string_view> named_statements(const statement_text& text);
 
 class prepared_statements {
   public:

@@ -27,11 +27,13 @@
 #include "cache/recorder.h"
 #include "cache/store.h"
 #include "protocol/framer.h"
+#include "protocol/frontend.h"
 #include "protocol/startup.h"
 #include "proxy/core/actions.h"
 #include "proxy/core/decider.h"
 #include "proxy/core/dialect.h"
 #include "proxy/core/owed.h"
+#include "proxy/core/portals.h"
 #include "proxy/core/prepared.h"
 #include "proxy/core/session_settings.h"
 
@@ -133,15 +135,26 @@ class session {
     bool forward_frame(const protocol::frame& f, actions& out);
     void forward_query(const std::shared_ptr<const statement_text>& text, std::string_view whole,
                        actions& out);
+    void forward_sync();
+    void forward_function_call();
+    void count_forwarded(const statement_text& text, const plan& effects, actions& out);
+    owed_reply& owe(owed_reply item);
+
+    // session_extended.cpp
+    enum class sending : std::uint8_t { done, held, malformed };
+    [[nodiscard]] sending forward_extended(const protocol::frame& f, actions& out);
     void forward_parse(std::string_view name, std::string_view sql, std::string types,
                        std::string_view whole, actions& out);
-    void forward_bind(std::string_view portal, std::string_view statement, actions& out);
-    void forward_execute(std::string_view portal, actions& out);
+    void forward_bind(const protocol::bind& m, actions& out);
+    void forward_execute(const portal* bound, actions& out);
+    void forward_close(const protocol::close& m);
+    [[nodiscard]] std::shared_ptr<const std::vector<policy::setting_change>> bound_settings(
+        const prepared& definition, const protocol::bind& m) const;
+    [[nodiscard]] std::shared_ptr<const plan> effects_of(const portal& bound);
+    void repair_before_dialect_change(const plan& effects, bool with_sync, actions& out);
     void send_repair(std::string_view name, bool with_sync, actions& out);
     void inject_parse(std::string_view name, const prepared_ptr& definition, actions& out);
     void inject_close(std::string_view name, actions& out);
-    void count_forwarded(const statement_text& text, const plan& effects, actions& out);
-    owed_reply& owe(owed_reply item);
 
     // session_cache.cpp
     enum class verdict : std::uint8_t { forward, served, hold };
@@ -179,7 +192,6 @@ class session {
     [[nodiscard]] std::shared_ptr<const statement_text> text_of(std::string_view sql) {
         return services_.decide.text(sql, dialect_.read(sql, !owed_.empty()));
     }
-    void repair_before_dialect_change(const plan& effects, bool with_sync, actions& out);
     void note_parameter(std::string_view name, std::string_view value);
     void judge_unproven();
     void note_effects(const planned_write& w, policy::statement_kind kind, bool alone);
@@ -273,8 +285,7 @@ class session {
     dialect dialect_;
     prepared_statements statements_;
     owed_replies owed_;
-    prepared_ptr unnamed_portal_;
-    std::map<std::string, prepared_ptr, std::less<>> portals_;
+    portals portals_;
     struct unproven {
         std::shared_ptr<const statement_text> text;
         std::uint64_t generation = 0;  // wanted of the database when it ran

@@ -93,8 +93,10 @@ std::size_t session::forward_one(protocol::bytes in, actions& out) {
     protocol::reader front{in.substr(protocol::head_size)};
     switch (head.type) {
         case 'B': {
-            const auto portal = front.cstring();
-            forward_bind(portal, front.cstring(), out);
+            protocol::bind names;
+            names.portal = front.cstring();
+            names.statement = front.cstring();
+            forward_bind(names, out);
             break;
         }
         case 'P':
@@ -104,8 +106,7 @@ std::size_t session::forward_one(protocol::bytes in, actions& out) {
             forward_query(services_.decide.unread(), {}, out);
             break;
         case 'F':
-            note_effects(unknown_write(), policy::statement_kind::call, true);
-            owe({.what = reply::function_call});
+            forward_function_call();
             break;
         default:
             break;
@@ -122,87 +123,36 @@ std::size_t session::forward_one(protocol::bytes in, actions& out) {
 
 // False: hold the frame back, nothing of it was sent.
 bool session::forward_frame(const protocol::frame& f, actions& out) {
-    const auto malformed = [&] {
-        fail("08P01", "invalid " + std::string{protocol::frontend_name(f.type)} + " message",
-             "malformed message from the client", out);
-        return true;
-    };
+    bool well_formed = true;
     switch (f.type) {
         case 'Q': {
             protocol::query m;
-            if (protocol::parse(f.body, m)) return malformed();
-            forward_query(text_of(m.sql), f.whole, out);
-            return true;
-        }
-        case 'P': {
-            protocol::parse_message m;
-            if (protocol::parse(f.body, m)) return malformed();
-            const auto types = f.body.substr(m.name.size() + m.sql.size() + 2);
-            forward_parse(m.name, m.sql, std::string{types}, f.whole, out);
-            return true;
-        }
-        case 'B': {
-            protocol::bind m;
-            if (protocol::parse(f.body, m)) return malformed();
-            forward_bind(m.portal, m.statement, out);
+            well_formed = !protocol::parse(f.body, m);
+            if (well_formed) forward_query(text_of(m.sql), f.whole, out);
             break;
         }
-        case 'D': {
-            protocol::describe m;
-            if (protocol::parse(f.body, m)) return malformed();
-            if (m.kind == 'S') send_repair(m.name, false, out);
-            owe({.what = m.kind == 'S' ? reply::describe_statement : reply::describe_portal,
-                 .fill = m.kind == 'P' ? current_fill() : std::int16_t{-1}});
-            break;
-        }
-        case 'E': {
-            protocol::execute m;
-            const auto error = protocol::parse(f.body, m);
-            // The server takes a negative limit for none.
-            if (error == protocol::errc::bad_value)
-                m.portal = protocol::reader{f.body}.cstring();
-            else if (error)
-                return malformed();
-            const auto it = portals_.find(m.portal);
-            const auto& bound = m.portal.empty()       ? unnamed_portal_
-                                : it == portals_.end() ? nullptr
-                                                       : it->second;
-            if (bound && must_release_database(*bound->text, out)) return false;
-            forward_execute(m.portal, out);
-            break;
-        }
-        case 'C': {
-            protocol::close m;
-            if (protocol::parse(f.body, m)) return malformed();
-            owed_reply item{.what = reply::close, .close_statement = m.kind == 'S'};
-            if (m.kind == 'S') {
-                item.name = m.name;
-                item.before = statements_.get(m.name);
-                if (!skipping_) statements_.set(m.name, {});
-            } else if (m.name.empty()) {
-                unnamed_portal_.reset();
-            } else if (const auto it = portals_.find(m.name); it != portals_.end()) {
-                portals_.erase(it);
+        case 'P':
+        case 'B':
+        case 'D':
+        case 'E':
+        case 'C':
+            switch (forward_extended(f, out)) {
+                case sending::held:
+                    return false;
+                case sending::malformed:
+                    well_formed = false;
+                    break;
+                case sending::done:
+                    break;
             }
-            owe(std::move(item));
             break;
-        }
         case 'S':
-            unholdable_ = false;
-            next_fill_ = -1;
-            batch_reason_ = policy::reason::miss;
-            if (!copy_in_) {
-                skipping_ = false;
-                owe({.what = reply::sync});
-            }
-            break;
-        case 'H':
+            forward_sync();
             break;
         case 'F': {
             protocol::function_call m;
-            if (protocol::parse(f.body, m)) return malformed();
-            note_effects(unknown_write(), policy::statement_kind::call, true);
-            owe({.what = reply::function_call});
+            well_formed = !protocol::parse(f.body, m);
+            if (well_formed) forward_function_call();
             break;
         }
         case 'c':
@@ -218,8 +168,26 @@ bool session::forward_frame(const protocol::frame& f, actions& out) {
         default:
             break;
     }
-    if (state_ != state::closed) out.server.forward(f.whole);
+    if (!well_formed)
+        fail("08P01", "invalid " + std::string{protocol::frontend_name(f.type)} + " message",
+             "malformed message from the client", out);
+    else if (state_ != state::closed && f.type != 'Q' && f.type != 'P')
+        out.server.forward(f.whole);
     return true;
+}
+
+void session::forward_sync() {
+    unholdable_ = false;
+    next_fill_ = -1;
+    batch_reason_ = policy::reason::miss;
+    if (copy_in_) return;  // ignored there
+    skipping_ = false;
+    owe({.what = reply::sync});
+}
+
+void session::forward_function_call() {
+    note_effects(unknown_write(), policy::statement_kind::call, true);
+    owe({.what = reply::function_call});
 }
 
 owed_reply& session::owe(owed_reply item) {
@@ -233,140 +201,22 @@ owed_reply& session::owe(owed_reply item) {
     return owed_.push(std::move(item));
 }
 
-void session::inject_parse(std::string_view name, const prepared_ptr& definition, actions& out) {
-    std::string message;
-    protocol::writer w{message};
-    w.begin('P');
-    w.cstring(name);
-    w.cstring(definition->text->sql);
-    w.raw(definition->types);
-    w.end();
-    owe({.what = reply::parse,
-         .injected = true,
-         .name = std::string{name},
-         .before = statements_.get(name)});
-    auto views = statements_.get(name);
-    views.server = definition;
-    statements_.set(name, std::move(views));
-    out.server.own(std::move(message));
-}
-
-void session::inject_close(std::string_view name, actions& out) {
-    std::string message;
-    protocol::write(message, protocol::close{'S', name});
-    owe({.what = reply::close,
-         .injected = true,
-         .close_statement = true,
-         .name = std::string{name},
-         .before = statements_.get(name)});
-    auto views = statements_.get(name);
-    views.server.reset();
-    statements_.set(name, std::move(views));
-    out.server.own(std::move(message));
-}
-
-// Brings the server's statement of that name to what the client believes, ahead of a message that
-// uses it. Before a simple query the repair needs a Sync of its own.
-void session::send_repair(std::string_view name, bool with_sync, actions& out) {
-    if (skipping_) return;
-    using step = prepared_statements::repair_step;
-    const auto needed = statements_.repair(name);
-    if (needed == step::none) return;
-    const auto definition = statements_.client(name);
-    if (needed == step::close || needed == step::close_and_parse) inject_close(name, out);
-    if (needed == step::parse || needed == step::close_and_parse)
-        inject_parse(name, definition, out);
-    if (!with_sync) return;
-    std::string message;
-    protocol::write(message, protocol::sync{});
-    owe({.what = reply::sync, .injected = true});
-    out.server.own(std::move(message));
-}
-
-// A statement that the server has not heard of yet would be read by it as it reads then.
-void session::repair_before_dialect_change(const plan& effects, bool with_sync, actions& out) {
-    if (std::none_of(effects.writes.begin(), effects.writes.end(),
-                     [this](const planned_write& w) { return dialect_.may_change(w); }))
-        return;
-    for (const auto& name : statements_.unheard()) send_repair(name, with_sync, out);
-}
-
 void session::forward_query(const std::shared_ptr<const statement_text>& text,
                             std::string_view whole, actions& out) {
     if (skipping_) return out.server.forward(whole);  // thrown away there, and owes nothing
     unholdable_ = false;                              // it ends a batch without a Sync
     auto effects = services_.decide.plan_for(*text, *database_, scope());
-    for (const auto& statement : text->facts.statements) {
-        using enum policy::statement_kind;
-        const auto& named =
-            statement.inner && statement.inner->kind == execute ? *statement.inner : statement;
-        if (named.kind == execute || named.kind == deallocate)
-            if (!named.name.empty()) send_repair(named.name, true, out);
-    }
+    for (const auto name : named_statements(*text)) send_repair(name, true, out);
     repair_before_dialect_change(*effects, true, out);
     count_forwarded(*text, *effects, out);
     statements_.set("", {});  // a simple query drops the unnamed statement
-    unnamed_portal_.reset();
+    portals_.drop_unnamed();
     owed_reply item{.what = reply::query, .fill = next_fill_, .text = text, .effects = effects};
     next_fill_ = -1;
     batch_reason_ = policy::reason::miss;
     owe(std::move(item));
     note_text_effects(text, *effects);
     out.server.forward(whole);
-}
-
-void session::forward_parse(std::string_view name, std::string_view sql, std::string types,
-                            std::string_view whole, actions& out) {
-    const auto text = whole.empty() ? services_.decide.unread() : text_of(sql);
-    auto definition = std::make_shared<const prepared>(prepared{text, std::move(types), -1});
-    if (!name.empty()) send_repair(name, false, out);  // so that a duplicate is refused
-    owed_reply item{
-        .what = reply::parse, .name = std::string{name}, .before = statements_.get(name)};
-    if (!skipping_) statements_.set(name, {definition, definition});
-    owe(std::move(item));
-    out.server.forward(whole);
-}
-
-void session::forward_bind(std::string_view portal, std::string_view statement, actions& out) {
-    send_repair(statement, false, out);
-    auto definition = statements_.client(statement);
-    if (next_fill_ >= 0) ++next_fill_;
-    owe({.what = reply::bind, .fill = current_fill()});
-    if (skipping_) return;
-    if (portal.empty())
-        unnamed_portal_ = std::move(definition);
-    else
-        portals_.insert_or_assign(std::string{portal}, std::move(definition));
-}
-
-void session::forward_execute(std::string_view portal, actions& out) {
-    const auto it = portals_.find(portal);
-    const auto bound = portal.empty()         ? unnamed_portal_
-                       : it == portals_.end() ? nullptr
-                                              : it->second;
-    owed_reply item{.what = reply::execute, .fill = current_fill()};
-    if (!bound) {
-        // A portal of SQL's DECLARE, or of a statement that was never seen.
-        out.outcomes.push_back(policy::reason::unknown_statement);
-        owe(std::move(item));
-        note_effects(unknown_write(), policy::statement_kind::call, false);
-        return;
-    }
-    item.text = bound->text;
-    item.effects = services_.decide.plan_for(*bound->text, *database_, scope());
-    const auto& facts = bound->text->facts;
-    for (const auto& statement : facts.statements) {
-        using enum policy::statement_kind;
-        const auto& named =
-            statement.inner && statement.inner->kind == execute ? *statement.inner : statement;
-        if ((named.kind == execute || named.kind == deallocate) && !named.name.empty())
-            send_repair(named.name, false, out);
-    }
-    repair_before_dialect_change(*item.effects, false, out);
-    count_forwarded(*bound->text, *item.effects, out);
-    const auto effects = item.effects;
-    owe(std::move(item));
-    note_text_effects(bound->text, *effects);
 }
 
 void session::count_forwarded(const statement_text& text, const plan& effects, actions& out) {

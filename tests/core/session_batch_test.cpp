@@ -299,18 +299,95 @@ TEST_CASE("batch: SQL EXECUTE of a statement parsed here works at the server") {
         .play_everyhow();
 }
 
-TEST_CASE("batch: a setting bound as a parameter is followed or ends the caching") {
-    const auto set = parse("", "SELECT set_config('app.tenant_id', $1, false)") + bind("", {"b"}) +
-                     execute() + sync_now();
-    const auto done =
-        parse_complete() + bind_complete() + row_of("b") + completed("SELECT 1") + ready();
-    const auto notes = query("SELECT v FROM notes");
+namespace {
+
+const auto notes = query("SELECT v FROM notes");
+// What interceptors of frameworks send as a connection is taken from its pool.
+constexpr auto sets_tenant = "SELECT set_config('app.tenant_id', $1, false)"sv;
+std::string set_tenant(std::string_view value, std::string_view text = sets_tenant) {
+    return parse("", text) + bind("", {value}) + execute() + sync_now();
+}
+const auto was_set =
+    parse_complete() + bind_complete() + row_of("b") + completed("SELECT 1") + ready();
+
+}  // namespace
+
+TEST_CASE("batch: a setting bound as a parameter is followed") {
     script{}
         .passes(query("SET app.tenant_id = 'a'"), completed("SET") + ready())
         .passes(notes, answer("of a"))
-        .passes(set, done)
+        .passes(set_tenant("b"), was_set)
         .passes(notes, answer("of b"))
+        .hits(notes, answer("of b"))
+        .passes(set_tenant("a"), was_set)
+        .hits(notes, answer("of a"))
+        .passes(query("BEGIN"), completed("BEGIN") + ready('T'))
+        .passes(set_tenant("b"), parse_complete() + bind_complete() + row_of("b") +
+                                     completed("SELECT 1") + ready('T'))
+        .passes(query("ROLLBACK"), completed("ROLLBACK") + ready())
+        .hits(notes, answer("of a"))
         .play_everyhow();
+}
+
+TEST_CASE("batch: a bound setting that the server refuses is not set") {
+    script{}
+        .passes(set_tenant("a"), was_set)
+        .passes(notes, answer("of a"))
+        .passes(set_tenant("b"), failed("22023") + ready())
+        .hits(notes, answer("of a"))
+        .play_everyhow();
+}
+
+TEST_CASE("batch: a look-up waits behind a bound setting, and uses it") {
+    script{}
+        .passes(set_tenant("a"), was_set)
+        .passes(notes, answer("of a"))
+        .passes(set_tenant("b"), was_set)
+        .client(set_tenant("a") + notes, {.server = set_tenant("a")})
+        .server(was_set, {.client = was_set + answer("of a")})
+        .play_everyhow();
+}
+
+TEST_CASE("batch: a bound setting that cannot be told ends the caching") {
+    const std::string ways[] = {
+        set_tenant(
+            "b", "SELECT set_config('app.tenant_id', $1, false), set_config('a.b', now(), false)"),
+        set_tenant("b",
+                   "SELECT set_config('app.tenant_id', $1, false), "
+                   "set_config('app.tenant_id', 'c', false)"),
+        set_tenant("b", "SELECT set_config('app.tenant_id', $1, false) WHERE $1 <> 'b'"),
+        set_tenant("app.tenant_id", "SELECT set_config($1, 'b', false)"),
+    };
+    for (const auto& way : ways) {
+        CAPTURE(show(way));
+        script{}
+            .passes(query("SET app.tenant_id = 'a'"), completed("SET") + ready())
+            .passes(notes, answer("of a"))
+            .passes(way, was_set)
+            .passes(notes, answer("of b"))
+            .passes(notes, answer("of b"))
+            .play_everyhow();
+    }
+}
+
+TEST_CASE("batch: a bound setting of a type that is not text ends the caching") {
+    for (const std::uint32_t type : {25U, 1043U, 705U, 0U, 1042U, 23U}) {
+        CAPTURE(type);
+        std::string typed;
+        protocol::writer w{typed};
+        w.begin('P');
+        w.cstring("");
+        w.cstring("SELECT set_config('app.tenant_id', $1::text, false)");
+        w.u16(1);
+        w.u32(type);
+        w.end();
+        typed += bind("", {"b"}) + execute() + sync_now();
+        script s;
+        s.passes(typed, was_set).passes(notes, answer("of b"));
+        const bool followed = type != 1042 && type != 23;
+        followed ? s.hits(notes, answer("of b")) : s.passes(notes, answer("of b"));
+        s.play_everyhow();
+    }
 }
 
 TEST_CASE("batch: what is too long to be read is not prepared from here under that name") {

@@ -245,6 +245,10 @@ class Talker:
 
     def _setting(self):
         sql = self.rng.choice(words.SETTINGS)
+        if "{" in sql:
+            if self.rng.random() < 0.6:
+                return self._unnamed(sql)
+            sql = words.literal(self.rng, sql)
         if self.rng.random() < 0.2 and ";" not in sql:
             return Step(wire.parse(sql) + wire.bind() + wire.execute() + wire.SYNC, sql)
         return self._simple(sql)

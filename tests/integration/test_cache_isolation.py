@@ -1,6 +1,6 @@
 """Traps of isolation: what a session may see, and in which shape, depends on more than the SQL text."""
 import wire
-from cache_case import ALL, RX, CacheTest, Twin, env
+from cache_case import ALL, RX, CacheTest, Twin, env, extended
 
 
 class PrivilegeTest(CacheTest):
@@ -154,6 +154,22 @@ class RowSecurityTest(CacheTest):
         twin.both(ALL)
         twin.both("RESET app.tenant_id")
         twin.both(ALL)
+
+    def test_tenant_bound_as_a_parameter(self):
+        twin, other = Twin(self, "alice"), Twin(self, "alice")
+        for session in (twin, other):
+            session.both(extended("SELECT set_config('app.tenant_id', $1, false)", ["tenant0"]))
+            self.assertEqual(len(session.cached(ALL).rows), 10)
+        for tenant in ("tenant1", "none", "tenant2", None, "tenant0"):
+            twin.both(extended("SELECT set_config('app.tenant_id', $1, false)", [tenant]))
+            for _ in range(3):
+                twin.both(ALL)
+            other.both(ALL)
+        twin.both("BEGIN")
+        twin.both(extended("SELECT set_config('app.tenant_id', $1, true)", ["tenant1"]))
+        twin.both(ALL)
+        twin.both("COMMIT")
+        self.assertEqual({row[1] for row in twin.cached(ALL).rows}, {"tenant0"})
 
     def test_row_security_change(self):
         alice = self.wire("alice")

@@ -176,6 +176,7 @@ SELECT id FROM t1 WHERE id = {id} FOR UPDATE
 # Only as simple queries: several commands, DO, or no parameters possible.
 UTILITY_WRITES = """
 DO $$ BEGIN UPDATE t3 SET v = 'do' WHERE id = {id}; END $$
+SELECT '\\'' ; UPDATE t3 SET v = upper(v) WHERE id = {id}; -- '
 DO $$ BEGIN EXECUTE 'UPDATE t1 SET v = ''do'' WHERE id = {id}'; END $$
 EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) UPDATE t3 SET v = {word} WHERE id = {id}
 EXPLAIN (COSTS OFF) UPDATE t3 SET v = {word} WHERE id = {id}
@@ -297,6 +298,12 @@ SET LOCAL app.tenant_id = 'tenant2'
 SELECT set_config('app.tenant_id', 'tenant2', false)
 SELECT set_config('app.tenant_id', 'tenant0', true)
 SELECT set_config('TimeZone', 'CET', false)
+SELECT set_config('app.tenant_id', {tenant}, false)
+SELECT set_config('app.tenant_id', {tenant}, true)
+SELECT set_config('app.tenant_id', {tenant}, false), set_config('app.other', {word}, false)
+SELECT set_config('TimeZone', {word}, false)
+SET standard_conforming_strings = off
+RESET standard_conforming_strings
 SET app.other = 'x'
 RESET app.tenant_id
 SET ROLE app_a

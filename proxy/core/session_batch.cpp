@@ -1,0 +1,227 @@
+// Batches of the extended protocol up to their Sync: which are held back, and answered whole.
+#include <utility>
+
+#include "policy/analyze.h"
+#include "protocol/backend.h"
+#include "protocol/frontend.h"
+#include "proxy/core/answer_key.h"
+#include "proxy/core/session.h"
+
+namespace pgsidecar::core {
+namespace {
+
+using policy::reason;
+using namespace std::string_view_literals;
+
+// A batch that is longer is not held back.
+constexpr std::size_t batch_limit = 64U << 10;
+constexpr std::size_t unit_limit = 1000;
+
+constexpr auto parse_complete = "1\0\0\0\4"sv;
+constexpr auto close_complete = "3\0\0\0\4"sv;
+
+}  // namespace
+
+struct session::unit {
+    prepared_ptr definition;
+    protocol::bind bind;
+    bool executed = false;
+    bool described = false;
+    std::shared_ptr<const plan> planned;
+    std::string key;
+    cache::hash128 hash;
+    cache::entry_ptr entry;
+};
+
+struct session::batch {
+    enum class step : std::uint8_t { parse, unit, close };
+    struct change {
+        step what;
+        std::string_view name;    // parse, close: the statement
+        prepared_ptr definition;  // parse
+    };
+    std::vector<change> steps;
+    std::vector<unit> units;
+    std::size_t size = 0;  // bytes, its Sync included
+    bool complete = false;
+    reason why = reason::miss;
+
+    // As the client will see its statements when the steps so far have been done.
+    [[nodiscard]] prepared_ptr find(const prepared_statements& before,
+                                    std::string_view name) const {
+        for (auto s = steps.rbegin(); s != steps.rend(); ++s)
+            if (s->what != step::unit && s->name == name) return s->definition;
+        return before.client(name);
+    }
+};
+
+std::size_t session::on_batch(protocol::bytes in, time_point now, actions& out) {
+    batch b;
+    const bool may_hold = status_ == 'I' && caching() && !skipping_ && !copy_in_;
+    if (may_hold && !read_batch(in, b)) {
+        if (in.size() < batch_limit) return 0;
+        b.why = reason::too_long;
+    }
+    auto result = verdict::forward;
+    if (cancelled_ && b.complete) {
+        cancelled_ = false;
+        refuse_cancelled(out);
+        return b.size;
+    }
+    if (may_hold) {
+        if (b.why == reason::miss) b.why = session_verdict();
+        if (b.why == reason::pipeline_busy && must_drain())
+            result = hold_until_drained();
+        else if (b.why == reason::miss || b.why == reason::pipeline_busy)
+            result = look_up_batch(b, now, out);
+    }
+    if (result == verdict::hold) return 0;
+    if (result == verdict::served) return b.size;
+    if (next_fill_ < 0) settle_lead(false, out);
+    unholdable_ = true;
+    batch_reason_ = b.why;
+    return forward_one(in, out);
+}
+
+// False: its end has not come yet. A sequence that is no batch for the cache sets b.why and counts
+// as read, wherever it ends.
+bool session::read_batch(protocol::bytes in, batch& b) {
+    protocol::frame frame;
+    std::error_code error;
+    while (protocol::next(in.substr(b.size), frame, error) == protocol::peek_result::ok) {
+        b.size += frame.whole.size();
+        if (frame.type == 'S') {
+            b.complete = true;
+            if (b.units.empty() || !b.units.back().executed) b.why = reason::unusual_batch;
+            if (b.units.size() > unit_limit) b.why = reason::multiple_executes;
+            return true;
+        }
+        if (!read_frame(frame, b)) {
+            if (b.why == reason::miss) b.why = reason::unusual_batch;
+            return true;
+        }
+    }
+    if (error) b.why = reason::unusual_batch;
+    return static_cast<bool>(error);
+}
+
+bool session::read_frame(const protocol::frame& f, batch& b) {
+    const bool open = !b.units.empty() && !b.units.back().executed;
+    switch (f.type) {
+        case 'P': {
+            protocol::parse_message m;
+            if (open || protocol::parse(f.body, m)) return false;
+            const auto known = b.find(statements_, m.name);
+            if (known && !m.name.empty()) return false;  // a duplicate: the server refuses it
+            const auto types = f.body.substr(m.name.size() + m.sql.size() + 2);
+            const auto text = text_of(m.sql);
+            if (text->facts.too_long) return false;  // it could not be repeated to the server
+            if (known && known->text == text && known->types == types)
+                b.steps.push_back({batch::step::parse, m.name, known});
+            else
+                b.steps.push_back(
+                    {batch::step::parse, m.name,
+                     std::make_shared<const prepared>(prepared{text, std::string{types}, -1})});
+            return true;
+        }
+        case 'B': {
+            unit u;
+            if (open || protocol::parse(f.body, u.bind)) return false;
+            if (!u.bind.portal.empty()) b.why = reason::named_portal;
+            u.definition = b.find(statements_, u.bind.statement);
+            if (!u.definition || u.definition->sql_statement >= 0)
+                b.why = reason::unknown_statement;
+            b.units.push_back(std::move(u));
+            b.steps.push_back({batch::step::unit, {}, nullptr});
+            return b.why == reason::miss;
+        }
+        case 'D': {
+            protocol::describe m;
+            if (!open || protocol::parse(f.body, m) || m.kind != 'P' || !m.name.empty() ||
+                b.units.back().described)
+                return false;
+            b.units.back().described = true;
+            return true;
+        }
+        case 'E': {
+            protocol::execute m;
+            if (!open || protocol::parse(f.body, m) || !m.portal.empty()) return false;
+            if (m.row_limit != 0) b.why = reason::row_limit;
+            b.units.back().executed = true;
+            return b.why == reason::miss;
+        }
+        case 'C': {
+            protocol::close m;
+            if (open || protocol::parse(f.body, m)) return false;
+            // Closing the unnamed portal behind its Execute changes nothing but the reply.
+            if (m.kind == 'P' && !m.name.empty()) return false;
+            if (m.kind == 'S')
+                b.steps.push_back({batch::step::close, m.name, nullptr});
+            else
+                b.steps.push_back({batch::step::close, portal_marker, nullptr});
+            return true;
+        }
+        default:
+            return false;
+    }
+}
+
+reason session::judge_unit(unit& u) {
+    u.planned = services_.decide.plan_for(*u.definition->text, *database_, scope());
+    if (const auto why = table_verdict(u.planned->read); why != reason::miss) return why;
+    for (const auto& value : u.bind.values)
+        if (value && policy::mentions_clock_word(*value)) return reason::clock_read;
+    build_key(u.key, context(), u.described ? answer_shape::described : answer_shape::rows_only,
+              u.definition->text->sql, u.definition->types, u.bind.parameters_raw);
+    u.hash = cache::hash_key(u.key);
+    return reason::miss;
+}
+
+session::verdict session::look_up_batch(batch& b, time_point now, actions& out) {
+    const bool busy = b.why == reason::pipeline_busy;
+    bool all_hit = true;
+    for (auto& u : b.units) {
+        if (const auto why = judge_unit(u); why != reason::miss) {
+            b.why = why;
+            return verdict::forward;
+        }
+        u.entry = services_.store.find(u.key, u.hash, now);
+        all_hit = all_hit && u.entry;
+    }
+    if (busy) return all_hit && owed_others_ == 0 ? hold_until_drained() : verdict::forward;
+    if (all_hit) {
+        serve_batch(b, out);
+        return verdict::served;
+    }
+    if (b.units.size() == 1)
+        return begin_fill(b.units.front().key, b.units.front().hash, b.units.front().planned->read,
+                          out);
+    for (auto& u : b.units) prepare_fill(u.key, u.hash, u.planned->read);
+    next_fill_ = 0;
+    return verdict::forward;
+}
+
+void session::serve_batch(batch& b, actions& out) {
+    std::size_t next = 0;
+    for (auto& s : b.steps) {
+        switch (s.what) {
+            case batch::step::parse:
+                out.client.literal(parse_complete);
+                statements_.set_client(s.name, std::move(s.definition));
+                break;
+            case batch::step::unit:
+                out.client.answer(std::move(b.units[next++].entry));
+                break;
+            case batch::step::close:
+                out.client.literal(close_complete);
+                if (s.name.data() != portal_marker.data()) statements_.set_client(s.name, nullptr);
+                break;
+        }
+    }
+    out.client.literal(ready_idle);
+    portals_.drop_unnamed();
+    count_hit(b.units.size(), out);
+    settle_lead(true, out);
+}
+
+}  // namespace pgsidecar::core

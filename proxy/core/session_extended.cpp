@@ -1,0 +1,215 @@
+// Messages of the extended protocol on their way to the server: what they leave behind in
+// statements and portals, and what the server must be told first. Protocol 3.0, "Extended Query".
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <utility>
+
+#include "protocol/frontend.h"
+#include "proxy/core/session.h"
+
+namespace pgsidecar::core {
+
+session::sending session::forward_extended(const protocol::frame& f, actions& out) {
+    std::error_code error;
+    switch (f.type) {
+        case 'P': {
+            protocol::parse_message m;
+            if (protocol::parse(f.body, m)) return sending::malformed;
+            const auto types = f.body.substr(m.name.size() + m.sql.size() + 2);
+            forward_parse(m.name, m.sql, std::string{types}, f.whole, out);
+            break;
+        }
+        case 'B': {
+            protocol::bind m;
+            if (protocol::parse(f.body, m)) return sending::malformed;
+            forward_bind(m, out);
+            break;
+        }
+        case 'D': {
+            protocol::describe m;
+            if (protocol::parse(f.body, m)) return sending::malformed;
+            if (m.kind == 'S') send_repair(m.name, false, out);
+            owe({.what = m.kind == 'S' ? reply::describe_statement : reply::describe_portal,
+                 .fill = m.kind == 'P' ? current_fill() : std::int16_t{-1}});
+            break;
+        }
+        case 'E': {
+            protocol::execute m;
+            error = protocol::parse(f.body, m);
+            // The server takes a negative limit for none.
+            if (error == protocol::errc::bad_value)
+                m.portal = protocol::reader{f.body}.cstring();
+            else if (error)
+                return sending::malformed;
+            const auto* bound = portals_.find(m.portal);
+            if (bound && must_release_database(*bound->definition->text, out)) return sending::held;
+            forward_execute(bound, out);
+            break;
+        }
+        default: {
+            protocol::close m;
+            if (protocol::parse(f.body, m)) return sending::malformed;
+            forward_close(m);
+            break;
+        }
+    }
+    return sending::done;
+}
+
+void session::forward_close(const protocol::close& m) {
+    owed_reply item{.what = reply::close, .close_statement = m.kind == 'S'};
+    if (m.kind == 'S') {
+        item.name = m.name;
+        item.before = statements_.get(m.name);
+        if (!skipping_) statements_.set(m.name, {});
+    } else {
+        portals_.close(m.name);
+    }
+    owe(std::move(item));
+}
+
+void session::inject_parse(std::string_view name, const prepared_ptr& definition, actions& out) {
+    std::string message;
+    protocol::writer w{message};
+    w.begin('P');
+    w.cstring(name);
+    w.cstring(definition->text->sql);
+    w.raw(definition->types);
+    w.end();
+    owe({.what = reply::parse,
+         .injected = true,
+         .name = std::string{name},
+         .before = statements_.get(name)});
+    auto views = statements_.get(name);
+    views.server = definition;
+    statements_.set(name, std::move(views));
+    out.server.own(std::move(message));
+}
+
+void session::inject_close(std::string_view name, actions& out) {
+    std::string message;
+    protocol::write(message, protocol::close{'S', name});
+    owe({.what = reply::close,
+         .injected = true,
+         .close_statement = true,
+         .name = std::string{name},
+         .before = statements_.get(name)});
+    auto views = statements_.get(name);
+    views.server.reset();
+    statements_.set(name, std::move(views));
+    out.server.own(std::move(message));
+}
+
+// Brings the server's statement of that name to what the client believes, ahead of a message that
+// uses it. Before a simple query the repair needs a Sync of its own.
+void session::send_repair(std::string_view name, bool with_sync, actions& out) {
+    if (skipping_) return;
+    using step = prepared_statements::repair_step;
+    const auto needed = statements_.repair(name);
+    if (needed == step::none) return;
+    const auto definition = statements_.client(name);
+    if (needed == step::close || needed == step::close_and_parse) inject_close(name, out);
+    if (needed == step::parse || needed == step::close_and_parse)
+        inject_parse(name, definition, out);
+    if (!with_sync) return;
+    std::string message;
+    protocol::write(message, protocol::sync{});
+    owe({.what = reply::sync, .injected = true});
+    out.server.own(std::move(message));
+}
+
+// A statement that the server has not heard of yet would be read by it as it reads then.
+void session::repair_before_dialect_change(const plan& effects, bool with_sync, actions& out) {
+    if (std::none_of(effects.writes.begin(), effects.writes.end(),
+                     [this](const planned_write& w) { return dialect_.may_change(w); }))
+        return;
+    for (const auto& name : statements_.unheard()) send_repair(name, with_sync, out);
+}
+
+void session::forward_parse(std::string_view name, std::string_view sql, std::string types,
+                            std::string_view whole, actions& out) {
+    const auto text = whole.empty() ? services_.decide.unread() : text_of(sql);
+    auto definition = std::make_shared<const prepared>(prepared{text, std::move(types), -1});
+    if (!name.empty()) send_repair(name, false, out);  // so that a duplicate is refused
+    owed_reply item{
+        .what = reply::parse, .name = std::string{name}, .before = statements_.get(name)};
+    if (!skipping_) statements_.set(name, {definition, definition});
+    owe(std::move(item));
+    out.server.forward(whole);
+}
+
+void session::forward_bind(const protocol::bind& m, actions& out) {
+    send_repair(m.statement, false, out);
+    portal bound{statements_.client(m.statement)};
+    if (next_fill_ >= 0) ++next_fill_;
+    owe({.what = reply::bind, .fill = current_fill()});
+    if (skipping_) return;
+    if (bound.definition) bound.settings = bound_settings(*bound.definition, m);
+    portals_.bind(m.portal, std::move(bound));
+}
+
+// The values of set_config(name, $1, ...), as literals would have given them. Null: there are none,
+// or they cannot be told from the bytes.
+std::shared_ptr<const std::vector<policy::setting_change>> session::bound_settings(
+    const prepared& definition, const protocol::bind& m) const {
+    const auto& facts = definition.text->facts;
+    if (facts.statements.size() != 1 || facts.statements.front().bound_settings.empty())
+        return nullptr;
+    const auto& statement = facts.statements.front();
+    std::vector<std::optional<std::string_view>> values(m.values.begin(), m.values.end());
+    std::vector<policy::setting_change> out;
+    for (const auto& bound : statement.bound_settings) {
+        const auto at = static_cast<std::size_t>(bound.parameter) - 1;
+        if (at >= values.size() || !definition.takes_text(at)) return nullptr;
+        policy::setting_change change{bound.name, std::nullopt, bound.local, false};
+        if (values[at]) {
+            if (dialect_.read(*values[at], !owed_.empty()) != reading::plain) return nullptr;
+            change.value = *values[at];
+        }
+        out.push_back(std::move(change));
+    }
+    // Of several changes of one setting the last counts, and which that is nobody noted.
+    const auto same = [](const auto& a, const auto& b) { return a.name == b.name; };
+    for (auto one = out.begin(); one != out.end(); ++one) {
+        const auto is_same = [&](const auto& other) { return same(*one, other); };
+        if (std::any_of(std::next(one), out.end(), is_same) ||
+            std::any_of(statement.settings.begin(), statement.settings.end(), is_same))
+            return nullptr;
+    }
+    return std::make_shared<const std::vector<policy::setting_change>>(std::move(out));
+}
+
+// What an Execute of the portal does.
+std::shared_ptr<const plan> session::effects_of(const portal& bound) {
+    auto found = services_.decide.plan_for(*bound.definition->text, *database_, scope());
+    if (!bound.settings || found->writes.size() != 1 || !found->writes.front().awaits_values)
+        return found;
+    auto own = std::make_shared<plan>(*found);
+    auto& w = own->writes.front();
+    w.taints_session = w.awaits_values = false;
+    w.settings.insert(w.settings.end(), bound.settings->begin(), bound.settings->end());
+    return own;
+}
+
+void session::forward_execute(const portal* bound, actions& out) {
+    owed_reply item{.what = reply::execute, .fill = current_fill()};
+    if (!bound) {
+        // A portal of SQL's DECLARE, or of a statement that was never seen.
+        out.outcomes.push_back(policy::reason::unknown_statement);
+        owe(std::move(item));
+        note_effects(unknown_write(), policy::statement_kind::call, false);
+        return;
+    }
+    const auto text = bound->definition->text;
+    const auto effects = effects_of(*bound);
+    for (const auto name : named_statements(*text)) send_repair(name, false, out);
+    repair_before_dialect_change(*effects, false, out);
+    count_forwarded(*text, *effects, out);
+    item.text = text;
+    item.effects = effects;
+    owe(std::move(item));
+    note_text_effects(text, *effects);
+}
+
+}  // namespace pgsidecar::core
