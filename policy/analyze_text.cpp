@@ -49,8 +49,11 @@ class rewriter {
             // it.
             const bool doubtful = last_ == token_kind::string && t.text.front() == '\'';
             if (numbered_ && doubtful) return std::move(out_.append("..."));
+            // What a quoted name is depends on the literal behind UESCAPE.
+            const bool names = !numbered_ && after_uescape_;
+            after_uescape_ = t.kind == token_kind::word && same_word(t.text, "uescape");
             last_ = t.kind;
-            put(t);
+            names ? void(out_ += t.text) : put(t);
         }
         return std::move(out_);
     }
@@ -86,6 +89,7 @@ class rewriter {
     int next_ = 0;
     const char* end_ = nullptr;  // of the last token
     token_kind last_ = token_kind::end;
+    bool after_uescape_ = false;
     std::string out_;
 };
 

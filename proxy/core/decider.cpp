@@ -10,8 +10,9 @@ namespace {
 
 constexpr std::size_t plans_per_text = 8;
 constexpr std::size_t scope_limit = 256;
-// What a remembered text costs beside its bytes: facts and plans.
-constexpr std::size_t overhead_per_text = 2048;
+// What is remembered costs beside its text, in bytes.
+constexpr std::size_t cost_of_text = 256;
+constexpr std::size_t cost_of_analysis = 2048;  // with its plans
 // Stands for each byte of characters in an encoding that is not the catalogs'. In no UTF-8 text.
 constexpr char unknown_byte = '\xff';
 
@@ -49,69 +50,63 @@ planned_write write_of(const policy::statement_facts& facts, database& where,
 }  // namespace
 
 decider::decider(std::shared_ptr<const policy::cache_rules> rules, decider_limits limits)
-    : rules_{std::move(rules)}, limits_{limits} {
-    auto unread = std::make_shared<statement_text>();
-    unread->facts.too_long = true;
-    unread_ = std::move(unread);
-    auto doubtful = std::make_shared<statement_text>(*unread_);
-    doubtful->why_unread = policy::reason::doubtful_text;
-    doubtful_ = std::move(doubtful);
+    : rules_{std::move(rules)},
+      limits_{limits},
+      texts_{limits.memo_bytes / 2},
+      shapes_{limits.memo_bytes / 2} {
+    const auto sentinel = [](policy::reason why) {
+        auto known = std::make_shared<analysis>();
+        known->facts.too_long = true;
+        known->why_unread = why;
+        return std::make_shared<const statement_text>(statement_text{{}, std::move(known)});
+    };
+    unread_ = sentinel(policy::reason::too_long);
+    doubtful_ = sentinel(policy::reason::doubtful_text);
 }
 
 std::shared_ptr<const statement_text> decider::text(std::string_view sql, reading how) {
     if (how == reading::none) return doubtful_;
-    if (how == reading::names_unknown)
-        return sql.size() > limits_.max_sql_length ? unread_ : analyzed(sql, how);
-    if (const auto it = memo_.find(sql); it != memo_.end()) {
-        it->second.used = true;
-        return it->second.text;
-    }
+    if (how == reading::plain)
+        if (auto known = texts_.find(sql)) return known;
     if (sql.size() > limits_.max_sql_length) return unread_;
-    auto made = analyzed(sql, how);
-    remember(made);
+    auto made = std::make_shared<const statement_text>(statement_text{
+        std::string{sql}, how == reading::plain ? analyze(sql) : analyze_nameless(sql)});
+    const bool shared = !made->known->shape.empty();
+    if (how == reading::plain)
+        texts_.keep(made, sql.size() + (shared ? cost_of_text : cost_of_analysis));
     return made;
 }
 
-std::shared_ptr<const statement_text> decider::analyzed(std::string_view sql, reading how) const {
-    auto made = std::make_shared<statement_text>();
-    made->sql = sql;
-    if (how == reading::names_unknown) {
-        std::string known{sql};
-        std::replace_if(
-            known.begin(), known.end(),
-            [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, unknown_byte);
-        made->facts = policy::analyze(known, limits_.max_sql_length);
-    } else {
-        made->facts = policy::analyze(made->sql, limits_.max_sql_length);
+std::shared_ptr<const analysis> decider::analyze(std::string_view sql) {
+    const bool may_share = !policy::mentions_clock_word(sql);
+    std::string shape;
+    if (may_share) {
+        shape = policy::shape_of(sql);
+        if (auto known = shapes_.find(shape)) return known;
     }
+    auto made = std::make_shared<analysis>();
+    made->facts = policy::analyze(sql, limits_.max_sql_length);
+    if (!may_share || made->facts.literals_matter) return made;
+    made->shape = std::move(shape);
+    shapes_.keep(made, made->shape.size() + cost_of_analysis);
     return made;
 }
 
-void decider::remember(const std::shared_ptr<const statement_text>& text) {
-    const std::string_view sql = text->sql;
-    if (sql.size() > limits_.memo_bytes / 8) return;
-    while (memo_size_ > limits_.memo_bytes && !order_.empty()) {
-        const auto oldest = order_.front();
-        order_.pop_front();
-        const auto it = memo_.find(oldest);
-        if (std::exchange(it->second.used, false)) {
-            order_.push_back(oldest);  // second chance
-            continue;
-        }
-        memo_size_ -= oldest.size() + overhead_per_text;
-        const auto keep = it->second.text;  // the key views it
-        memo_.erase(it);
-    }
-    memo_.emplace(sql, remembered{text, false});
-    order_.push_back(sql);
-    memo_size_ += sql.size() + overhead_per_text;
+std::shared_ptr<const analysis> decider::analyze_nameless(std::string_view sql) const {
+    std::string known{sql};
+    std::replace_if(
+        known.begin(), known.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; },
+        unknown_byte);
+    auto made = std::make_shared<analysis>();
+    made->facts = policy::analyze(known, limits_.max_sql_length);
+    return made;
 }
 
 planned_read decider::read_of(const statement_text& text, database& where,
                               const scope_text& scope) const {
     using policy::reason;
-    const auto& facts = text.facts;
-    if (facts.too_long) return {.why = text.why_unread};
+    const auto& facts = text.facts();
+    if (facts.too_long) return {.why = text.known->why_unread};
     if (!facts.parsed) return {.why = reason::parse_error};
     if (facts.statements.size() != 1)
         return {.why =
@@ -137,26 +132,27 @@ planned_read decider::read_of(const statement_text& text, database& where,
 
 std::shared_ptr<const plan> decider::plan_for(const statement_text& text, database& where,
                                               const std::shared_ptr<const scope_text>& scope) {
-    for (const auto& known : text.plans)
+    for (const auto& known : text.known->plans)
         if (known->scope == scope) return known;
     auto made = std::make_shared<plan>();
     made->scope = scope;
     made->read = read_of(text, where, *scope);
-    if (text.facts.too_long || !text.facts.parsed) {
+    if (text.facts().too_long || !text.facts().parsed) {
         policy::statement_facts unknown;
         unknown.kind = policy::statement_kind::other;
         // libpg_query reads PostgreSQL 15's grammar; what it refuses a newer server may run.
         made->writes.push_back(write_of(unknown, where, *scope));
     }
-    for (std::size_t i = 0; i < text.facts.statements.size(); ++i) {
-        const auto& statement = text.facts.statements[i];
+    for (std::size_t i = 0; i < text.facts().statements.size(); ++i) {
+        const auto& statement = text.facts().statements[i];
         made->writes.push_back(write_of(statement, where, *scope));
         if (statement.kind != policy::statement_kind::prepare || !statement.inner) continue;
         made->prepared.resize(i + 1);
         made->prepared[i] = write_of(*statement.inner, where, *scope);
     }
-    if (text.plans.size() >= plans_per_text) text.plans.erase(text.plans.begin());
-    text.plans.push_back(made);
+    if (text.known->plans.size() >= plans_per_text)
+        text.known->plans.erase(text.known->plans.begin());
+    text.known->plans.push_back(made);
     return made;
 }
 

@@ -4,7 +4,6 @@
 // as long as somebody (a prepared statement, a reply that is owed) holds it.
 #pragma once
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,6 +16,7 @@
 #include "policy/plan_write.h"
 #include "policy/rules.h"
 #include "proxy/core/databases.h"
+#include "proxy/core/memo.h"
 
 namespace pgsidecar::core {
 
@@ -62,16 +62,23 @@ enum class reading : std::uint8_t {
     none            // the server may see something else entirely
 };
 
-struct statement_text {
-    std::string sql;
+// Shared by texts that differ in literals alone, if their facts do not.
+struct analysis {
+    std::string shape;  // empty: shared with no other text
     policy::sql_facts facts;
     policy::reason why_unread = policy::reason::too_long;    // with facts.too_long
     mutable std::vector<std::shared_ptr<const plan>> plans;  // newest last; the decider's to change
 };
 
+struct statement_text {
+    std::string sql;
+    std::shared_ptr<const analysis> known;
+    [[nodiscard]] const policy::sql_facts& facts() const noexcept { return known->facts; }
+};
+
 struct decider_limits {
     std::size_t max_sql_length = 1U << 20;  // bytes; longer texts are not looked at
-    std::size_t memo_bytes = 32U << 20;     // of SQL text remembered
+    std::size_t memo_bytes = 32U << 20;     // for texts, their facts and plans
 };
 
 class decider {
@@ -93,21 +100,17 @@ class decider {
     [[nodiscard]] std::shared_ptr<const std::string> intern(std::string text);
 
   private:
-    [[nodiscard]] std::shared_ptr<const statement_text> analyzed(std::string_view sql,
-                                                                 reading how) const;
-    void remember(const std::shared_ptr<const statement_text>& text);
+    [[nodiscard]] std::shared_ptr<const analysis> analyze(std::string_view sql);
+    [[nodiscard]] std::shared_ptr<const analysis> analyze_nameless(std::string_view sql) const;
     [[nodiscard]] planned_read read_of(const statement_text&, database&, const scope_text&) const;
 
-    struct remembered {
-        std::shared_ptr<const statement_text> text;
-        bool used = false;
-    };
+    static std::string_view sql_of(const statement_text& text) { return text.sql; }
+    static std::string_view shape_of(const analysis& known) { return known.shape; }
     std::shared_ptr<const policy::cache_rules> rules_;
     decider_limits limits_;
     std::shared_ptr<const statement_text> unread_, doubtful_;
-    std::unordered_map<std::string_view, remembered> memo_;  // keys view the text they map to
-    std::deque<std::string_view> order_;
-    std::size_t memo_size_ = 0;
+    memo<statement_text, sql_of> texts_;
+    memo<analysis, shape_of> shapes_;
     std::unordered_map<std::string, std::weak_ptr<const std::string>> interned_;
     std::size_t sweep_at_ = 1024;
     struct known_scope {

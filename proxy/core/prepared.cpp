@@ -21,7 +21,7 @@ bool prepared::takes_text(std::size_t parameter) const {
 
 std::vector<std::string_view> named_statements(const statement_text& text) {
     std::vector<std::string_view> names;
-    for (const auto& statement : text.facts.statements) {
+    for (const auto& statement : text.facts().statements) {
         using enum policy::statement_kind;
         const auto& named =
             statement.inner && statement.inner->kind == execute ? *statement.inner : statement;

@@ -115,7 +115,7 @@ bool session::read_frame(const protocol::frame& f, batch& b) {
             if (known && !m.name.empty()) return false;  // a duplicate: the server refuses it
             const auto types = f.body.substr(m.name.size() + m.sql.size() + 2);
             const auto text = text_of(m.sql);
-            if (text->facts.too_long) return false;  // it could not be repeated to the server
+            if (text->facts().too_long) return false;  // it could not be repeated to the server
             if (known && known->text == text && known->types == types)
                 b.steps.push_back({batch::step::parse, m.name, known});
             else

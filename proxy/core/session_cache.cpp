@@ -52,7 +52,7 @@ session::verdict session::look_up_query(const std::shared_ptr<const statement_te
         refuse_cancelled(out);
         return verdict::served;
     }
-    const auto& facts = text->facts;
+    const auto& facts = text->facts();
     const bool candidate = facts.parsed && facts.statements.size() == 1 &&
                            facts.statements.front().kind == policy::statement_kind::select;
     if (!candidate || !caching()) return verdict::forward;

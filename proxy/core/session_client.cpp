@@ -223,8 +223,8 @@ void session::count_forwarded(const statement_text& text, const plan& effects, a
     auto why = effects.read.why;
     if (why == policy::reason::miss && batch_reason_ != policy::reason::miss) why = batch_reason_;
     if (why == policy::reason::miss && next_fill_ < 0) why = session_verdict();
-    if (text.facts.statements.size() > 1)
-        out.outcomes.insert(out.outcomes.end(), text.facts.statements.size(), why);
+    if (text.facts().statements.size() > 1)
+        out.outcomes.insert(out.outcomes.end(), text.facts().statements.size(), why);
     else
         out.outcomes.push_back(why);
 }

@@ -153,7 +153,7 @@ void session::forward_bind(const protocol::bind& m, actions& out) {
 // or they cannot be told from the bytes.
 std::shared_ptr<const std::vector<policy::setting_change>> session::bound_settings(
     const prepared& definition, const protocol::bind& m) const {
-    const auto& facts = definition.text->facts;
+    const auto& facts = definition.text->facts();
     if (facts.statements.size() != 1 || facts.statements.front().bound_settings.empty())
         return nullptr;
     const auto& statement = facts.statements.front();

@@ -162,7 +162,7 @@ planned_write session::unknown_write() {
 }
 
 void session::note_text_effects(const std::shared_ptr<const statement_text>& text, const plan& p) {
-    const auto& statements = text->facts.statements;
+    const auto& statements = text->facts().statements;
     if (statements.empty()) {
         for (const auto& w : p.writes) note_effects(w, statement_kind::other, true);
         return;
@@ -204,7 +204,7 @@ void session::judge_unproven() {
         bool followed = generation == database_->wanted();
         for (std::size_t i = 0; i < p->writes.size() && followed; ++i)
             followed = !p->writes[i].taints_session &&
-                       p->writes[i].settings.size() == text->facts.statements[i].settings.size();
+                       p->writes[i].settings.size() == text->facts().statements[i].settings.size();
         if (!followed) ++taints_;
     }
 }
@@ -285,8 +285,8 @@ void session::note_sight_of_writes() {
 
 void session::statement_done(owed_reply& item, std::string_view tag) {
     const std::size_t i = item.done++;
-    if (!item.text || i >= item.text->facts.statements.size()) return;
-    const auto& s = item.text->facts.statements[i];
+    if (!item.text || i >= item.text->facts().statements.size()) return;
+    const auto& s = item.text->facts().statements[i];
     switch (s.kind) {
         case statement_kind::begin:
             settings_.begin();
@@ -328,7 +328,7 @@ void session::statement_done(owed_reply& item, std::string_view tag) {
 // goes first.
 bool session::must_release_database(const statement_text& text, actions& out) {
     if (releasing_ == release::done) return false;
-    for (const auto& s : text.facts.statements) {
+    for (const auto& s : text.facts().statements) {
         std::string name;
         if (s.kind == statement_kind::drop_database || s.kind == statement_kind::alter_database)
             name = s.name;

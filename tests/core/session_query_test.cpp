@@ -9,6 +9,8 @@ namespace {
 
 const std::string select_kv = query("SELECT v FROM kv WHERE id = 1");
 
+std::string_view whole_text(const std::string& text) { return text; }
+
 }  // namespace
 
 TEST_CASE("query: the first answer is kept, the second comes from it byte for byte") {
@@ -205,4 +207,34 @@ TEST_CASE("query: an expired entry is asked for again") {
     l.client(select_kv);
     CHECK(show(l.to_server()) == show(select_kv));
     l.client_gone();
+}
+
+TEST_CASE("query: texts that differ in literals share their analysis, not their answers") {
+    world w;
+    core::decider& d = w.deciders.front();
+    const auto one = d.text("SELECT v FROM kv WHERE id = 1"),
+               two = d.text("SELECT v FROM kv WHERE id = 2");
+    CHECK(one->known == two->known);
+    CHECK(one->sql != two->sql);
+    const auto clock = d.text("SELECT v FROM kv WHERE id = 1 AND v = 'today'");
+    CHECK(clock->known != d.text("SELECT v FROM kv WHERE id = 1 AND v = 'x'")->known);
+    CHECK(d.text("SET a.b = 'c'")->known != d.text("SET a.b = 'd'")->known);
+    CHECK(d.text("SELECT v FROM other WHERE id = 1")->known != one->known);
+}
+
+TEST_CASE("query: what is remembered of texts is bounded, and what is asked often stays") {
+    core::memo<std::string, whole_text> m{8000};
+    const auto put = [&](const std::string& text) {
+        m.keep(std::make_shared<const std::string>(text), 1000);
+    };
+    put("often");
+    for (int i = 0; i < 100; ++i) {
+        put(std::to_string(i));
+        CHECK(m.bytes() <= 8000);
+        CHECK(m.find("often"));
+    }
+    CHECK(!m.find("0"));
+    CHECK(m.find("99"));
+    m.keep(std::make_shared<const std::string>("too large"), 2000);
+    CHECK(!m.find("too large"));
 }

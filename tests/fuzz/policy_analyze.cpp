@@ -1,5 +1,6 @@
 // A SQL text. Whatever it is: facts, a normal form and a shape without a crash or a leak; the same
-// facts each time; tokens that cover the text in order; and literals that do not show.
+// facts each time; tokens that cover the text in order; literals that do not show; and the same
+// facts with other literals, where they are said not to matter.
 #include "policy/analyze.h"
 
 #include <cstdint>
@@ -35,6 +36,48 @@ void check_statement(const statement_facts& s, int depth) {
     if (s.inner) check_statement(*s.inner, depth + 1);
 }
 
+// Every literal is another one.
+std::string with_other_literals(std::string_view sql) {
+    std::string out;
+    const char* end = sql.data();
+    sql_scanner scan{sql};
+    for (token t = scan.next(); t.kind != token_kind::end; t = scan.next()) {
+        out.append(end, t.text.data());
+        end = t.text.data() + t.text.size();
+        if (t.kind == token_kind::string)
+            out += "'q'";
+        else if (t.kind == token_kind::number)
+            out += '7';
+        else
+            out += t.text;
+    }
+    return out.append(end, sql.data() + sql.size());
+}
+
+void check_same(const statement_facts& a, const statement_facts& b) {
+    require(a.kind == b.kind && a.reads == b.reads && a.writes == b.writes);
+    require(a.functions == b.functions && a.operators == b.operators);
+    require(a.cast_types == b.cast_types && a.field_names == b.field_names);
+    require(a.datetime_cast_columns == b.datetime_cast_columns);
+    require(a.parameter_count == b.parameter_count && a.locks_rows == b.locks_rows);
+    require(a.writes_into == b.writes_into && a.modifying_cte == b.modifying_cte);
+    require(a.tablesample == b.tablesample && a.clock_function == b.clock_function);
+    require(a.system_column == b.system_column && a.opaque_setting == b.opaque_setting);
+    require(a.unproven_datetime_cast == b.unproven_datetime_cast);
+    require(a.temporary_object == b.temporary_object && a.settings.empty() && b.settings.empty());
+}
+
+void check_other_literals(std::string_view sql, const sql_facts& facts) {
+    if (!facts.parsed || facts.literals_matter || mentions_clock_word(sql)) return;
+    const auto other = with_other_literals(sql);
+    if (shape_of(other) != shape_of(sql)) return;  // UESCAPE 'x', a literal beside a word
+    const auto its = analyze(other, 4096);
+    if (!its.parsed) return;
+    require(its.statements.size() == facts.statements.size());
+    for (std::size_t i = 0; i < facts.statements.size(); ++i)
+        check_same(facts.statements[i], its.statements[i]);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -47,6 +90,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(facts.too_long == (size > 4096));
     require(facts.parsed ? !facts.statements.empty() : facts.statements.empty());
     for (const auto& s : facts.statements) check_statement(s, 0);
+    check_other_literals(sql, facts);
 
     const auto again = analyze(sql, 4096);
     require(again.parsed == facts.parsed && again.statements.size() == facts.statements.size());

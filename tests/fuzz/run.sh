@@ -2,7 +2,7 @@
 # Usage: tests/fuzz/run.sh [SECONDS] [NAME ...]
 # Builds every fuzzer here (or the named ones) and runs each for SECONDS (default 60). What they
 # find goes to build/fuzz/artifacts, what they learn to build/fuzz/learnt; the seeds in corpus/ stay
-# as they are. Closes with "N passed, N failed, N skipped"; exits 1 when anything failed.
+# as they are. FUZZ_SEED=N makes runs alike; else each goes its own way. Closes with "N passed, N failed, N skipped"; exits 1 when anything failed.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 seconds=${1:-60}
@@ -55,7 +55,7 @@ run_one() {
     mkdir -p "$build/learnt/$name" "tests/fuzz/corpus/$name"
     echo "run   $name for $seconds s"
     # The second limit is for a fuzzer that does not heed the first.
-    if timeout -k 5 $((seconds + 120)) nice "$program" -max_total_time="$seconds" -timeout=25 \
+    if timeout -k 5 $((seconds + 120)) nice "$program" -max_total_time="$seconds" -seed="${FUZZ_SEED:-0}" -timeout=25 \
         -rss_limit_mb=2048 -max_len=4096 -print_final_stats=1 -verbosity=1 \
         -artifact_prefix="$build/artifacts/$name-" \
         "$build/learnt/$name" "tests/fuzz/corpus/$name" >"$log" 2>&1; then
