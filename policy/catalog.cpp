@@ -36,10 +36,7 @@ std::string_view catalog::login_default(std::string_view user,
 
 std::string catalog::login_defaults_text(std::string_view user) const {
     // Zero bytes separate: no role name, setting or value can hold one.
-    std::string text = server_generation_;
-    for (const auto& [name, value] : server_settings_) {
-        text.append(name).append(1, '\0').append(value).append(1, '\0');
-    }
+    std::string text;
     for (const auto& d : defaults_) {
         if (!d.role.empty() && d.role != user) continue;
         text.append(1, d.role.empty() ? '*' : 'r').append(1, d.this_database ? 'd' : '*');

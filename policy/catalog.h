@@ -113,9 +113,13 @@ class catalog {
     // Empty when unknown; an empty search_path is given as `""`. Lives as long as the catalog.
     [[nodiscard]] std::string_view login_default(std::string_view user,
                                                  std::string_view setting) const noexcept;
-    // Canonical text of every default that applies to this user, with the server's configuration
-    // generation: a part of the cache key. Two equal texts mean equal log-ins.
+    // Canonical texts, parts of the cache key. The defaults of roles and databases that apply to this
+    // user: a session has those that held when it logged in.
     [[nodiscard]] std::string login_defaults_text(std::string_view user) const;
+    // The server's configuration: a session follows it when it is reloaded.
+    [[nodiscard]] const std::string& server_settings_text() const noexcept {
+        return server_settings_text_;
+    }
 
     // The caller's own number for this snapshot, given to finish().
     [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
@@ -186,7 +190,7 @@ class catalog {
     by_name<column_use> columns_;
     std::vector<default_value> defaults_;
     std::map<std::string, std::string, std::less<>> server_settings_;
-    std::string server_generation_;
+    std::string server_settings_text_;
     std::uint64_t generation_ = 0, fingerprint_ = 0;
     int server_version_ = 0;
     bool implicit_cast_hazard_ = false;

@@ -118,10 +118,10 @@ struct catalog_builder::state {
 };
 
 void catalog_builder::state::server(row_view r) {
+    result->server_settings_text_.append(*r[0]).append(1, '\0').append(*r[1]).append(1, '\0');
     // A leading blank marks what is the server's identity rather than a setting's value.
-    if (r[0]->starts_with(' ')) {
-        result->server_generation_.append(*r[0]).append(1, '=').append(*r[1]).append(1, '\0');
-    } else if (*r[0] == "server_version_num") {
+    if (r[0]->starts_with(' ')) return;
+    if (*r[0] == "server_version_num") {
         failed = failed || !parse(r[1], result->server_version_);
     } else {
         std::string name{*r[0]};

@@ -13,19 +13,29 @@
 namespace pgsidecar::policy {
 namespace {
 
-// A setting that the control connection's own role overrides says nothing about the server: leave
-// it out rather than lie. What ALTER DATABASE or ALTER ROLE ALL sets reaches every user by itself.
+// A setting that the control connection itself has otherwise (by its role or its client) says nothing
+// about the server: leave it out rather than lie, and take every reload of the configuration for a
+// change of it. What ALTER DATABASE or ALTER ROLE ALL sets reaches every user by itself. The settings
+// are many: but for those that are asked for by name their sum will do, in two halves of 64 bits.
 constexpr std::string_view server_sql = R"sql(
-SELECT s.name, s.reset_val FROM pg_settings s
- WHERE s.name IN ('search_path', 'default_transaction_isolation', 'row_security',
-                  'session_replication_role', 'standard_conforming_strings')
-   AND NOT EXISTS (SELECT 1 FROM pg_db_role_setting d
-                     JOIN pg_roles r ON r.oid = d.setrole AND r.rolname = session_user,
-                          unnest(d.setconfig) c
-                    WHERE lower(split_part(c, '=', 1)) = lower(s.name))
+WITH seen AS (
+  SELECT s.name, s.context, s.reset_val,
+         s.source = 'client' OR EXISTS (
+           SELECT 1 FROM pg_db_role_setting d
+             JOIN pg_roles r ON r.oid = d.setrole AND r.rolname = session_user,
+                  unnest(d.setconfig) c
+            WHERE lower(split_part(c, '=', 1)) = lower(s.name)) AS own
+    FROM pg_settings s WHERE s.name NOT IN ('application_name', 'client_encoding'))
+SELECT name, reset_val FROM seen
+ WHERE NOT own AND name IN ('search_path', 'default_transaction_isolation', 'row_security',
+                            'session_replication_role', 'standard_conforming_strings')
 UNION ALL SELECT 'server_version_num', current_setting('server_version_num')
 UNION ALL SELECT ' started', extract(epoch FROM pg_postmaster_start_time())::text
+UNION ALL SELECT ' settings', concat(sum(hashtextextended(concat(name, '=', reset_val), 0)), ' ',
+                                     sum(hashtextextended(concat(name, '=', reset_val), 1)))
+            FROM seen WHERE context = 'user' AND NOT own
 UNION ALL SELECT ' configured', extract(epoch FROM pg_conf_load_time())::text
+           WHERE EXISTS (SELECT 1 FROM seen WHERE context = 'user' AND own)
 ORDER BY 1)sql";
 
 constexpr std::string_view roles_sql = R"sql(

@@ -187,7 +187,7 @@ class session {
     [[nodiscard]] const std::shared_ptr<const scope_text>& scope();
     [[nodiscard]] const std::string& context();
     [[nodiscard]] std::string current_role() const;
-    void adopt_login_defaults();
+    void adopt_login_defaults(const policy::catalog* catalog);
     [[nodiscard]] std::string setting(std::string_view name) const;
     [[nodiscard]] std::shared_ptr<const statement_text> text_of(std::string_view sql) {
         return services_.decide.text(sql, dialect_.read(sql, !owed_.empty()));
@@ -297,10 +297,11 @@ class session {
     std::unique_ptr<fill> flight_;  // while waiting: key and hash
 
     std::shared_ptr<const std::string> reported_;  // ParameterStatus, canonical
-    std::shared_ptr<const std::string> login_text_;
+    std::shared_ptr<const std::string> login_text_, server_text_;
     std::shared_ptr<const std::string> login_path_, login_role_, login_isolation_;
     std::shared_ptr<const std::string> context_;
     std::shared_ptr<const scope_text> scope_;
+    std::uint64_t login_cluster_ = 0;  // the cluster's version at log-in
     std::uint64_t context_revision_ = 0;
     std::uint64_t scope_revision_ = 0;
     std::uint64_t scope_epoch_ = 0;

@@ -297,6 +297,8 @@ void session::finish_login(actions& out) {
     if (high_start_ && !dialect_.utf8_server()) untracked_ = true;
     database_ = &services_.dbs.of(database_name_);
     database_->clients.fetch_add(1);
+    login_cluster_ = database_->cluster().version.load();
+    adopt_login_defaults(database_->latest_catalog().get());
     out.logged_in = true;
     out.resume_client = true;
     if (draining_) on_shutdown(out);

@@ -64,7 +64,8 @@ const std::shared_ptr<const scope_text>& session::scope() {
     if (scope_ && epoch == scope_epoch_ && scope_revision_ == settings_.revision() &&
         scope_temporary_ == temporary_)
         return scope_;
-    if (epoch != scope_epoch_ || !login_text_) adopt_login_defaults();
+    if (epoch != scope_epoch_ || !login_text_)
+        adopt_login_defaults(database_->usable_catalog().get());
     scope_epoch_ = epoch;
     scope_revision_ = settings_.revision();
     scope_temporary_ = temporary_;
@@ -73,19 +74,23 @@ const std::shared_ptr<const scope_text>& session::scope() {
     return scope_;
 }
 
-// What the log-in gave is read from the first catalog that is seen afterwards. When a later one
-// says otherwise the session may have either: it is not to be followed any more.
-void session::adopt_login_defaults() {
-    const auto catalog = database_->usable_catalog();
+// What the log-in gave is read from the last catalog before it, or else from the first one after it.
+// When a later one says otherwise the session may have either: it is not to be followed any more. The
+// server's own settings, though, change in a session that is under way, too.
+void session::adopt_login_defaults(const policy::catalog* catalog) {
     if (!catalog) return;
-    auto text = services_.decide.intern(catalog->login_defaults_text(user_));
-    if (login_text_ == text) return;
-    if (login_text_) {
+    auto of_server = services_.decide.intern(std::string{catalog->server_settings_text()});
+    auto of_login = services_.decide.intern(catalog->login_defaults_text(user_));
+    const bool altered = login_text_ ? login_text_ != of_login
+                                     : login_cluster_ != database_->cluster().version.load();
+    if (altered) {
         ++taints_;
         untracked_ = true;
         return;
     }
-    login_text_ = std::move(text);
+    if (login_text_ && server_text_ == of_server) return;
+    login_text_ = std::move(of_login);
+    server_text_ = std::move(of_server);
     const auto get = [&](std::string_view name) {
         return services_.decide.intern(std::string{catalog->login_default(user_, name)});
     };
@@ -123,7 +128,7 @@ const std::string& session::context() {
     }
     text.append(current_role()).push_back('\0');
     text.append(settings_.key_text()).push_back('\1');
-    if (login_text_) text.append(*login_text_);
+    if (login_text_) text.append(*login_text_).append(1, '\1').append(*server_text_);
     text.push_back('\1');
     if (reported_) text.append(*reported_);
     context_ = services_.decide.intern(std::move(text));

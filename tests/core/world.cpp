@@ -30,9 +30,12 @@ void add_builtins(policy::catalog_builder& b) {
 
 }  // namespace
 
-std::shared_ptr<const policy::catalog> small_catalog(std::uint64_t generation) {
+std::shared_ptr<const policy::catalog> small_catalog(std::uint64_t generation, defaults given) {
     policy::catalog_builder b;
     add(b, source::server, {" started", "1"});
+    add(b, source::server, {" settings", given.configured});
+    if (!given.of_app.empty())
+        add(b, source::defaults, {"app", "false", "datestyle", given.of_app});
     add(b, source::server, {"search_path", R"("$user", public)"});
     add(b, source::server, {"default_transaction_isolation", "read committed"});
     add(b, source::server, {"server_version_num", "150004"});

@@ -27,7 +27,12 @@ inline constexpr policy::oid kv_oid = 16400;
 inline constexpr policy::oid other_oid = 16401;
 inline constexpr policy::oid notes_oid = 16402;
 
-[[nodiscard]] std::shared_ptr<const policy::catalog> small_catalog(std::uint64_t generation);
+struct defaults {
+    std::string_view configured = "1";  // stands for the server's configuration
+    std::string_view of_app{};          // what ALTER ROLE app SET datestyle says
+};
+[[nodiscard]] std::shared_ptr<const policy::catalog> small_catalog(std::uint64_t generation,
+                                                                   defaults given = {});
 
 struct world {
     explicit world(std::size_t workers = 1);

@@ -135,7 +135,7 @@ class Pair:
         self.past.send(step.data)
         got, want = self.through.read_reply(step.ready), self.past.read_reply(step.ready)
         if got.raw != want.raw and not self.alike(got, want):
-            raise Difference("through:\n  %s\ndirect:\n  %s" % (show(got), show(want)))
+            raise Difference(unlike(got, want))
         self.talker.heard(step, want)
         return step.weight
 
@@ -160,11 +160,18 @@ class Pair:
         return True
 
 
-def show(reply):
+def unlike(got, want):
+    """From the first frame in which they differ."""
+    pairs = list(zip(got.frames, want.frames))
+    same = next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))
+    return "frame %d; through:\n  %s\ndirect:\n  %s" % (same, show(got, same), show(want, same))
+
+
+def show(reply, first):
     out = []
-    for kind, body in reply.frames:
+    for kind, body in reply.frames[first:]:
         out.append("%s %r" % (kind.decode(), wire.error_fields(body) if kind in b"EN" else body[:300]))
-    return "\n  ".join(out[:60])
+    return "\n  ".join(out[:20] + ["... %d frames in all" % len(reply.frames)])
 
 
 class Run:

@@ -117,6 +117,7 @@ class SettingsTest(CacheTest):
         # look, or when it reaches the server; a bounded time, and never a mixture.
         wait_until("the reload to reach the proxied session",
                    lambda: twin.through.q(sql).rows == want.rows)
+        twin.cached(sql)  # a session that lived through it goes on being served
 
     def test_start_up_parameters_are_part_of_the_question(self):
         sql = "SELECT at, d FROM rx WHERE id = 1"

@@ -112,13 +112,13 @@ SELECT id FROM t1 WHERE id IN (1, 2, {id}) ORDER BY id
 SELECT ROW(id, v)::pair, (ROW(id, v)::pair).b FROM t3 ORDER BY id
 SELECT id FROM t1 WHERE n > {n} ORDER BY n, id LIMIT 4 OFFSET 1
 SELECT 1 / (id - 3) FROM t3 ORDER BY id
-SELECT id, v::int FROM t3 ORDER BY id
+SELECT id, v::int FROM t3 WHERE id = {id}
 SELECT id, x1 FROM t1 WHERE id = {id}
 SELECT nope FROM t1
 SELECT * FROM no_such_table
 SELECT {id}::int + 1
 SELECT {word}::text
-TABLE thing
+TABLE thing ORDER BY v
 VALUES (1, 'a'), (2, 'b')
 SELECT id FROM t1 WHERE id = {id} FOR SHARE
 SELECT * FROM t1 NATURAL JOIN t3 ORDER BY id

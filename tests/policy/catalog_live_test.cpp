@@ -67,6 +67,31 @@ TEST_CASE("catalog: log-in defaults, the narrowest level wins") {
     CHECK(other->login_default("tenant_a", "timezone") == "Europe/Berlin");
 }
 
+TEST_CASE("catalog: a reloaded configuration shows in one text, a role's default in the other") {
+    auto& server = live_server::instance();
+    const auto before = server.load();
+    CHECK(before->server_settings_text() == server.load()->server_settings_text());
+    const auto configured = [&](const std::string& sql) {
+        server.run(sql);
+        server.run("SELECT pg_reload_conf()");
+        for (int i = 0; i < 200; ++i) {  // the server's processes learn of it one by one
+            auto now = server.load();
+            if (now->server_settings_text() != before->server_settings_text()) return now;
+        }
+        return before;
+    };
+    const auto after = configured("ALTER SYSTEM SET extra_float_digits = -3");
+    CHECK(after->server_settings_text() != before->server_settings_text());
+    CHECK(after->login_defaults_text("app") == before->login_defaults_text("app"));
+    server.run("ALTER SYSTEM RESET extra_float_digits");
+    server.run("SELECT pg_reload_conf()");
+    server.run("ALTER ROLE app SET extra_float_digits = 0");
+    const auto altered = server.load();
+    CHECK(altered->login_defaults_text("app") != before->login_defaults_text("app"));
+    CHECK(altered->login_defaults_text("tenant_a") == before->login_defaults_text("tenant_a"));
+    server.run("ALTER ROLE app RESET extra_float_digits");
+}
+
 TEST_CASE("catalog: the control role's own search_path is not taken for the server's") {
     auto& server = live_server::instance();
     server.run("CREATE ROLE pathful LOGIN; ALTER ROLE pathful SET search_path = elsewhere");
