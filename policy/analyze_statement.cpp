@@ -24,29 +24,29 @@ constexpr std::array plain_kinds{
     plain_kind{"AlterDatabaseRefreshCollStmt", kind::alter_database, "dbname"},
     plain_kind{"AlterDatabaseSetStmt", kind::alter_database, "dbname"},
     plain_kind{"AlterDatabaseStmt", kind::alter_database, "dbname"},
-    plain_kind{"AlterDefaultPrivilegesStmt", kind::role_or_privilege, ""},
-    plain_kind{"AlterRoleSetStmt", kind::role_or_privilege, ""},
-    plain_kind{"AlterRoleStmt", kind::role_or_privilege, ""},
+    plain_kind{"AlterDefaultPrivilegesStmt", kind::privilege, ""},
+    plain_kind{"AlterRoleSetStmt", kind::role, ""},
+    plain_kind{"AlterRoleStmt", kind::role, ""},
     plain_kind{"AlterSystemStmt", kind::alter_system, ""},
     plain_kind{"CallStmt", kind::call, ""},
     plain_kind{"CheckPointStmt", kind::maintenance, ""},
     plain_kind{"ClosePortalStmt", kind::close_cursor, "portalname"},
     plain_kind{"ClusterStmt", kind::maintenance, ""},
     plain_kind{"ConstraintsSetStmt", kind::set, ""},
-    plain_kind{"CreateRoleStmt", kind::role_or_privilege, ""},
+    plain_kind{"CreateRoleStmt", kind::role, ""},
     plain_kind{"DeallocateStmt", kind::deallocate, "name"},
     plain_kind{"DoStmt", kind::do_block, ""},
-    plain_kind{"DropOwnedStmt", kind::role_or_privilege, ""},
-    plain_kind{"DropRoleStmt", kind::role_or_privilege, ""},
+    plain_kind{"DropOwnedStmt", kind::privilege, ""},
+    plain_kind{"DropRoleStmt", kind::role, ""},
     plain_kind{"DropdbStmt", kind::drop_database, "dbname"},
     plain_kind{"ExecuteStmt", kind::execute, "name"},
     plain_kind{"FetchStmt", kind::fetch, "portalname"},
-    plain_kind{"GrantRoleStmt", kind::role_or_privilege, ""},
-    plain_kind{"GrantStmt", kind::role_or_privilege, ""},
+    plain_kind{"GrantRoleStmt", kind::privilege, ""},
+    plain_kind{"GrantStmt", kind::privilege, ""},
     plain_kind{"ListenStmt", kind::listen, "conditionname"},
     plain_kind{"LockStmt", kind::lock, ""},
     plain_kind{"NotifyStmt", kind::notify, "conditionname"},
-    plain_kind{"ReassignOwnedStmt", kind::role_or_privilege, ""},
+    plain_kind{"ReassignOwnedStmt", kind::privilege, ""},
     plain_kind{"ReindexStmt", kind::maintenance, ""},
     plain_kind{"UnlistenStmt", kind::unlisten, "conditionname"},
     plain_kind{"VacuumStmt", kind::maintenance, ""},
@@ -281,7 +281,7 @@ void statement_reader::definition(std::string_view tag, const json_object& body)
         if (named != nullptr) out_.name = as_string(*named).value_or(out_.name);
         return;
     }
-    if (tag == "RenameStmt" && object == "OBJECT_ROLE") out_.kind = kind::role_or_privilege;
+    if (tag == "RenameStmt" && object == "OBJECT_ROLE") out_.kind = kind::role;
     if (tag == "DropStmt") dropped(body);
     for (const auto& member : body) {
         const auto* inner_body = member.value().if_object();

@@ -54,7 +54,8 @@ enum class statement_kind : std::uint8_t {
     create_database,    // name = new database, template_name = its template ("" = template1)
     drop_database,      // name
     alter_database,     // name; RENAME, SET TABLESPACE, ... (also ALTER DATABASE ... SET)
-    role_or_privilege,  // GRANT, REVOKE, CREATE/ALTER/DROP ROLE, REASSIGN, DEFAULT PRIVILEGES
+    role,               // CREATE, ALTER, DROP ROLE
+    privilege,          // GRANT, REVOKE, REASSIGN, DROP OWNED, DEFAULT PRIVILEGES
     alter_system,
     maintenance,  // VACUUM, ANALYZE, CLUSTER, REINDEX, CHECKPOINT
     ddl,          // every other CREATE/ALTER/DROP, COMMENT, SECURITY LABEL, CREATE TABLE AS

@@ -99,7 +99,8 @@ void write_planner::statement(const statement_facts& facts) {
         case statement_kind::create_database:
         case statement_kind::drop_database:
         case statement_kind::alter_database:
-        case statement_kind::role_or_privilege:
+        case statement_kind::role:
+        case statement_kind::privilege:
         case statement_kind::alter_system:
             plan_.whole_cluster = plan_.whole_database = plan_.schema_changed = true;
             return;

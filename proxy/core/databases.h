@@ -71,6 +71,9 @@ class databases {
     // After a change that concerns every database (roles, privileges, server settings).
     void want_reload_everywhere();
 
+    // Moved before and after each statement that alters what a log-in is given.
+    std::atomic<std::uint64_t> defaults_altered{0};
+
   private:
     cache::versions& versions_;
     std::mutex mutex_;

@@ -28,6 +28,9 @@ planned_write write_of(const policy::statement_facts& facts, database& where,
                       .taints_session = found.taints_session,
                       .creates_temporary = found.creates_temporary,
                       .settings = std::move(found.settings)};
+    using enum policy::statement_kind;
+    out.alters_defaults = facts.kind == role || facts.kind == alter_database ||
+                          facts.kind == alter_system || facts.kind == other;
     // A value that was not read for what it is cannot be followed; one to be bound, by Execute
     // only.
     const auto garbled = [](const policy::setting_change& set) {

@@ -42,7 +42,8 @@ struct planned_write {
     bool whole_cluster = false;
     bool taints_session = false;
     bool creates_temporary = false;
-    bool awaits_values = false;  // taints only because set_config() takes a value still unbound
+    bool alters_defaults = false;  // what a later log-in is given: ALTER ROLE, DATABASE, SYSTEM
+    bool awaits_values = false;    // taints only because set_config() takes a value still unbound
     std::vector<cache::table_state*> tables{};
     std::vector<policy::setting_change> settings{};
 };

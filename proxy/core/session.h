@@ -257,6 +257,7 @@ class session {
     bool saw_writes_ = false;       // read from the server while another's commit was in flight
     bool schema_mark_ = false;      // a schema change of ours is in flight
     bool cluster_mark_ = false;
+    bool defaults_mark_ = false;  // a statement of ours alters what a log-in is given
     bool high_start_ = false;     // start-up parameters outside ASCII
     bool untracked_ = false;      // the options could not be followed: never cache
     bool client_active_ = false;  // transparent: bytes sent since the last ReadyForQuery
@@ -301,7 +302,7 @@ class session {
     std::shared_ptr<const std::string> login_path_, login_role_, login_isolation_;
     std::shared_ptr<const std::string> context_;
     std::shared_ptr<const scope_text> scope_;
-    std::uint64_t login_cluster_ = 0;  // the cluster's version at log-in
+    std::uint64_t login_altered_ = 0;  // databases::defaults_altered at log-in
     std::uint64_t context_revision_ = 0;
     std::uint64_t scope_revision_ = 0;
     std::uint64_t scope_epoch_ = 0;

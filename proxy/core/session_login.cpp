@@ -297,7 +297,7 @@ void session::finish_login(actions& out) {
     if (high_start_ && !dialect_.utf8_server()) untracked_ = true;
     database_ = &services_.dbs.of(database_name_);
     database_->clients.fetch_add(1);
-    login_cluster_ = database_->cluster().version.load();
+    login_altered_ = services_.dbs.defaults_altered.load();
     adopt_login_defaults(database_->latest_catalog().get());
     out.logged_in = true;
     out.resume_client = true;

@@ -74,15 +74,15 @@ const std::shared_ptr<const scope_text>& session::scope() {
     return scope_;
 }
 
-// What the log-in gave is read from the last catalog before it, or else from the first one after it.
-// When a later one says otherwise the session may have either: it is not to be followed any more. The
-// server's own settings, though, change in a session that is under way, too.
+// What the log-in gave is read from the last catalog before it, or else from the first one after
+// it. When a later one says otherwise the session may have either: it is not to be followed any
+// more. The server's own settings, though, change in a session that is under way, too.
 void session::adopt_login_defaults(const policy::catalog* catalog) {
     if (!catalog) return;
     auto of_server = services_.decide.intern(std::string{catalog->server_settings_text()});
     auto of_login = services_.decide.intern(catalog->login_defaults_text(user_));
     const bool altered = login_text_ ? login_text_ != of_login
-                                     : login_cluster_ != database_->cluster().version.load();
+                                     : login_altered_ != services_.dbs.defaults_altered.load();
     if (altered) {
         ++taints_;
         untracked_ = true;
@@ -234,6 +234,10 @@ void session::note_effects(const planned_write& w, statement_kind kind, bool alo
         database_->begin_schema_change();
     }
     if (w.whole_cluster) cluster_mark_ = true;
+    if (w.alters_defaults) {
+        defaults_mark_ = true;
+        services_.dbs.defaults_altered.fetch_add(1);
+    }
     const bool in_block = status_ == 'T' && owed_others_ == 0;
     const auto effect = effect_of(w, kind);
     if (effect == effect::settings) ++owed_settings_;
@@ -264,6 +268,7 @@ void session::bump_marks() {
 void session::release_marks(actions& out, bool lost) {
     if (!database_) return;
     const bool held = !marked_.empty();
+    if (std::exchange(defaults_mark_, false)) services_.dbs.defaults_altered.fetch_add(1);
     if (lost && (held || schema_mark_)) {
         for (auto* table : marked_) table->lose_commit();
         out.unsettled = {.where = database_,

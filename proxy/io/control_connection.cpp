@@ -254,7 +254,10 @@ void control_connection::settle_gone() {
                                     1, nullptr, values.data(), nullptr, nullptr, 0)};
         if (PQresultStatus(r.get()) == PGRES_TUPLES_OK && PQntuples(r.get()) == 0) {
             for (auto* table : commit.tables) table->settle();
-            if (commit.whole_cluster) all_.want_reload_everywhere();
+            if (commit.whole_cluster) {
+                all_.defaults_altered.fetch_add(1);
+                all_.want_reload_everywhere();
+            }
             if (commit.schema_changed) commit.where->end_schema_change();
             continue;
         }

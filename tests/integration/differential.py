@@ -72,6 +72,9 @@ class OidMap:
 
 
 # What two clusters name differently without meaning anything else: temporary schemas, places of rows.
+# The place in the server's source that refuses a message in a failed block: a Parse of ours may
+# stand before the client's Bind there.
+SOURCE = re.compile(rb"(?<=\0)[FLR][^\0]*\0")
 PLACES = re.compile(rb"(?<=pg_temp_)\d+|(?<=pg_toast_temp_)\d+|(?<=tuple )\(\d+,\d+\)")
 
 
@@ -155,9 +158,15 @@ class Pair:
             elif kind == b"t":
                 if not self.run.oids.parameters(a, b):
                     return False
-            elif kind not in (b"E", b"N") or PLACES.sub(b"", a) != PLACES.sub(b"", b):
+            elif kind not in (b"E", b"N") or masked(a) != masked(b):
                 return False
         return True
+
+
+def masked(message):
+    if b"\0C25P02\0" in message:
+        message = SOURCE.sub(b"", message)
+    return PLACES.sub(b"", message)
 
 
 def unlike(got, want):
