@@ -7,6 +7,8 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "proxy/core/prepared.h"
 
@@ -36,6 +38,11 @@ struct owed_reply {
     prepared_statements::views before{};  // parse, close: to return to when it was refused
     std::shared_ptr<const statement_text> text{};  // query, execute
     std::shared_ptr<const plan> effects{};
+    struct dropped {
+        std::size_t statement;  // its place in the text
+        std::vector<prepared_statements::slot> slots;
+    };
+    std::vector<dropped> deallocates{};  // query, execute: to be restored when it was refused
 };
 
 class owed_replies {
@@ -43,6 +50,7 @@ class owed_replies {
     [[nodiscard]] bool empty() const noexcept { return !items_ || items_->empty(); }
     [[nodiscard]] std::size_t size() const noexcept { return items_ ? items_->size() : 0; }
     [[nodiscard]] owed_reply& front() { return items_->front(); }
+    [[nodiscard]] owed_reply& back() { return items_->back(); }
     [[nodiscard]] owed_reply& at(std::size_t i) { return (*items_)[i]; }
     owed_reply& push(owed_reply item) {
         if (!items_) items_ = std::make_unique<std::deque<owed_reply>>();

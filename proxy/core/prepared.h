@@ -5,6 +5,7 @@
 // session asks repair() what to send ahead. Both views are moved when a message is sent, and moved
 // back when the server turns out to have refused or skipped it. Protocol 3.0, "Extended Query".
 #pragma once
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -78,9 +79,24 @@ class prepared_statements {
             if (v.client && v.client != v.server) names.push_back(name);
         return names;
     }
-    // DEALLOCATE ALL and DISCARD ALL leave the unnamed statement alone.
-    void drop_named() {
-        std::erase_if(slots_, [](const auto& slot) { return !slot.first.empty(); });
+    struct slot {
+        std::string name;
+        views both;
+    };
+    // Takes out what DEALLOCATE of that name does; "" is ALL, which like DISCARD ALL leaves the
+    // unnamed statement alone.
+    [[nodiscard]] std::vector<slot> drop(std::string_view name) {
+        std::vector<slot> out;
+        for (auto it = slots_.begin(); it != slots_.end();) {
+            const bool goes = name.empty() ? !it->first.empty() : it->first == name;
+            if (goes) out.push_back({it->first, std::move(it->second)});
+            it = goes ? slots_.erase(it) : std::next(it);
+        }
+        return out;
+    }
+    // They were not dropped after all. What has taken a name since then keeps it.
+    void restore(std::vector<slot> dropped) {
+        for (auto& s : dropped) slots_.try_emplace(std::move(s.name), std::move(s.both));
     }
     [[nodiscard]] std::size_t size() const noexcept { return slots_.size(); }
 

@@ -217,7 +217,7 @@ class session {
     void on_completed(const protocol::frame& f);
     void spoil_fill();
     void on_copy_in();
-    void refuse(const owed_reply& item, bool ran);
+    void refuse(owed_reply& item, bool ran);
     void pop_owed();
     void record(const protocol::frame& f, actions& out);
     void free_followers(actions& out);

@@ -222,8 +222,9 @@ bool session::on_reply_error(const protocol::frame& f) {
     }
     if (!ours) failed_ = true;
     const auto what = owed_.front().what;
-    if (what == reply::query || what == reply::function_call || what == reply::sync) return ours;
+    if (what == reply::function_call || what == reply::sync) return ours;
     refuse(owed_.front(), true);
+    if (what == reply::query) return ours;
     pop_owed();
     while (!owed_.empty() && owed_.front().what != reply::sync) {
         // A simple query or a function call is skipped as well, and owes no ReadyForQuery then.
@@ -237,7 +238,9 @@ bool session::on_reply_error(const protocol::frame& f) {
 
 // Takes back what was believed when the message was sent. `ran`: the server refused it; otherwise
 // it never looked at it.
-void session::refuse(const owed_reply& item, bool ran) {
+void session::refuse(owed_reply& item, bool ran) {
+    for (auto& d : item.deallocates)
+        if (d.statement >= item.done) statements_.restore(std::move(d.slots));
     if (item.what == reply::parse) {
         auto views = item.before;
         if (item.injected) {

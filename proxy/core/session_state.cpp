@@ -193,10 +193,9 @@ void session::note_text_effects(const std::shared_ptr<const statement_text>& tex
             const auto made =
                 std::make_shared<const prepared>(prepared{text, {}, static_cast<int>(i)});
             statements_.set(s.name, {made, made});
-        } else if (s.kind == statement_kind::deallocate && !s.name.empty()) {
-            statements_.set(s.name, {});
-        } else if (s.kind == statement_kind::deallocate || s.kind == statement_kind::discard_all) {
-            statements_.drop_named();
+        } else if (!skipping_ && (s.kind == statement_kind::deallocate ||
+                                  s.kind == statement_kind::discard_all)) {
+            owed_.back().deallocates.push_back({i, statements_.drop(s.name)});
         }
     }
     if (keep) unproven_.push_back({text, database_->wanted()});

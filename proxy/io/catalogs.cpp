@@ -32,8 +32,11 @@ void catalogs::close(slot& s) {
 void catalogs::release(const std::string& name, std::function<void()> done) {
     const std::lock_guard lock{mutex_};
     ++releases_;
+    std::erase_if(closers_, [](const closer& c) { return c.done->load(); });
     // Joining a connection's thread may take as long as a query of its own: never on a worker.
-    closers_.emplace_back([this, name, done = std::move(done)] {
+    auto& c = closers_.emplace_back();
+    c.done = std::make_shared<std::atomic<bool>>(false);
+    c.thread = std::jthread{[this, name, done = std::move(done), finished = c.done] {
         std::unique_ptr<control_connection> connection;
         {
             const std::lock_guard inner{mutex_};
@@ -46,7 +49,8 @@ void catalogs::release(const std::string& name, std::function<void()> done) {
             slots_[name].left = std::move(left);
         }
         done();
-    });
+        finished->store(true);
+    }};
 }
 
 void catalogs::settled() {
@@ -99,13 +103,13 @@ bool catalogs::wait_ready(const std::string& name, std::chrono::milliseconds at_
 }
 
 void catalogs::stop() {
-    std::vector<std::thread> closers;
+    std::vector<closer> closers;
     {
         const std::lock_guard lock{mutex_};
         stopped_ = true;
         closers.swap(closers_);
     }
-    for (auto& t : closers) t.join();
+    closers.clear();  // joins
     const std::lock_guard lock{mutex_};
     for (auto& [name, s] : slots_) close(s);
 }

@@ -3,12 +3,14 @@
 // it would block (DROP DATABASE, a rename, a copy) is about to pass. Called from any thread; the
 // waiting is done on threads of its own.
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "proxy/io/control_connection.h"
@@ -44,7 +46,11 @@ class catalogs {
     std::map<std::string, slot, std::less<>> slots_;
     unsigned releases_ = 0;  // statements under way that want databases left alone
     bool stopped_ = false;
-    std::vector<std::thread> closers_;
+    struct closer {
+        std::shared_ptr<std::atomic<bool>> done;
+        std::jthread thread;
+    };
+    std::vector<closer> closers_;
 };
 
 }  // namespace pgsidecar::io

@@ -52,9 +52,18 @@ TEST_CASE("prepared: dropping all leaves the unnamed statement") {
     const auto unnamed = definition();
     all.set("", {unnamed, unnamed});
     for (const char* name : {"a", "b"}) all.set(name, {definition(), nullptr});
-    all.drop_named();
+    auto dropped = all.drop("");
     CHECK(all.size() == 1);
     CHECK(all.client("") == unnamed);
+    CHECK(dropped.size() == 2);
+
+    const auto newer = definition();
+    all.set("a", {newer, newer});
+    all.restore(std::move(dropped));
+    CHECK(all.size() == 3);
+    CHECK(all.client("a") == newer);
+    CHECK(all.drop("b").size() == 1);
+    CHECK(all.drop("b").empty());
 }
 
 TEST_CASE("owed: first sent, first answered; empty again without memory") {

@@ -289,6 +289,26 @@ TEST_CASE("batch: DEALLOCATE of a statement parsed here works at the server") {
         .play_everyhow();
 }
 
+TEST_CASE("batch: a refused DEALLOCATE or DISCARD ALL drops nothing") {
+    for (const auto* drop : {"DISCARD ALL", "DEALLOCATE ALL", "DEALLOCATE s"}) {
+        for (const bool refused : {true, false}) {
+            CAPTURE(drop);
+            CAPTURE(refused);
+            script s;
+            s.passes(batch, batch_answer).hits(named + run_named, batch_answer);
+            const auto call = query(drop);
+            const bool by_name = drop == "DEALLOCATE s"sv;  // the server must have heard of it
+            const auto ahead = by_name ? named + sync_now() : ""s;
+            const auto reply = (refused ? failed("25001") : completed("X")) + ready();
+            s.client(call, {.server = ahead + call});
+            s.server((by_name ? parse_complete() + ready() : ""s) + reply, {.client = reply});
+            refused ? s.hits(run_named, batch_answer.substr(parse_complete().size()))
+                    : s.passes(run_named, failed("26000") + ready());
+            s.play_everyhow();
+        }
+    }
+}
+
 TEST_CASE("batch: SQL EXECUTE of a statement parsed here works at the server") {
     const auto call = query("EXECUTE s('2')");
     script{}
