@@ -51,7 +51,7 @@ write_plan plan_blind(const statement_facts& facts, const session_scope& scope) 
         facts.kind == statement_kind::select || facts.kind == statement_kind::copy_to;
     const bool calls = !std::ranges::all_of(facts.functions, known_to_write_nothing);
     plan.whole_database = !reads || defines || !facts.writes.empty() || calls;
-    plan.schema_changed = defines;
+    plan.schema_changed = defines || calls;
     plan.creates_temporary = defines && facts.temporary_object;
     plan.taints_session = calls || (facts.opaque_setting && !facts.bound_settings_suffice);
     plan.reads_only = !plan.whole_database && !plan.taints_session && plan.settings.empty() &&

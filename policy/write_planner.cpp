@@ -28,7 +28,10 @@ write_plan write_planner::plan(const statement_facts& facts) {
     return std::move(plan_);
 }
 
-void write_planner::anything() { plan_.whole_database = plan_.taints_session = true; }
+// Definitions included: migration scripts wrap theirs in DO blocks.
+void write_planner::anything() {
+    plan_.whole_database = plan_.schema_changed = plan_.taints_session = true;
+}
 
 void write_planner::statement(const statement_facts& facts) {
     switch (facts.kind) {

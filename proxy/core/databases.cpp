@@ -39,6 +39,7 @@ void database::withdraw() {
 }
 
 void database::end_schema_change() noexcept {
+    whole_.bump();
     // Reload first: between the two steps the old snapshot must not pass for a usable one.
     wanted_.fetch_add(1);
     schema_changes_.fetch_sub(1);
@@ -58,10 +59,7 @@ void databases::for_each(const std::function<void(database&)>& visit) {
 }
 
 void databases::want_reload_everywhere() {
-    for_each([](database& d) {
-        d.begin_schema_change();
-        d.end_schema_change();
-    });
+    for_each([](database& d) { d.want_reload(); });
 }
 
 }  // namespace pgsidecar::core

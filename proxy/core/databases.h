@@ -41,10 +41,13 @@ class database {
     void withdraw();  // the control connection is gone: nothing is known any more
 
     [[nodiscard]] std::uint64_t wanted() const noexcept { return wanted_.load(); }
-    void want_reload() noexcept { wanted_.fetch_add(1); }
+    void want_reload() noexcept { wanted_.fetch_add(1), epoch_.fetch_add(1); }
     // Changes whenever usable_catalog() may answer differently: cheap to compare on the hot path.
     [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_.load(); }
 
+    // From before the bytes that may commit it leave until its outcome is known. All that was
+    // cached before is outdated then, whatever the next snapshot shows: a trigger may have been
+    // enabled and disabled again around a write.
     void begin_schema_change() noexcept { schema_changes_.fetch_add(1), epoch_.fetch_add(1); }
     void end_schema_change() noexcept;
 

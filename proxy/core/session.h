@@ -197,7 +197,8 @@ class session {
     void note_effects(const planned_write& w, policy::statement_kind kind, bool alone);
     [[nodiscard]] planned_write unknown_write();
     void note_text_effects(const std::shared_ptr<const statement_text>& text, const plan& p);
-    [[nodiscard]] planned_write executed(std::string_view name);
+    void note_executed(const prepared_ptr& definition, bool alone);
+    void note_plan(const plan& p);
     void statement_done(owed_reply& item, std::string_view tag);
     void mark(const planned_write& w, bool may_commit);
     void note_sight_of_writes();
@@ -255,7 +256,8 @@ class session {
     bool server_restarts_ = false;  // or may: it said so, or vanished without a word
     bool temporary_ = false;        // temporary objects may exist
     bool saw_writes_ = false;       // read from the server while another's commit was in flight
-    bool schema_mark_ = false;      // a schema change of ours is in flight
+    bool schema_written_ = false;   // in the open transaction
+    bool schema_mark_ = false;      // its commit is in flight
     bool cluster_mark_ = false;
     bool defaults_mark_ = false;  // a statement of ours alters what a log-in is given
     bool high_start_ = false;     // start-up parameters outside ASCII
@@ -292,6 +294,7 @@ class session {
         std::uint64_t generation = 0;  // wanted of the database when it ran
     };
     std::vector<unproven> unproven_;
+    std::uint64_t planned_by_ = 0;  // the oldest catalog by which written_ was found; 0: none yet
     std::vector<cache::table_state*> written_;  // in the open transaction
     std::vector<cache::table_state*> marked_;   // of these, a commit is in flight
     std::unique_ptr<fills> fills_;

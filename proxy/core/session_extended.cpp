@@ -201,6 +201,12 @@ void session::forward_execute(const portal* bound, actions& out) {
         note_effects(unknown_write(), policy::statement_kind::call, false);
         return;
     }
+    if (bound->definition->sql_statement >= 0) {  // made by SQL's PREPARE
+        out.outcomes.push_back(policy::reason::unknown_statement);
+        owe(std::move(item));
+        note_executed(bound->definition, true);
+        return;
+    }
     const auto text = bound->definition->text;
     const auto effects = effects_of(*bound);
     for (const auto name : named_statements(*text)) send_repair(name, false, out);

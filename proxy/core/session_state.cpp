@@ -39,10 +39,10 @@ effect effect_of(const planned_write& w, statement_kind kind) {
     }
 }
 
+// Such that something may be committed.
 bool ends_transaction(statement_kind kind) {
     switch (kind) {
         case statement_kind::commit:
-        case statement_kind::rollback:
         case statement_kind::prepare_transaction:
         case statement_kind::call:
         case statement_kind::do_block:
@@ -172,6 +172,7 @@ void session::note_text_effects(const std::shared_ptr<const statement_text>& tex
         for (const auto& w : p.writes) note_effects(w, statement_kind::other, true);
         return;
     }
+    note_plan(p);
     // Before the first catalog is there, a call of any function might do anything. Such texts are
     // judged again when it is: until then this session is not served anyway.
     const bool unread = !p.scope->latest_catalog && unproven_.size() < unproven_limit;
@@ -184,11 +185,8 @@ void session::note_text_effects(const std::shared_ptr<const statement_text>& tex
         w.taints_session = w.taints_session && !unread;
         note_effects(w, s.kind, statements.size() == 1);
         const auto& named = s.inner && s.inner->kind == statement_kind::execute ? *s.inner : s;
-        if (named.kind == statement_kind::execute) {
-            auto of_named = executed(named.name);
-            if (!of_named.settings.empty()) of_named.taints_session = true;
-            note_effects(of_named, statement_kind::execute, statements.size() == 1);
-        }
+        if (named.kind == statement_kind::execute)
+            note_executed(statements_.client(named.name), statements.size() == 1);
         if (s.kind == statement_kind::prepare && !statements_.client(s.name)) {
             const auto made =
                 std::make_shared<const prepared>(prepared{text, {}, static_cast<int>(i)});
@@ -213,14 +211,24 @@ void session::judge_unproven() {
     }
 }
 
-// What EXECUTE of that name does.
-planned_write session::executed(std::string_view name) {
-    const auto definition = statements_.client(name);
-    if (!definition) return unknown_write();
-    const auto p = services_.decide.plan_for(*definition->text, *database_, scope());
-    if (definition->sql_statement < 0) return p->writes.empty() ? planned_write{} : p->writes[0];
-    const auto i = static_cast<std::size_t>(definition->sql_statement);
-    return i < p->prepared.size() ? p->prepared[i] : unknown_write();
+// A prepared statement runs, by SQL's EXECUTE, or by Bind where SQL's PREPARE made it.
+void session::note_executed(const prepared_ptr& definition, bool alone) {
+    auto w = unknown_write();
+    if (definition) {
+        const auto p = services_.decide.plan_for(*definition->text, *database_, scope());
+        const auto i = static_cast<std::size_t>(std::max(definition->sql_statement, 0));
+        const auto& of_each = definition->sql_statement < 0 ? p->writes : p->prepared;
+        if (i < of_each.size()) w = of_each[i];
+        note_plan(*p);
+    }
+    if (!w.settings.empty()) w.taints_session = true;
+    note_effects(w, statement_kind::execute, alone);
+}
+
+void session::note_plan(const plan& p) {
+    if (!p.scope->latest_catalog) return;
+    const auto generation = p.scope->latest_catalog->generation();
+    if (planned_by_ == 0 || generation < planned_by_) planned_by_ = generation;
 }
 
 void session::note_effects(const planned_write& w, statement_kind kind, bool alone) {
@@ -228,16 +236,13 @@ void session::note_effects(const planned_write& w, statement_kind kind, bool alo
     if (dialect_.may_change(w)) dialect_.note_change();
     for (const auto& change : w.settings) settings_.touch(change.name);
     if (w.creates_temporary) temporary_ = true;
-    if (w.schema_changed && !schema_mark_) {
-        schema_mark_ = true;
-        database_->begin_schema_change();
-    }
+    if (w.schema_changed) schema_written_ = true;
     if (w.whole_cluster) cluster_mark_ = true;
     if (w.alters_defaults) {
         defaults_mark_ = true;
         services_.dbs.defaults_altered.fetch_add(1);
     }
-    const bool in_block = status_ == 'T' && owed_others_ == 0;
+    const bool in_block = status_ != 'I' && owed_others_ == 0;
     const auto effect = effect_of(w, kind);
     if (effect == effect::settings) ++owed_settings_;
     if (effect == effect::other) ++owed_others_;
@@ -248,7 +253,12 @@ void session::note_effects(const planned_write& w, statement_kind kind, bool alo
 // it leave until the server has answered.
 void session::mark(const planned_write& w, bool may_commit) {
     for (auto* table : w.tables) insert_unique(written_, table);
-    if (!may_commit || written_.empty()) return;
+    if (!may_commit) return;
+    if (schema_written_ && !schema_mark_) {
+        schema_mark_ = true;
+        database_->begin_schema_change();
+    }
+    if (written_.empty()) return;
     if (marked_.empty()) database_->writers.fetch_add(1);
     for (auto* table : written_) {
         if (std::find(marked_.begin(), marked_.end(), table) != marked_.end()) continue;
@@ -262,6 +272,9 @@ void session::mark(const planned_write& w, bool may_commit) {
 void session::bump_marks() {
     if (cluster_mark_) services_.dbs.want_reload_everywhere();
     for (auto* table : marked_) table->bump();
+    // It may have waited for a lock while a definition changed, and then done more than was
+    // planned.
+    if (!marked_.empty() && planned_by_ != database_->wanted()) database_->whole().bump();
 }
 
 void session::release_marks(actions& out, bool lost) {
@@ -284,7 +297,8 @@ void session::release_marks(actions& out, bool lost) {
     if (held) database_->writers.fetch_sub(1);
     marked_.clear();
     written_.clear();
-    schema_mark_ = cluster_mark_ = false;
+    planned_by_ = 0;
+    schema_mark_ = schema_written_ = cluster_mark_ = false;
 }
 
 // Whoever reads from the server while a commit is under way may see what no entry shows yet.

@@ -1,5 +1,6 @@
 #include "proxy/io/control_connection.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <string_view>
@@ -12,6 +13,9 @@ namespace {
 
 constexpr auto look_interval = std::chrono::milliseconds{100};
 constexpr auto settle_interval = std::chrono::milliseconds{50};
+// Code that may define anything asks for the catalogs after each run: reading them takes at most a
+// tenth of one server process's time.
+constexpr int rest_factor = 9;
 constexpr auto retry_interval = std::chrono::milliseconds{500};
 
 const char* sslmode_of(config::tls_mode mode) {
@@ -141,16 +145,25 @@ void control_connection::run() {
         const bool connected = connection_ ? alive() : connect();
         const auto now = std::chrono::steady_clock::now();
         bool fresh = connected;
-        if (connected && (loaded_ != where_.wanted() || now >= load_at_)) fresh = load();
+        const bool wanted = loaded_ != where_.wanted() || now >= load_at_;
+        const bool rests = now < rests_until_;
+        if (connected && wanted && !rests) {
+            fresh = load();
+            const auto end = std::chrono::steady_clock::now();
+            rests_until_ = end + rest_factor * (end - now);
+        }
         if (connected && fresh) settle_gone();
         std::unique_lock lock{mutex_};
         if (connected && fresh && !ready_) {
             ready_ = true;
             changed_.notify_all();
         }
-        const auto pause = !connected || !fresh ? retry_interval
-                           : unsettled_.empty() ? look_interval
-                                                : settle_interval;
+        auto pause = !connected || !fresh ? retry_interval
+                     : unsettled_.empty() ? look_interval
+                                          : settle_interval;
+        if (connected && wanted && rests)
+            pause =
+                std::min(pause, std::chrono::ceil<std::chrono::milliseconds>(rests_until_ - now));
         changed_.wait_for(lock, pause, [this] { return stopping_ || woken_; });
         woken_ = false;
         if (stopping_) break;
@@ -254,6 +267,7 @@ void control_connection::settle_gone() {
                                     1, nullptr, values.data(), nullptr, nullptr, 0)};
         if (PQresultStatus(r.get()) == PGRES_TUPLES_OK && PQntuples(r.get()) == 0) {
             for (auto* table : commit.tables) table->settle();
+            commit.where->whole().bump();  // definitions may have changed meanwhile
             if (commit.whole_cluster) {
                 all_.defaults_altered.fetch_add(1);
                 all_.want_reload_everywhere();

@@ -56,8 +56,9 @@ class control_connection {
     core::databases& all_;
     const config::settings& settings_;
     std::unique_ptr<PGconn, finish> connection_;
-    std::uint64_t loaded_ = 0;  // generation of the published snapshot
-    std::chrono::steady_clock::time_point load_at_{};
+    std::uint64_t loaded_ = 0;                             // generation of the published snapshot
+    std::chrono::steady_clock::time_point load_at_{};      // at the latest
+    std::chrono::steady_clock::time_point rests_until_{};  // from reading them too often
     bool complained_ = false;
 
     std::mutex mutex_;

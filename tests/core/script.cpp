@@ -33,6 +33,9 @@ void script::act(wired& l, const step& s, std::string_view bytes) {
         case step::kind::released:
             l.database_released();
             break;
+        case step::kind::catalog:
+            l.catalog_read();
+            break;
     }
 }
 

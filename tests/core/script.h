@@ -16,7 +16,7 @@ struct want {
 };
 
 struct step {
-    enum class kind { client, server, connected, cancel, cancel_sent, shutdown, released };
+    enum class kind { client, server, connected, cancel, cancel_sent, shutdown, released, catalog };
     kind what = kind::client;
     std::string bytes{};
     want expected{};

@@ -150,6 +150,7 @@ TEST_CASE("query: a statement of unknown effect ends caching until DISCARD ALL")
     script{}
         .passes(select_kv, answer("one"))
         .passes(query("DO 'BEGIN END'"), completed("DO") + ready())
+        .event(step::kind::catalog)
         .passes(select_kv, answer("one"))
         .passes(select_kv, answer("one"))
         .passes(query("DISCARD ALL"), completed("DISCARD ALL") + ready())

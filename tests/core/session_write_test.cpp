@@ -123,8 +123,15 @@ TEST_CASE("write: in a block it counts from the COMMIT on, and not after a ROLLB
     }
     SUBCASE("rollback") {
         t.writer.client(query("ROLLBACK"));
-        t.writer.server(completed("ROLLBACK") + ready());
         CHECK(t.w.kv().commits_in_flight.load() == 0);
+        t.writer.server(completed("ROLLBACK") + ready());
+        CHECK(t.hit());
+    }
+    SUBCASE("rollback, and a write behind it") {
+        t.writer.client(query("ROLLBACK") + update);
+        CHECK(t.w.kv().commits_in_flight.load() == 1);
+        t.writer.server(completed("ROLLBACK") + ready() + updated);
+        CHECK(!t.hit());
     }
     SUBCASE("commit and chain") {
         t.writer.client(query("COMMIT AND CHAIN"));
@@ -240,6 +247,78 @@ TEST_CASE("write: a catalog whose reading began before the DDL ended is not usab
     t.writer.server(completed("ALTER TABLE") + ready());
     t.w.db().publish(small_catalog(read_under));
     CHECK(t.w.db().usable_catalog() == nullptr);
+}
+
+TEST_CASE("write: DDL outdates what was cached even if the catalogs read the same afterwards") {
+    two t;
+    t.fill("old");
+    t.writer.client(query("ALTER TABLE other ENABLE TRIGGER t"));
+    t.writer.server(completed("ALTER TABLE") + ready());
+    t.w.publish();
+    CHECK(!t.hit());
+}
+
+TEST_CASE("write: DDL in a block counts from the COMMIT on, and not after a ROLLBACK") {
+    for (const bool commits : {true, false}) {
+        two t;
+        t.fill("old");
+        t.writer.client(query("BEGIN"));
+        t.writer.server(completed("BEGIN") + ready('T'));
+        t.writer.client(query("ALTER TABLE other ADD COLUMN w int"));
+        t.writer.server(completed("ALTER TABLE") + ready('T'));
+        CHECK(t.hit());
+        t.writer.client(query(commits ? "COMMIT" : "ROLLBACK"));
+        CHECK(t.hit() != commits);
+        t.writer.server(completed(commits ? "COMMIT" : "ROLLBACK") + ready());
+        t.w.publish();
+        CHECK(t.hit() != commits);
+    }
+}
+
+TEST_CASE("write: one that waited while a definition changed may have done more than was planned") {
+    two t;
+    wired definer{t.w, 3U << 20};
+    definer.log_in();
+    t.writer.client(query("DELETE FROM other"));
+    definer.client(query("ALTER TABLE other ENABLE TRIGGER writes_kv"));
+    definer.server(completed("ALTER TABLE") + ready());
+    t.w.publish();
+    t.fill("old");
+    CHECK(t.hit());
+    t.writer.server(completed("DELETE 1"));
+    CHECK(!t.hit());
+    t.writer.server(ready());
+    definer.client_gone();
+}
+
+TEST_CASE("write: a DO block may define anything") {
+    two t;
+    t.fill("old");
+    t.writer.client(query("DO 'x'"));
+    CHECK(t.w.db().usable_catalog() == nullptr);
+    t.writer.server(completed("DO") + ready());
+    CHECK(t.writer.catalog_changed);
+    CHECK(t.w.db().usable_catalog() == nullptr);
+    t.w.publish();
+    CHECK(!t.hit());
+    CHECK(t.hit());
+}
+
+TEST_CASE("write: Bind of a statement that SQL PREPARE made is what was prepared") {
+    two t;
+    t.writer.client(query("PREPARE p AS UPDATE kv SET v = $1"));
+    t.writer.server(completed("PREPARE") + ready());
+    t.fill("old");
+    t.writer.client(bind("p", {"new"}) + execute() + sync_now());
+    CHECK(t.w.kv().commits_in_flight.load() == 1);
+    t.writer.server(bind_complete() + completed("UPDATE 1") + ready());
+    CHECK(!t.hit());
+    CHECK(t.hit());
+    t.writer.client(query("PREPARE q AS SELECT v FROM other"));
+    t.writer.server(completed("PREPARE") + ready());
+    t.writer.client(bind("q") + execute() + sync_now());
+    t.writer.server(bind_complete() + completed("SELECT 0") + ready());
+    CHECK(t.hit());
 }
 
 TEST_CASE("write: GRANT, TRUNCATE, EXPLAIN ANALYZE, a CTE, EXECUTE: each is one") {

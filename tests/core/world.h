@@ -69,6 +69,7 @@ class wired {
     void database_released();
     [[nodiscard]] bool cancel();
     void cancel_sent();
+    void catalog_read() { world_.publish(); }  // the control connection has looked again
     void shutdown();
     void client_gone();
     void server_gone();

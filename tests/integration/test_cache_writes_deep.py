@@ -3,7 +3,8 @@ statement was prepared, event triggers, policies that write, other servers' conn
 of rights and types. Same method as test_cache_writes.py."""
 import wire
 from cache_case import ALL, RX, CacheTest, env
-from test_cache_writes import READ, WriteCase
+from harness import wait_until
+from test_cache_writes import READ, SCHEMA, WriteCase
 
 PLPGSQL = "CREATE FUNCTION {}() RETURNS int LANGUAGE plpgsql AS $$ BEGIN {}; RETURN 1; END $$;"
 
@@ -50,6 +51,18 @@ WRITES = {
         "ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note()",
         "SELECT * FROM log", ["BEGIN", "UPDATE t SET v = v WHERE id = 1", "SET CONSTRAINTS ALL IMMEDIATE",
                               "COMMIT"]),
+    "trigger_enabled_and_disabled_around_a_write": (
+        PLPGSQL.replace("int", "trigger").replace("RETURN 1", "RETURN NEW").format(
+            "note", "UPDATE t SET v = 'around'") + "CREATE TRIGGER n AFTER UPDATE ON other FOR EACH ROW "
+        "EXECUTE FUNCTION note(); ALTER TABLE other DISABLE TRIGGER n", READ,
+        ["ALTER TABLE other ENABLE TRIGGER n", "UPDATE other SET id = id",
+         "ALTER TABLE other DISABLE TRIGGER n"]),
+    "trigger_enabled_and_disabled_in_one_block": (
+        PLPGSQL.replace("int", "trigger").replace("RETURN 1", "RETURN NEW").format(
+            "note", "UPDATE t SET v = 'block'") + "CREATE TRIGGER n AFTER UPDATE ON other FOR EACH ROW "
+        "EXECUTE FUNCTION note(); ALTER TABLE other DISABLE TRIGGER n", READ,
+        ["BEGIN", "ALTER TABLE other ENABLE TRIGGER n", "UPDATE other SET id = id",
+         "ALTER TABLE other DISABLE TRIGGER n", "COMMIT"]),
     "event_trigger": (
         "CREATE TABLE log (v text); CREATE FUNCTION ev() RETURNS event_trigger LANGUAGE plpgsql AS $$ "
         "BEGIN INSERT INTO log VALUES (tg_tag); END $$; CREATE EVENT TRIGGER e ON ddl_command_end "
@@ -214,6 +227,61 @@ class LaterMeaningTest(WriteCase):
             s.q("SET search_path = s"), s.batch(wire.parse("UPDATE t SET v = 'path'", "p")))[1],
             "SELECT 1", lambda s: (s.q("SET search_path = public"), s.batch(
                 wire.bind(name="p"), wire.execute()))[1])
+
+
+class DefinitionTest(WriteCase):
+    """Definitions that change where no DDL statement is to be seen."""
+
+    def _both_ways(self, change):
+        self.setup_sql(SCHEMA, "CREATE VIEW seen AS SELECT v FROM t WHERE id = 1",
+                       "CREATE TABLE other2 AS SELECT 'x'::text AS v")
+        reader, writer = self.wire(), self.wire()
+        self.cached(reader, "SELECT * FROM seen")
+        self.assertEqual(writer.q(change).errors, [])
+        for value in ("first", "second"):
+            self.assertEqual(writer.q("UPDATE other2 SET v = '%s'" % value).errors, [])
+            for _ in range(4):
+                self.assertEqual(reader.q("SELECT * FROM seen").value, value)
+
+    def test_view_replaced_by_a_do_block(self):
+        self._both_ways("DO $$ BEGIN CREATE OR REPLACE VIEW seen AS SELECT v FROM other2; END $$")
+
+    def test_view_replaced_by_a_function(self):
+        self.setup_sql("CREATE FUNCTION migrate() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE "
+                       "'CREATE OR REPLACE VIEW seen AS SELECT v FROM other2'; END $$")
+        self._both_ways("SELECT migrate()")
+
+    def test_write_that_waited_while_a_trigger_came(self):
+        trigger = PLPGSQL.replace("int", "trigger").replace("RETURN 1", "RETURN NEW").format(
+            "note", "UPDATE t SET v = 'waited'")
+        self.setup_sql(SCHEMA, trigger)
+        reader, writer, definer, holder = (self.wire() for _ in range(4))
+
+        def waits(event):
+            wait_until("the write to wait for a " + event, lambda: env.cluster.fetch(
+                "SELECT 1 FROM pg_stat_activity WHERE pid = %d AND wait_event_type = 'Lock' AND "
+                "wait_event = '%s'" % (writer.pid, event)))
+        self.cached(reader, READ)
+        holder.q("BEGIN; SELECT 1 FROM other FOR UPDATE")
+        definer.q("BEGIN; LOCK TABLE other IN SHARE ROW EXCLUSIVE MODE")
+        writer.send(wire.query("UPDATE other SET id = id"))
+        waits("relation")
+        self.assertEqual(definer.q("CREATE TRIGGER n AFTER UPDATE ON other FOR EACH ROW EXECUTE FUNCTION "
+                                   "note(); COMMIT").errors, [])
+        waits("transactionid")
+        self.cached(reader, READ)
+        holder.q("COMMIT")
+        writer.read_reply()
+        for _ in range(4):
+            self.assertEqual(reader.q(READ).raw, self.direct().q(READ).raw)
+
+
+class PreparedBySqlTest(WriteCase):
+    def test_bind_of_what_prepare_made(self):
+        def write(session):
+            self.assertEqual(session.q("PREPARE p AS UPDATE t SET v = $1").errors, [])
+            self.assertEqual(session.batch(wire.bind(["bound"], "", "p"), wire.execute()).errors, [])
+        self._run("", READ, write)
 
 
 class RightsTest(CacheTest):
