@@ -29,6 +29,13 @@ bool is_literal(token_kind k) noexcept {
     return k == token_kind::string || k == token_kind::number;
 }
 
+// Literals of different types make different facts: N'a' is one with a cast, B'1' and X'f' are bits.
+char type_of(const token& literal) noexcept {
+    if (literal.kind == token_kind::number) return 'd';
+    const char first = to_lower(literal.text.front());
+    return first == 'n' || first == 'b' || first == 'x' ? first : 's';
+}
+
 // Puts tokens side by side again: a blank wherever there was one, or a comment.
 class rewriter {
   public:
@@ -75,7 +82,8 @@ class rewriter {
             if (numbered_) {
                 out_ += '$' + std::to_string(++next_);
             } else {
-                out_ += t.kind == token_kind::string ? "\x01s" : "\x01n";
+                out_ += '\x01';
+                out_ += type_of(t);
             }
         } else if (t.kind == token_kind::bad) {
             out_ += numbered_ ? std::string_view{"..."} : t.text;

@@ -13,9 +13,6 @@ namespace {
 
 constexpr auto look_interval = std::chrono::milliseconds{100};
 constexpr auto settle_interval = std::chrono::milliseconds{50};
-// Code that may define anything asks for the catalogs after each run: reading them takes at most a
-// tenth of one server process's time.
-constexpr int rest_factor = 9;
 constexpr auto retry_interval = std::chrono::milliseconds{500};
 
 const char* sslmode_of(config::tls_mode mode) {
@@ -146,11 +143,10 @@ void control_connection::run() {
         const auto now = std::chrono::steady_clock::now();
         bool fresh = connected;
         const bool wanted = loaded_ != where_.wanted() || now >= load_at_;
-        const bool rests = now < rests_until_;
-        if (connected && wanted && !rests) {
+        const auto rest = budget_.wait(now);
+        if (connected && wanted && rest.count() == 0) {
             fresh = load();
-            const auto end = std::chrono::steady_clock::now();
-            rests_until_ = end + rest_factor * (end - now);
+            budget_.spend(now, std::chrono::steady_clock::now());
         }
         if (connected && fresh) settle_gone();
         std::unique_lock lock{mutex_};
@@ -161,15 +157,23 @@ void control_connection::run() {
         auto pause = !connected || !fresh ? retry_interval
                      : unsettled_.empty() ? look_interval
                                           : settle_interval;
-        if (connected && wanted && rests)
-            pause =
-                std::min(pause, std::chrono::ceil<std::chrono::milliseconds>(rests_until_ - now));
+        if (connected && wanted && rest.count() > 0) pause = std::min(pause, rest);
         changed_.wait_for(lock, pause, [this] { return stopping_ || woken_; });
         woken_ = false;
         if (stopping_) break;
     }
     connection_.reset();
 }
+
+std::chrono::milliseconds reading_budget::wait(time_point now) {
+    left_ = std::min<time_point::duration>(at_most, left_ + (now - since_) / share);
+    since_ = now;
+    if (left_.count() > 0) return std::chrono::milliseconds{0};
+    return std::chrono::ceil<std::chrono::milliseconds>(-left_ * share) +
+           std::chrono::milliseconds{1};
+}
+
+void reading_budget::spend(time_point begin, time_point end) { left_ -= end - begin; }
 
 bool control_connection::connect() {
     connection_.reset(parameters{settings_, where_.name()}.connect());

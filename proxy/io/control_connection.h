@@ -19,6 +19,22 @@
 
 namespace pgsidecar::io {
 
+// Code that may define anything asks for the catalogs after each run. Reading them may take a
+// quarter of one server process's time, and a second's worth at once.
+class reading_budget {
+  public:
+    using time_point = std::chrono::steady_clock::time_point;
+    // How long to wait before reading may begin.
+    [[nodiscard]] std::chrono::milliseconds wait(time_point now);
+    void spend(time_point begin, time_point end);
+
+  private:
+    static constexpr int share = 4;
+    static constexpr std::chrono::seconds at_most{1};
+    time_point::duration left_ = at_most;
+    time_point since_ = time_point::clock::now();
+};
+
 class control_connection {
   public:
     control_connection(core::database& where, core::databases& all,
@@ -56,9 +72,9 @@ class control_connection {
     core::databases& all_;
     const config::settings& settings_;
     std::unique_ptr<PGconn, finish> connection_;
-    std::uint64_t loaded_ = 0;                             // generation of the published snapshot
-    std::chrono::steady_clock::time_point load_at_{};      // at the latest
-    std::chrono::steady_clock::time_point rests_until_{};  // from reading them too often
+    std::uint64_t loaded_ = 0;                         // generation of the published snapshot
+    std::chrono::steady_clock::time_point load_at_{};  // at the latest
+    reading_budget budget_;
     bool complained_ = false;
 
     std::mutex mutex_;

@@ -104,6 +104,9 @@ TEST_CASE("shape_of: texts that share a shape differ in literals alone") {
         {"SELECT \"a\"", "SELECT a", false},
         {"SELECT 1", "SELECT 1, 2", false},
         {"SELECT 'a", "SELECT 'b", false},
+        {"SELECT 'a'", "SELECT N'a'", false},
+        {"SELECT B'1'", "SELECT X'1'", false},
+        {"SELECT 'a'", "SELECT E'b'", true},
         {R"(SELECT U&"a!0031" UESCAPE '!')", R"(SELECT U&"a!0031" UESCAPE '#')", false},
     };
     for (const auto& row : rows) {
@@ -138,7 +141,7 @@ TEST_CASE("analyze: texts of one shape have the same facts") {
     static constexpr std::pair<std::string_view, std::string_view> rows[] = {
         {"SELECT * FROM a WHERE x = 'y' LIMIT 5", "SELECT * FROM a WHERE x = E'z\\'' LIMIT 50"},
         {"SELECT a.b::date, 'x'::regclass FROM a", "SELECT a.b::date, 'y'::regclass FROM a"},
-        {"INSERT INTO a SELECT f(1), x'ff' FROM b", "INSERT INTO a SELECT f(2.5), $$z$$ FROM b"},
+        {"INSERT INTO a SELECT f(1), 'ff' FROM b", "INSERT INTO a SELECT f(2.5), $$z$$ FROM b"},
         {"UPDATE a SET b = 'c' WHERE d IN (1, 2)", "UPDATE a SET b = '' WHERE d IN (3, 4)"},
         {"WITH q AS (DELETE FROM a WHERE b = 1 RETURNING *) SELECT 'x' FROM q",
          "WITH q AS (DELETE FROM a WHERE b = 9 RETURNING *) SELECT 'y' FROM q"},
