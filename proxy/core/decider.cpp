@@ -177,6 +177,22 @@ std::shared_ptr<const scope_text> decider::scope(database& where, std::string_vi
     return made;
 }
 
+std::shared_ptr<const login_defaults> decider::defaults_of(
+    const std::string& user, const std::shared_ptr<const policy::catalog>& catalog) {
+    std::erase_if(defaults_, [](const known_defaults& known) { return known.catalog.expired(); });
+    for (const auto& known : defaults_)
+        if (known.user == user && known.catalog.lock() == catalog) return known.defaults;
+    const auto get = [&](std::string_view name) {
+        return std::string{catalog->login_default(user, name)};
+    };
+    auto made = std::make_shared<login_defaults>(
+        login_defaults{catalog->login_defaults_text(user), catalog->server_settings_text(),
+                       get("search_path"), get("role"), get("default_transaction_isolation")});
+    if (defaults_.size() >= scope_limit) defaults_.erase(defaults_.begin());
+    defaults_.push_back({catalog, user, made});
+    return made;
+}
+
 std::shared_ptr<const std::string> decider::intern(std::string text) {
     auto& slot = interned_[text];
     if (auto alive = slot.lock()) return alive;

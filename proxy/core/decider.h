@@ -29,6 +29,13 @@ struct scope_text {
     bool temporary_objects = false;
 };
 
+// What a role is given at log-in, by one catalog.
+struct login_defaults {
+    std::string of_login;   // canonical, of the role and the database
+    std::string of_server;  // canonical, of its configuration
+    std::string search_path, role, isolation;
+};
+
 struct planned_read {
     policy::reason why = policy::reason::not_a_select;
     std::vector<const cache::table_state*> tables{};  // with the database's and the cluster's
@@ -97,6 +104,8 @@ class decider {
     [[nodiscard]] std::shared_ptr<const scope_text> scope(database& where,
                                                           std::string_view search_path,
                                                           std::string_view role, bool temporary);
+    [[nodiscard]] std::shared_ptr<const login_defaults> defaults_of(
+        const std::string& user, const std::shared_ptr<const policy::catalog>& catalog);
     // The same text gives the same pointer while anybody holds it.
     [[nodiscard]] std::shared_ptr<const std::string> intern(std::string text);
 
@@ -120,6 +129,12 @@ class decider {
         std::shared_ptr<const scope_text> scope;
     };
     std::vector<known_scope> scopes_;
+    struct known_defaults {
+        std::weak_ptr<const policy::catalog> catalog;
+        std::string user;
+        std::shared_ptr<const login_defaults> defaults;
+    };
+    std::vector<known_defaults> defaults_;
 };
 
 }  // namespace pgsidecar::core

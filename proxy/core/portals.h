@@ -23,25 +23,30 @@ class portals {
     // nullptr also for a portal without a definition.
     [[nodiscard]] const portal* find(std::string_view name) const {
         if (name.empty()) return unnamed_.definition ? &unnamed_ : nullptr;
-        const auto it = named_.find(name);
-        return it == named_.end() || !it->second.definition ? nullptr : &it->second;
+        if (!named_) return nullptr;
+        const auto it = named_->find(name);
+        return it == named_->end() || !it->second.definition ? nullptr : &it->second;
     }
     void bind(std::string_view name, portal p) {
-        if (name.empty())
+        if (name.empty()) {
             unnamed_ = std::move(p);
-        else
-            named_.insert_or_assign(std::string{name}, std::move(p));
+            return;
+        }
+        if (!named_) named_ = std::make_unique<names>();
+        named_->insert_or_assign(std::string{name}, std::move(p));
     }
     void close(std::string_view name) {
         if (name.empty()) return drop_unnamed();
-        if (const auto it = named_.find(name); it != named_.end()) named_.erase(it);
+        if (!named_) return;
+        if (const auto it = named_->find(name); it != named_->end()) named_->erase(it);
     }
     void drop_unnamed() { unnamed_ = {}; }
-    void drop_named() { named_.clear(); }
+    void drop_named() { named_.reset(); }
 
   private:
+    using names = std::map<std::string, portal, std::less<>>;
     portal unnamed_;
-    std::map<std::string, portal, std::less<>> named_;
+    std::unique_ptr<names> named_;  // few sessions have any
 };
 
 }  // namespace pgsidecar::core

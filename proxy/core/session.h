@@ -48,7 +48,7 @@ struct session_options {
     std::string upstream_name;              // host:port, a part of every key
 };
 
-// Shared by the sessions of one worker; outlives them.
+// Shared by the sessions of one worker, which keep a reference; outlives them.
 struct session_services {
     decider& decide;
     cache::store& store;
@@ -60,7 +60,7 @@ struct session_services {
 
 class session {
   public:
-    session(session_services services, std::uint64_t token);
+    session(const session_services& services, std::uint64_t token);
     ~session();
     session(const session&) = delete;
     session& operator=(const session&) = delete;
@@ -187,7 +187,7 @@ class session {
     [[nodiscard]] const std::shared_ptr<const scope_text>& scope();
     [[nodiscard]] const std::string& context();
     [[nodiscard]] std::string current_role() const;
-    void adopt_login_defaults(const policy::catalog* catalog);
+    void adopt_login_defaults(const std::shared_ptr<const policy::catalog>& catalog);
     [[nodiscard]] std::string setting(std::string_view name) const;
     [[nodiscard]] std::shared_ptr<const statement_text> text_of(std::string_view sql) {
         return services_.decide.text(sql, dialect_.read(sql, !owed_.empty()));
@@ -229,7 +229,7 @@ class session {
               actions& out);
     [[nodiscard]] bool caching() const noexcept { return services_.options.cache && !transparent_; }
 
-    session_services services_;
+    const session_services& services_;
     const std::uint64_t token_;
     std::uint64_t wait_token_ = 0;  // unique for each wait: token and a counter
     state state_ = state::startup;
@@ -278,10 +278,13 @@ class session {
 
     std::string user_;
     std::string database_name_;
-    std::string startup_packet_;  // for the server; emptied when sent
+    struct start_up {
+        std::string packet;           // for the server
+        std::string unknown_options;  // names of _pq_. options, each with its zero byte
+    };
+    std::unique_ptr<start_up> start_up_;  // until it was sent
     std::string client_key_;
     std::string server_key_;
-    std::string unknown_options_;  // names of _pq_. options, each with its zero byte
     database* database_ = nullptr;
 
     session_settings settings_;
@@ -301,8 +304,7 @@ class session {
     std::unique_ptr<fill> flight_;  // while waiting: key and hash
 
     std::shared_ptr<const std::string> reported_;  // ParameterStatus, canonical
-    std::shared_ptr<const std::string> login_text_, server_text_;
-    std::shared_ptr<const std::string> login_path_, login_role_, login_isolation_;
+    std::shared_ptr<const login_defaults> login_;  // null: not known yet
     std::shared_ptr<const std::string> context_;
     std::shared_ptr<const scope_text> scope_;
     std::uint64_t login_altered_ = 0;  // databases::defaults_altered at log-in

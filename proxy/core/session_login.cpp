@@ -11,7 +11,7 @@ namespace pgsidecar::core {
 
 using protocol::peek_result;
 
-session::session(session_services services, std::uint64_t token)
+session::session(const session_services& services, std::uint64_t token)
     : services_{services}, token_{token} {}
 
 session::~session() {
@@ -139,13 +139,14 @@ void session::accept_startup(const protocol::startup_message& m, actions& out) {
     if (services_.options.client_tls_required && !tls_done_)
         return fail("28000", "this server accepts encrypted connections only", "client without TLS",
                     out);
+    start_up_ = std::make_unique<start_up>();
     std::vector<protocol::startup_parameter> forwarded;
     minor_ = m.minor < 2 ? m.minor : 2;
     negotiate_ = m.minor > 2;
     for (const auto& [name, value] : m.parameters) {
         if (name.starts_with("_pq_.")) {
             negotiate_ = true;
-            unknown_options_.append(name).push_back('\0');
+            start_up_->unknown_options.append(name).push_back('\0');
             continue;
         }
         forwarded.emplace_back(name, value);
@@ -164,7 +165,7 @@ void session::accept_startup(const protocol::startup_message& m, actions& out) {
                     out);
     if (database_name_.empty()) database_name_ = user_;
     if (!services_.options.cache) transparent_ = true;
-    protocol::write_startup(startup_packet_, protocol::protocol_3_0, forwarded);
+    protocol::write_startup(start_up_->packet, protocol::protocol_3_0, forwarded);
     state_ = state::connecting;
     out.connect_upstream = true;
 }
@@ -186,13 +187,13 @@ void session::on_upstream_connected(std::string cancel_key, actions& out) {
     client_key_ = std::move(cancel_key);
     // Protocol 3.0 has keys of four bytes and no other.
     client_key_.resize(minor_ >= 2 ? 32 : 4);
-    out.server.own(std::exchange(startup_packet_, {}));
-    startup_packet_.shrink_to_fit();
+    const auto sent = std::exchange(start_up_, nullptr);
+    out.server.own(std::move(sent->packet));
     if (negotiate_) {
         protocol::negotiate_protocol_version m;
         // Never more than was asked for: libpq refuses that.
         m.newest = protocol::protocol_3_0 + minor_;
-        for (std::string_view rest = unknown_options_; !rest.empty();) {
+        for (std::string_view rest = sent->unknown_options; !rest.empty();) {
             const auto end = rest.find('\0');
             m.unrecognised.push_back(rest.substr(0, end));
             rest.remove_prefix(end + 1);
@@ -201,7 +202,6 @@ void session::on_upstream_connected(std::string cancel_key, actions& out) {
         protocol::write(message, m);
         out.client.own(std::move(message));
     }
-    unknown_options_ = {};
     state_ = state::login;
     out.resume_client = true;
 }
@@ -298,7 +298,7 @@ void session::finish_login(actions& out) {
     database_ = &services_.dbs.of(database_name_);
     database_->clients.fetch_add(1);
     login_altered_ = services_.dbs.defaults_altered.load();
-    adopt_login_defaults(database_->latest_catalog().get());
+    adopt_login_defaults(database_->latest_catalog());
     out.logged_in = true;
     out.resume_client = true;
     if (draining_) on_shutdown(out);

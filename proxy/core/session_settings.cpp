@@ -44,6 +44,16 @@ bool setting_matters(std::string_view name) noexcept {
     return std::find(harmless.begin(), harmless.end(), name) == harmless.end();
 }
 
+const session_settings::changes& session_settings::seen() const noexcept {
+    static const changes none;
+    return changes_ ? *changes_ : none;
+}
+
+session_settings::changes& session_settings::mine() {
+    if (!changes_) changes_ = std::make_unique<changes>();
+    return *changes_;
+}
+
 void session_settings::put(values& where, std::string_view name, std::string value) {
     where.insert_or_assign(std::string{name}, std::move(value));
     ++revision_;
@@ -90,64 +100,64 @@ bool session_settings::start_options(std::string_view options) {
 
 // A value that was set for good: the commit no longer returns to what was before a SET LOCAL.
 void session_settings::keep(const std::string& name) {
-    if (frames_.empty()) return;
-    frames_.back().local.erase(name);
-    frames_.back().kept.insert(name);
+    if (seen().frames.empty()) return;
+    mine().frames.back().local.erase(name);
+    mine().frames.back().kept.insert(name);
 }
 
 void session_settings::apply(const policy::setting_change& change) {
     ++revision_;
     if (change.all) {
         std::set<std::string, std::less<>> names;
-        for (const auto& item : set_) names.insert(item.first);
-        for (const auto& f : frames_)
+        for (const auto& item : mine().set) names.insert(item.first);
+        for (const auto& f : mine().frames)
             for (const auto& item : f.local) names.insert(item.first);
         for (const auto& name : names) {
             if (survives_reset_all(name)) continue;
             keep(name);
-            set_.erase(name);
+            mine().set.erase(name);
         }
         return;
     }
     // A new session user begins without a role, whatever the start-up said.
     if (change.name == "session_authorization") apply({"role", "none", change.local, false});
     if (change.local) {
-        if (frames_.empty()) return;  // outside a transaction SET LOCAL does nothing
-        const auto now = set_.find(change.name);
-        const std::string before = now == set_.end() ? std::string{reset_mark} : now->second;
+        if (seen().frames.empty()) return;  // outside a transaction SET LOCAL does nothing
+        const auto now = mine().set.find(change.name);
+        const std::string before = now == mine().set.end() ? std::string{reset_mark} : now->second;
         // Only the first SET LOCAL of a frame knows the value to return to.
-        frames_.back().local.try_emplace(change.name, before);
+        mine().frames.back().local.try_emplace(change.name, before);
     } else {
         keep(change.name);
     }
     if (change.value)
-        set_.insert_or_assign(change.name, *change.value);
+        mine().set.insert_or_assign(change.name, *change.value);
     else
-        set_.erase(change.name);
+        mine().set.erase(change.name);
 }
 
 // DISCARD ALL begins with SET SESSION AUTHORIZATION DEFAULT, and that ends the role for good.
 void session_settings::touch(std::string_view name) {
     if (name.find('.') == std::string_view::npos) return;
-    if (touched_.emplace(name).second) ++revision_;
+    if (mine().touched.emplace(name).second) ++revision_;
 }
 
 void session_settings::discard_all() {
-    set_.clear();
-    frames_.clear();
-    set_.emplace("role", "none");
+    mine().set.clear();
+    mine().frames.clear();
+    mine().set.emplace("role", "none");
     ++revision_;
 }
 
 void session_settings::begin() {
-    if (frames_.empty()) frames_.push_back({{}, set_, {}, {}});
+    if (seen().frames.empty()) mine().frames.push_back({{}, mine().set, {}, {}});
 }
 
 // As when a subtransaction ends well: what the inner frame set for good is so for the outer one
 // too, and what it set locally is local to the outer one.
 void session_settings::merge_into_outer(std::size_t inner) {
-    auto& from = frames_[inner];
-    auto& to = frames_[inner - 1];
+    auto& from = mine().frames[inner];
+    auto& to = mine().frames[inner - 1];
     for (const auto& name : from.kept) {
         to.local.erase(name);
         to.kept.insert(name);
@@ -156,57 +166,57 @@ void session_settings::merge_into_outer(std::size_t inner) {
 }
 
 void session_settings::commit() {
-    if (frames_.empty()) return;
-    for (auto i = frames_.size(); i-- > 1;) merge_into_outer(i);
-    for (auto& [name, before] : frames_.front().local) {
+    if (seen().frames.empty()) return;
+    for (auto i = mine().frames.size(); i-- > 1;) merge_into_outer(i);
+    for (auto& [name, before] : mine().frames.front().local) {
         if (before.size() == 1 && before[0] == reset_mark)
-            set_.erase(name);
+            mine().set.erase(name);
         else
-            set_.insert_or_assign(name, std::move(before));
+            mine().set.insert_or_assign(name, std::move(before));
         ++revision_;
     }
-    frames_.clear();
+    mine().frames.clear();
 }
 
 void session_settings::rollback() {
-    if (frames_.empty()) return;
-    if (set_ != frames_.front().at_start) {
-        set_ = std::move(frames_.front().at_start);
+    if (seen().frames.empty()) return;
+    if (mine().set != mine().frames.front().at_start) {
+        mine().set = std::move(mine().frames.front().at_start);
         ++revision_;
     }
-    frames_.clear();
+    mine().frames.clear();
 }
 
 bool session_settings::savepoint(std::string_view name) {
     begin();
-    if (frames_.size() >= frame_limit) return false;
-    frames_.push_back({std::string{name}, set_, {}, {}});
+    if (mine().frames.size() >= frame_limit) return false;
+    mine().frames.push_back({std::string{name}, mine().set, {}, {}});
     return true;
 }
 
 void session_settings::release(std::string_view name) {
-    for (std::size_t i = frames_.size(); i-- > 1;) {
-        if (frames_[i].savepoint != name) continue;
-        for (std::size_t j = frames_.size(); j-- > i;) merge_into_outer(j);
-        frames_.resize(i);
+    for (std::size_t i = mine().frames.size(); i-- > 1;) {
+        if (mine().frames[i].savepoint != name) continue;
+        for (std::size_t j = mine().frames.size(); j-- > i;) merge_into_outer(j);
+        mine().frames.resize(i);
         return;
     }
 }
 
 void session_settings::rollback_to(std::string_view name) {
-    for (std::size_t i = frames_.size(); i-- > 1;) {
-        if (frames_[i].savepoint != name) continue;
-        set_ = frames_[i].at_start;
-        frames_[i].local.clear();
-        frames_[i].kept.clear();
-        frames_.resize(i + 1);
+    for (std::size_t i = mine().frames.size(); i-- > 1;) {
+        if (mine().frames[i].savepoint != name) continue;
+        mine().set = mine().frames[i].at_start;
+        mine().frames[i].local.clear();
+        mine().frames[i].kept.clear();
+        mine().frames.resize(i + 1);
         ++revision_;
         return;
     }
 }
 
 const std::string* session_settings::find(std::string_view name) const {
-    if (const auto it = set_.find(name); it != set_.end()) return &it->second;
+    if (const auto it = seen().set.find(name); it != seen().set.end()) return &it->second;
     if (const auto it = start_.find(name); it != start_.end()) return &it->second;
     return nullptr;
 }
@@ -220,12 +230,12 @@ std::string session_settings::key_text() const {
         out.append(item.second).push_back('\0');
     };
     for (const auto& item : start_)
-        if (!set_.contains(item.first)) add(item);
+        if (!seen().set.contains(item.first)) add(item);
     out.push_back('\2');
-    for (const auto& item : set_)
+    for (const auto& item : seen().set)
         if (item.first != "role" || item.second != "none") add(item);
     out.push_back('\3');
-    for (const auto& name : touched_)
+    for (const auto& name : seen().touched)
         if (!find(name)) out.append(name).push_back('\0');
     return out;
 }

@@ -7,6 +7,7 @@
 #pragma once
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -40,7 +41,7 @@ class session_settings {
     [[nodiscard]] bool savepoint(std::string_view name);
     void release(std::string_view name);
     void rollback_to(std::string_view name);
-    [[nodiscard]] bool in_transaction() const noexcept { return !frames_.empty(); }
+    [[nodiscard]] bool in_transaction() const noexcept { return !seen().frames.empty(); }
 
     // nullptr: neither set nor given at start-up; the log-in default counts.
     [[nodiscard]] const std::string* find(std::string_view name) const;
@@ -65,10 +66,16 @@ class session_settings {
     void keep(const std::string& name);
     void merge_into_outer(std::size_t inner);
 
+    struct changes {
+        values set;
+        std::set<std::string, std::less<>> touched;
+        std::vector<frame> frames;
+    };
+    [[nodiscard]] const changes& seen() const noexcept;
+    [[nodiscard]] changes& mine();
+
     values start_;
-    values set_;
-    std::set<std::string, std::less<>> touched_;
-    std::vector<frame> frames_;
+    std::unique_ptr<changes> changes_;  // null in a session that only waits
     std::uint64_t revision_ = 1;
 };
 

@@ -64,8 +64,7 @@ const std::shared_ptr<const scope_text>& session::scope() {
     if (scope_ && epoch == scope_epoch_ && scope_revision_ == settings_.revision() &&
         scope_temporary_ == temporary_)
         return scope_;
-    if (epoch != scope_epoch_ || !login_text_)
-        adopt_login_defaults(database_->usable_catalog().get());
+    if (epoch != scope_epoch_ || !login_) adopt_login_defaults(database_->usable_catalog());
     scope_epoch_ = epoch;
     scope_revision_ = settings_.revision();
     scope_temporary_ = temporary_;
@@ -77,35 +76,26 @@ const std::shared_ptr<const scope_text>& session::scope() {
 // What the log-in gave is read from the last catalog before it, or else from the first one after
 // it. When a later one says otherwise the session may have either: it is not to be followed any
 // more. The server's own settings, though, change in a session that is under way, too.
-void session::adopt_login_defaults(const policy::catalog* catalog) {
+void session::adopt_login_defaults(const std::shared_ptr<const policy::catalog>& catalog) {
     if (!catalog) return;
-    auto of_server = services_.decide.intern(std::string{catalog->server_settings_text()});
-    auto of_login = services_.decide.intern(catalog->login_defaults_text(user_));
-    const bool altered = login_text_ ? login_text_ != of_login
-                                     : login_altered_ != services_.dbs.defaults_altered.load();
+    auto found = services_.decide.defaults_of(user_, catalog);
+    const bool altered = login_ ? login_->of_login != found->of_login
+                                : login_altered_ != services_.dbs.defaults_altered.load();
     if (altered) {
         ++taints_;
         untracked_ = true;
         return;
     }
-    if (login_text_ && server_text_ == of_server) return;
-    login_text_ = std::move(of_login);
-    server_text_ = std::move(of_server);
-    const auto get = [&](std::string_view name) {
-        return services_.decide.intern(std::string{catalog->login_default(user_, name)});
-    };
-    login_path_ = get("search_path");
-    login_role_ = get("role");
-    login_isolation_ = get("default_transaction_isolation");
-    context_revision_ = 0;
+    if (!login_ || login_->of_server != found->of_server) context_revision_ = 0;
+    login_ = std::move(found);
 }
 
 std::string session::setting(std::string_view name) const {
     if (const auto* value = settings_.find(name)) return *value;
-    const auto& login = name == "search_path" ? login_path_
-                        : name == "role"      ? login_role_
-                                              : login_isolation_;
-    return login ? *login : std::string{};
+    if (!login_) return {};
+    return name == "search_path" ? login_->search_path
+           : name == "role"      ? login_->role
+                                 : login_->isolation;
 }
 
 std::string session::current_role() const {
@@ -113,8 +103,8 @@ std::string session::current_role() const {
         if (*role != "none") return *role;
     if (const auto* user = settings_.find("session_authorization"))
         if (*user != "default") return *user;
-    if (!settings_.find("role") && login_role_ && !login_role_->empty() && *login_role_ != "none")
-        return *login_role_;
+    if (!settings_.find("role") && login_ && !login_->role.empty() && login_->role != "none")
+        return login_->role;
     return user_;
 }
 
@@ -128,7 +118,7 @@ const std::string& session::context() {
     }
     text.append(current_role()).push_back('\0');
     text.append(settings_.key_text()).push_back('\1');
-    if (login_text_) text.append(*login_text_).append(1, '\1').append(*server_text_);
+    if (login_) text.append(login_->of_login).append(1, '\1').append(login_->of_server);
     text.push_back('\1');
     if (reported_) text.append(*reported_);
     context_ = services_.decide.intern(std::move(text));

@@ -376,9 +376,12 @@ void pump::kill() {
     end();
 }
 
-void pump::check_deadline(std::chrono::steady_clock::time_point now) {
-    if (deadline_ == std::chrono::steady_clock::time_point{} || now < deadline_) return;
-    if (session_.logged_in()) return;
+bool pump::too_late(std::chrono::steady_clock::time_point now) const noexcept {
+    return deadline_ != std::chrono::steady_clock::time_point{} && now >= deadline_ &&
+           !session_.logged_in();
+}
+
+void pump::give_up() {
     log_info("session ended: client_login_timeout reached");
     kill();
 }

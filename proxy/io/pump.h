@@ -27,8 +27,9 @@ class pump : public std::enable_shared_from_this<pump> {
     void on_cancel(std::function<void()> done);
     void shut_down();  // once idle
     void kill();       // now
-    // Past its deadline while not logged in: given up.
-    void check_deadline(std::chrono::steady_clock::time_point now);
+    // Past its deadline while not logged in.
+    [[nodiscard]] bool too_late(std::chrono::steady_clock::time_point now) const noexcept;
+    void give_up();
 
     [[nodiscard]] std::uint64_t token() const noexcept { return token_; }
     [[nodiscard]] const std::string& client_key() const noexcept { return session_.client_key(); }

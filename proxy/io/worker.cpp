@@ -21,6 +21,8 @@ worker::worker(server& owner, unsigned index)
       work_{context_.get_executor()},
       timer_{context_},
       decider_{owner.rules(), {.max_sql_length = owner.settings().max_sql_length}},
+      services_{decider_,          owner.store(),           owner.flights(),
+                owner.databases(), owner.session_options(), key_buffer_},
       scratch_(scratch_size) {}
 
 worker::~worker() { stop(); }
@@ -46,7 +48,10 @@ void worker::tick() {
     timer_.async_wait([this](boost::system::error_code error) {
         if (error) return;
         const auto now = std::chrono::steady_clock::now();
-        for (const auto copy = pumps_; const auto& [token, p] : copy) p->check_deadline(now);
+        std::vector<std::shared_ptr<pump>> late;  // giving one up removes it from pumps_
+        for (const auto& [token, p] : pumps_)
+            if (p->too_late(now)) late.push_back(p);
+        for (const auto& p : late) p->give_up();
         tick();
     });
 }
@@ -66,11 +71,6 @@ void worker::drain() {
         draining_ = true;
         for (const auto copy = pumps_; const auto& [token, p] : copy) p->shut_down();
     });
-}
-
-core::session_services worker::services() noexcept {
-    return {decider_,           owner_.store(),           owner_.flights(),
-            owner_.databases(), owner_.session_options(), key_buffer_};
 }
 
 const config::settings& worker::settings() const noexcept { return owner_.settings(); }

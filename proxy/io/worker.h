@@ -41,7 +41,7 @@ class worker {
 
     // What a pump of this worker uses.
     [[nodiscard]] boost::asio::io_context& context() noexcept { return context_; }
-    [[nodiscard]] core::session_services services() noexcept;
+    [[nodiscard]] const core::session_services& services() const noexcept { return services_; }
     [[nodiscard]] std::span<char> scratch() noexcept { return scratch_; }
     [[nodiscard]] core::actions& actions() noexcept { return actions_; }
     [[nodiscard]] const config::settings& settings() const noexcept;
@@ -74,6 +74,7 @@ class worker {
     core::decider decider_;
     core::actions actions_;
     std::string key_buffer_;
+    const core::session_services services_;
     std::vector<char> scratch_;
     std::unordered_map<std::uint64_t, std::shared_ptr<pump>> pumps_;
     std::uint64_t next_session_ = 1;

@@ -411,9 +411,7 @@ TEST_CASE("batch: a bound setting of a type that is not text ends the caching") 
 }
 
 TEST_CASE("batch: what is too long to be read is not prepared from here under that name") {
-    world w;
-    w.deciders.clear();
-    w.deciders.emplace_back(w.rules, core::decider_limits{.max_sql_length = 40});
+    world w{1, {.max_sql_length = 40}};
     wired l{w};
     l.log_in();
     l.client(batch);

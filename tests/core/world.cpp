@@ -58,22 +58,22 @@ std::shared_ptr<const policy::catalog> small_catalog(std::uint64_t generation, d
     return b.finish(generation);
 }
 
-world::world(std::size_t workers) : rules{std::make_shared<policy::cache_rules>()} {
+world::world(std::size_t workers, core::decider_limits limits)
+    : rules{std::make_shared<policy::cache_rules>()} {
     policy::cache_rule all;
     all.name = "all";
     all.tables = {"*.*"};
     rules->rules.push_back(std::move(all));
     options.cache = true;
     options.upstream_name = "server:5432";
-    for (std::size_t i = 0; i < workers; ++i) deciders.emplace_back(rules, core::decider_limits{});
+    for (std::size_t i = 0; i < workers; ++i) {
+        deciders.emplace_back(rules, limits);
+        each_services.push_back({deciders[i], store, flights, dbs, options, key_buffer});
+    }
     publish();
 }
 
 void world::publish() { db().publish(small_catalog(db().wanted())); }
-
-core::session_services world::services(std::size_t worker) {
-    return {deciders[worker], store, flights, dbs, options, key_buffer};
-}
 
 std::string world::unrest(const std::vector<core::unsettled_commit>& handed_over) {
     std::string out;

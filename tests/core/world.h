@@ -35,10 +35,12 @@ struct defaults {
                                                                    defaults given = {});
 
 struct world {
-    explicit world(std::size_t workers = 1);
+    explicit world(std::size_t workers = 1, core::decider_limits limits = {});
     // A catalog under the wanted number, as the reader of catalogs would bring.
     void publish();
-    [[nodiscard]] core::session_services services(std::size_t worker = 0);
+    [[nodiscard]] const core::session_services& services(std::size_t worker = 0) const {
+        return each_services[worker];
+    }
     [[nodiscard]] core::database& db() { return dbs.of("db"); }
     [[nodiscard]] cache::table_state& kv() { return db().table(kv_oid); }
     [[nodiscard]] cache::table_state& other() { return db().table(other_oid); }
@@ -53,6 +55,7 @@ struct world {
     std::deque<core::decider> deciders;
     core::session_options options;
     std::string key_buffer;
+    std::deque<core::session_services> each_services;
     core::session::time_point now{std::chrono::hours{1}};
 };
 
