@@ -30,7 +30,7 @@ started_as() {
 
 start_postgres() {
     show "making $rows rows"
-    postgres_port=$(free_port 54320)
+    postgres_port=$(free_port 24320)
     postgres_create "$work"
     taskset -pc "$server_core" $$ >/dev/null
     postgres_start "$work" "$postgres_port" max_connections=400
@@ -40,7 +40,7 @@ start_postgres() {
 
 start_pgbouncer() {
     local protocol query upstream="host=127.0.0.1 port=$postgres_port dbname=clinic user=app"
-    pgbouncer_port=$(free_port 56420)
+    pgbouncer_port=$(free_port 26420)
     {
         echo '[databases]'
         echo "session = $upstream pool_mode=session"
@@ -69,7 +69,7 @@ start_pgbouncer() {
 
 start_pgpool() {
     local oids=$work/pgpool-oids
-    pgpool_port=$(free_port 56460)
+    pgpool_port=$(free_port 26460)
     as_server_user mkdir -p "$oids"
     cat >"$work/pgpool.conf" <<TEXT
 backend_clustering_mode = 'raw'
@@ -77,7 +77,7 @@ listen_addresses = '127.0.0.1'
 port = $pgpool_port
 socket_dir = '$work'
 pcp_listen_addresses = ''
-pcp_port = $(free_port 56490)
+pcp_port = $(free_port 26490)
 pcp_socket_dir = '$work'
 pid_file_name = '$work/pgpool.pid'
 logdir = '$work'
@@ -105,7 +105,7 @@ start_limits() {
     for protocol in $protocols; do
         for query in point list; do
             name=limit-$protocol-$query
-            port=$(free_port 56500)
+            port=$(free_port 26500)
             port_of[$name]=$port
             taskset -c "$server_core" "$tools/bench/bench_limit" --port "$port" --rows "$rows" \
                 --conninfo "host=127.0.0.1 port=$postgres_port user=app dbname=clinic" \
@@ -118,7 +118,7 @@ start_limits() {
 # start_sidecar NAME UPSTREAM_PORT ENABLE_OPTIMIZATIONS
 start_sidecar() {
     local name=$1 port
-    port=$(free_port 56600)
+    port=$(free_port 26600)
     port_of[$name]=$port
     cat >"$work/$name.yaml" <<TEXT
 listen_addr: 127.0.0.1

@@ -110,7 +110,7 @@ start_postgres() {
         directory=$(server_directory "$home")
         postgres_create "$directory"
     fi
-    port=$(free_port 54321)
+    port=$(free_port 24321)
     postgres_port=$port
     postgres_start "$directory" "$port" max_connections=200
     if [[ $made != "$made_before" ]]; then

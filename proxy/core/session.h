@@ -97,8 +97,9 @@ class session {
     [[nodiscard]] std::int32_t server_pid() const noexcept { return server_pid_; }
     [[nodiscard]] const std::string& server_key() const noexcept { return server_key_; }
     [[nodiscard]] const std::string& client_key() const noexcept { return client_key_; }
-    [[nodiscard]] const std::string& user() const noexcept { return user_; }
-    [[nodiscard]] const std::string& database_name() const noexcept { return database_name_; }
+    // Empty before the start-up message was accepted.
+    [[nodiscard]] const std::string& user() const noexcept;
+    [[nodiscard]] const std::string& database_name() const noexcept;
 
   private:
     enum class state : std::uint8_t { startup, connecting, login, ready, closed };
@@ -276,13 +277,14 @@ class session {
     std::size_t server_stream_ = 0;
     std::int16_t next_fill_ = -1;  // while forwarding a batch that is being recorded
 
-    std::string user_;
-    std::string database_name_;
+    std::shared_ptr<const std::string>
+        user_;  // shared with the worker's other sessions of that user
     struct start_up {
+        std::string database;
         std::string packet;           // for the server
         std::string unknown_options;  // names of _pq_. options, each with its zero byte
     };
-    std::unique_ptr<start_up> start_up_;  // until it was sent
+    std::unique_ptr<start_up> start_up_;  // until the log-in is done
     std::string client_key_;
     std::string server_key_;
     database* database_ = nullptr;
@@ -296,7 +298,7 @@ class session {
         std::shared_ptr<const statement_text> text;
         std::uint64_t generation = 0;  // wanted of the database when it ran
     };
-    std::vector<unproven> unproven_;
+    std::unique_ptr<std::vector<unproven>> unproven_;
     std::uint64_t planned_by_ = 0;  // the oldest catalog by which written_ was found; 0: none yet
     std::vector<cache::table_state*> written_;  // in the open transaction
     std::vector<cache::table_state*> marked_;   // of these, a commit is in flight

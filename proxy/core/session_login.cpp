@@ -59,6 +59,17 @@ std::size_t session::on_client(protocol::bytes in, time_point now, actions& out)
     return used;
 }
 
+const std::string& session::user() const noexcept {
+    static const std::string nobody;
+    return user_ ? *user_ : nobody;
+}
+
+const std::string& session::database_name() const noexcept {
+    static const std::string none;
+    if (database_) return database_->name();
+    return start_up_ ? start_up_->database : none;
+}
+
 std::size_t session::on_server(protocol::bytes in, time_point now, actions& out) {
     std::size_t used = 0;
     while (used < in.size() && state_ != state::closed && !out.close) {
@@ -151,19 +162,19 @@ void session::accept_startup(const protocol::startup_message& m, actions& out) {
         }
         forwarded.emplace_back(name, value);
         if (name == "user") {
-            user_ = value;
+            user_ = services_.decide.intern(std::string{value});
         } else if (name == "database") {
-            database_name_ = value;
+            start_up_->database = value;
         } else if (name == "replication") {
             transparent_ = transparent_ ||
                            (value != "false" && value != "off" && value != "no" && value != "0");
         }
     }
     follow_startup(m);
-    if (user_.empty())
+    if (!user_ || user_->empty())
         return fail("28000", "no PostgreSQL user name specified in startup packet", "no user name",
                     out);
-    if (database_name_.empty()) database_name_ = user_;
+    if (start_up_->database.empty()) start_up_->database = *user_;
     if (!services_.options.cache) transparent_ = true;
     protocol::write_startup(start_up_->packet, protocol::protocol_3_0, forwarded);
     state_ = state::connecting;
@@ -187,13 +198,12 @@ void session::on_upstream_connected(std::string cancel_key, actions& out) {
     client_key_ = std::move(cancel_key);
     // Protocol 3.0 has keys of four bytes and no other.
     client_key_.resize(minor_ >= 2 ? 32 : 4);
-    const auto sent = std::exchange(start_up_, nullptr);
-    out.server.own(std::move(sent->packet));
+    out.server.own(std::exchange(start_up_->packet, {}));
     if (negotiate_) {
         protocol::negotiate_protocol_version m;
         // Never more than was asked for: libpq refuses that.
         m.newest = protocol::protocol_3_0 + minor_;
-        for (std::string_view rest = sent->unknown_options; !rest.empty();) {
+        for (std::string_view rest = start_up_->unknown_options; !rest.empty();) {
             const auto end = rest.find('\0');
             m.unrecognised.push_back(rest.substr(0, end));
             rest.remove_prefix(end + 1);
@@ -295,7 +305,8 @@ void session::finish_login(actions& out) {
     server_fatal_ = false;
     dialect_.logged_in();
     if (high_start_ && !dialect_.utf8_server()) untracked_ = true;
-    database_ = &services_.dbs.of(database_name_);
+    database_ = &services_.dbs.of(start_up_->database);
+    start_up_.reset();
     database_->clients.fetch_add(1);
     login_altered_ = services_.dbs.defaults_altered.load();
     adopt_login_defaults(database_->latest_catalog());

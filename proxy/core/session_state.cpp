@@ -69,7 +69,7 @@ const std::shared_ptr<const scope_text>& session::scope() {
     scope_revision_ = settings_.revision();
     scope_temporary_ = temporary_;
     scope_ = services_.decide.scope(*database_, setting("search_path"), current_role(), temporary_);
-    if (scope_->latest_catalog && !unproven_.empty()) judge_unproven();
+    if (scope_->latest_catalog && unproven_) judge_unproven();
     return scope_;
 }
 
@@ -78,7 +78,7 @@ const std::shared_ptr<const scope_text>& session::scope() {
 // more. The server's own settings, though, change in a session that is under way, too.
 void session::adopt_login_defaults(const std::shared_ptr<const policy::catalog>& catalog) {
     if (!catalog) return;
-    auto found = services_.decide.defaults_of(user_, catalog);
+    auto found = services_.decide.defaults_of(*user_, catalog);
     const bool altered = login_ ? login_->of_login != found->of_login
                                 : login_altered_ != services_.dbs.defaults_altered.load();
     if (altered) {
@@ -105,15 +105,15 @@ std::string session::current_role() const {
         if (*user != "default") return *user;
     if (!settings_.find("role") && login_ && !login_->role.empty() && login_->role != "none")
         return login_->role;
-    return user_;
+    return *user_;
 }
 
 const std::string& session::context() {
     if (context_ && context_revision_ == settings_.revision()) return *context_;
     std::string text;
     for (const std::string_view part :
-         {std::string_view{services_.options.upstream_name}, std::string_view{database_name_},
-          std::string_view{user_}}) {
+         {std::string_view{services_.options.upstream_name}, std::string_view{database_->name()},
+          std::string_view{*user_}}) {
         text.append(part).push_back('\0');
     }
     text.append(current_role()).push_back('\0');
@@ -165,7 +165,8 @@ void session::note_text_effects(const std::shared_ptr<const statement_text>& tex
     note_plan(p);
     // Before the first catalog is there, a call of any function might do anything. Such texts are
     // judged again when it is: until then this session is not served anyway.
-    const bool unread = !p.scope->latest_catalog && unproven_.size() < unproven_limit;
+    const bool unread =
+        !p.scope->latest_catalog && (!unproven_ || unproven_->size() < unproven_limit);
     bool keep = false;
     for (std::size_t i = 0; i < statements.size(); ++i) {
         const auto& s = statements[i];
@@ -186,12 +187,15 @@ void session::note_text_effects(const std::shared_ptr<const statement_text>& tex
             owed_.back().deallocates.push_back({i, statements_.drop(s.name)});
         }
     }
-    if (keep) unproven_.push_back({text, database_->wanted()});
+    if (!keep) return;
+    if (!unproven_) unproven_ = std::make_unique<std::vector<unproven>>();
+    unproven_->push_back({text, database_->wanted()});
 }
 
 // The first catalog is there: did what ran before it change the session?
 void session::judge_unproven() {
-    for (const auto& [text, generation] : std::exchange(unproven_, {})) {
+    const auto judged = std::exchange(unproven_, nullptr);
+    for (const auto& [text, generation] : *judged) {
         const auto p = services_.decide.plan_for(*text, *database_, scope_);
         bool followed = generation == database_->wanted();
         for (std::size_t i = 0; i < p->writes.size() && followed; ++i)

@@ -20,16 +20,6 @@ constexpr std::size_t pause_above = 256U << 10;
 constexpr int turn = 16;
 constexpr std::size_t random_key_size = 32;
 
-void keep_rest(std::string& rest, std::string_view shown, std::size_t used, bool was_rest) {
-    if (used == shown.size()) {
-        if (!rest.empty()) std::string{}.swap(rest);
-    } else if (was_rest) {
-        rest.erase(0, used);
-    } else {
-        rest.assign(shown.substr(used));
-    }
-}
-
 }  // namespace
 
 pump::pump(worker& home, tcp::socket client, std::uint64_t token)
@@ -148,14 +138,12 @@ void pump::read_client() {
 void pump::take_client(std::string_view fresh) {
     auto& todo = home_.actions();
     todo.clear();
-    const bool was_rest = !client_rest_.empty();
-    if (was_rest) client_rest_.append(fresh);
-    const std::string_view shown = was_rest ? std::string_view{client_rest_} : fresh;
+    const auto shown = client_rest_.join(fresh);
     const auto used = session_.on_client(shown, std::chrono::steady_clock::now(), todo);
     const bool tls = todo.start_client_tls;
     perform();
     if (ended_) return;
-    keep_rest(client_rest_, shown, used, was_rest);
+    client_rest_.keep(shown, used);
     if (tls) {
         client_.start_tls(new_client_side_session(*home_.client_tls()), true);
         return shake_hands(false);
@@ -191,13 +179,11 @@ void pump::read_server() {
 void pump::take_server(std::string_view fresh) {
     auto& todo = home_.actions();
     todo.clear();
-    const bool was_rest = !server_rest_.empty();
-    if (was_rest) server_rest_.append(fresh);
-    const std::string_view shown = was_rest ? std::string_view{server_rest_} : fresh;
+    const auto shown = server_rest_.join(fresh);
     const auto used = session_.on_server(shown, std::chrono::steady_clock::now(), todo);
     perform();
     if (ended_) return;
-    keep_rest(server_rest_, shown, used, was_rest);
+    server_rest_.keep(shown, used);
     settle();
 }
 
@@ -207,11 +193,11 @@ void pump::settle() {
         if (client_rest_.empty()) break;
         auto& todo = home_.actions();
         todo.clear();
-        const auto used = session_.on_client(client_rest_, std::chrono::steady_clock::now(), todo);
+        const auto shown = client_rest_.join({});
+        const auto used = session_.on_client(shown, std::chrono::steady_clock::now(), todo);
         perform();
         if (ended_) return;
-        client_rest_.erase(0, used);
-        if (client_rest_.empty()) std::string{}.swap(client_rest_);
+        client_rest_.keep(shown, used);
     }
     if (ended_) return;
     wait_client();

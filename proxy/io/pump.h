@@ -10,6 +10,7 @@
 
 #include "proxy/core/session.h"
 #include "proxy/io/connector.h"
+#include "proxy/io/rest.h"
 #include "proxy/io/transport.h"
 
 namespace pgsidecar::io {
@@ -62,8 +63,8 @@ class pump : public std::enable_shared_from_this<pump> {
     transport client_;
     std::unique_ptr<transport> server_;
     std::shared_ptr<connector> connecting_;
-    std::string client_rest_;  // shown to the session again in front of what comes next
-    std::string server_rest_;
+    rest client_rest_;
+    rest server_rest_;
     std::function<void()> cancel_done_;
     std::chrono::steady_clock::time_point deadline_;
     bool client_waits_ = false;  // a wait for readability is armed
