@@ -273,8 +273,8 @@ class session {
     std::uint32_t owed_others_ = 0;    // owed statements that may write
     std::int32_t server_pid_ = 0;
     policy::reason batch_reason_ = policy::reason::miss;  // why what is forwarded was not answered
-    std::size_t client_stream_ = 0;  // bytes of a forwarded frame still to come
-    std::size_t server_stream_ = 0;
+    std::uint32_t client_stream_ = 0;  // bytes of a forwarded frame still to come
+    std::uint32_t server_stream_ = 0;
     std::int16_t next_fill_ = -1;  // while forwarding a batch that is being recorded
 
     std::shared_ptr<const std::string>
@@ -299,9 +299,16 @@ class session {
         std::uint64_t generation = 0;  // wanted of the database when it ran
     };
     std::unique_ptr<std::vector<unproven>> unproven_;
-    std::uint64_t planned_by_ = 0;  // the oldest catalog by which written_ was found; 0: none yet
-    std::vector<cache::table_state*> written_;  // in the open transaction
-    std::vector<cache::table_state*> marked_;   // of these, a commit is in flight
+    struct writing {
+        std::uint64_t planned_by = 0;  // the oldest catalog by which these were found; 0: none yet
+        std::vector<cache::table_state*> tables;  // written in the open transaction
+        std::vector<cache::table_state*> marked;  // of these, a commit is in flight
+    };
+    std::unique_ptr<writing> writing_;
+    [[nodiscard]] writing& pending();
+    [[nodiscard]] bool commit_in_flight() const noexcept {
+        return writing_ && !writing_->marked.empty();
+    }
     std::unique_ptr<fills> fills_;
     std::unique_ptr<fill> flight_;  // while waiting: key and hash
 

@@ -34,7 +34,7 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
     }
     if (client_stream_ > 0) {
         const auto part = in.substr(0, client_stream_);
-        client_stream_ -= part.size();
+        client_stream_ -= static_cast<std::uint32_t>(part.size());
         out.server.forward(part);
         return part.size();
     }
@@ -116,7 +116,7 @@ std::size_t session::forward_one(protocol::bytes in, actions& out) {
         return in.size();
     }
     const auto part = in.substr(0, head.length);
-    client_stream_ = head.length - part.size();
+    client_stream_ = static_cast<std::uint32_t>(head.length - part.size());
     out.server.forward(part);
     return part.size();
 }

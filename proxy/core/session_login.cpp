@@ -17,8 +17,10 @@ session::session(const session_services& services, std::uint64_t token)
 session::~session() {
     // The pump ends a session through on_client_closed() or on_server_closed(), which settle these.
     if (schema_mark_ && database_) database_->end_schema_change();
-    for (auto* table : marked_) table->end_commit();
-    if (!marked_.empty() && database_) database_->writers.fetch_sub(1);
+    if (commit_in_flight()) {
+        for (auto* table : writing_->marked) table->end_commit();
+        database_->writers.fetch_sub(1);
+    }
     if (state_ == state::ready && database_) database_->clients.fetch_sub(1);
 }
 

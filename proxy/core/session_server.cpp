@@ -24,7 +24,7 @@ bool is_row(char type) {
 std::size_t session::on_reply(protocol::bytes in, time_point now, actions& out) {
     if (server_stream_ > 0) {
         const auto part = in.substr(0, server_stream_);
-        server_stream_ -= part.size();
+        server_stream_ -= static_cast<std::uint32_t>(part.size());
         out.client.forward(part);
         return part.size();
     }
@@ -58,7 +58,7 @@ std::size_t session::on_reply(protocol::bytes in, time_point now, actions& out) 
     free_followers(out);
     if (head.type == 'T' || head.type == 't') return 0;
     if (head.type == 'V') bump_marks();
-    server_stream_ = head.length - in.size();
+    server_stream_ = static_cast<std::uint32_t>(head.length - in.size());
     out.client.forward(in);
     return in.size();
 }
@@ -86,7 +86,7 @@ void session::note_fatal(const protocol::frame& f) {
 }
 
 void session::handle_reply(const protocol::frame& f, time_point now, actions& out) {
-    if (!marked_.empty() && !is_row(f.type)) bump_marks();
+    if (commit_in_flight() && !is_row(f.type)) bump_marks();
     bool hide = swallow();
     switch (f.type) {
         case 'D':
@@ -304,9 +304,9 @@ void session::on_drained(actions& out) {
 
 // Inside a block nothing has been committed after all.
 void session::release_commits() {
-    if (marked_.empty()) return;
-    for (auto* table : marked_) table->end_commit();
-    marked_.clear();
+    if (!commit_in_flight()) return;
+    for (auto* table : writing_->marked) table->end_commit();
+    writing_->marked.clear();
     database_->writers.fetch_sub(1);
 }
 

@@ -220,9 +220,13 @@ void session::note_executed(const prepared_ptr& definition, bool alone) {
 }
 
 void session::note_plan(const plan& p) {
-    if (!p.scope->latest_catalog) return;
+    const auto writes = [](const planned_write& w) { return !w.tables.empty(); };
+    if (!p.scope->latest_catalog || (std::none_of(p.writes.begin(), p.writes.end(), writes) &&
+                                     std::none_of(p.prepared.begin(), p.prepared.end(), writes)))
+        return;
     const auto generation = p.scope->latest_catalog->generation();
-    if (planned_by_ == 0 || generation < planned_by_) planned_by_ = generation;
+    auto& by = pending().planned_by;
+    if (by == 0 || generation < by) by = generation;
 }
 
 void session::note_effects(const planned_write& w, statement_kind kind, bool alone) {
@@ -243,21 +247,27 @@ void session::note_effects(const planned_write& w, statement_kind kind, bool alo
     mark(w, !in_block || ends_transaction(kind) || !alone);
 }
 
+session::writing& session::pending() {
+    if (!writing_) writing_ = std::make_unique<writing>();
+    return *writing_;
+}
+
 // A table that is written counts as having a commit in flight from before the bytes that may commit
 // it leave until the server has answered.
 void session::mark(const planned_write& w, bool may_commit) {
-    for (auto* table : w.tables) insert_unique(written_, table);
+    for (auto* table : w.tables) insert_unique(pending().tables, table);
     if (!may_commit) return;
     if (schema_written_ && !schema_mark_) {
         schema_mark_ = true;
         database_->begin_schema_change();
     }
-    if (written_.empty()) return;
-    if (marked_.empty()) database_->writers.fetch_add(1);
-    for (auto* table : written_) {
-        if (std::find(marked_.begin(), marked_.end(), table) != marked_.end()) continue;
+    if (!writing_ || writing_->tables.empty()) return;
+    auto& marked = writing_->marked;
+    if (marked.empty()) database_->writers.fetch_add(1);
+    for (auto* table : writing_->tables) {
+        if (std::find(marked.begin(), marked.end(), table) != marked.end()) continue;
         table->begin_commit();
-        marked_.push_back(table);
+        marked.push_back(table);
     }
 }
 
@@ -265,39 +275,39 @@ void session::mark(const planned_write& w, bool may_commit) {
 // on.
 void session::bump_marks() {
     if (cluster_mark_) services_.dbs.want_reload_everywhere();
-    for (auto* table : marked_) table->bump();
+    if (!commit_in_flight()) return;
+    for (auto* table : writing_->marked) table->bump();
     // It may have waited for a lock while a definition changed, and then done more than was
     // planned.
-    if (!marked_.empty() && planned_by_ != database_->wanted()) database_->whole().bump();
+    if (writing_->planned_by != database_->wanted()) database_->whole().bump();
 }
 
 void session::release_marks(actions& out, bool lost) {
     if (!database_) return;
-    const bool held = !marked_.empty();
+    const auto pending = std::exchange(writing_, nullptr);
+    const auto& marked = pending ? pending->marked : std::vector<cache::table_state*>{};
+    const bool held = !marked.empty();
     if (std::exchange(defaults_mark_, false)) services_.dbs.defaults_altered.fetch_add(1);
     if (lost && (held || schema_mark_)) {
-        for (auto* table : marked_) table->lose_commit();
+        for (auto* table : marked) table->lose_commit();
         out.unsettled = {.where = database_,
                          .backend_pid = server_pid_,
-                         .tables = marked_,
+                         .tables = marked,
                          .schema_changed = schema_mark_,
                          .whole_cluster = cluster_mark_};
     } else {
         if (cluster_mark_) services_.dbs.want_reload_everywhere();
-        for (auto* table : marked_) table->end_commit();
+        for (auto* table : marked) table->end_commit();
         if (schema_mark_) database_->end_schema_change();
         out.catalog_changed = out.catalog_changed || schema_mark_ || cluster_mark_;
     }
     if (held) database_->writers.fetch_sub(1);
-    marked_.clear();
-    written_.clear();
-    planned_by_ = 0;
     schema_mark_ = schema_written_ = cluster_mark_ = false;
 }
 
 // Whoever reads from the server while a commit is under way may see what no entry shows yet.
 void session::note_sight_of_writes() {
-    if (database_->writers.load() > (marked_.empty() ? 0U : 1U)) saw_writes_ = true;
+    if (database_->writers.load() > (commit_in_flight() ? 1U : 0U)) saw_writes_ = true;
 }
 
 void session::statement_done(owed_reply& item, std::string_view tag) {

@@ -65,7 +65,6 @@ class pump : public std::enable_shared_from_this<pump> {
     std::shared_ptr<connector> connecting_;
     rest client_rest_;
     rest server_rest_;
-    std::function<void()> cancel_done_;
     std::chrono::steady_clock::time_point deadline_;
     bool client_waits_ = false;  // a wait for readability is armed
     bool server_waits_ = false;
