@@ -2,7 +2,8 @@
 # Usage: tests/fuzz/run.sh [SECONDS] [NAME ...]
 # Builds every fuzzer here (or the named ones) and runs each for SECONDS (default 60). What they
 # find goes to build/fuzz/artifacts, what they learn to build/fuzz/learnt; the seeds in corpus/ stay
-# as they are. FUZZ_SEED=N makes runs alike; else each goes its own way. Closes with "N passed, N failed, N skipped"; exits 1 when anything failed.
+# as they are. FUZZ_SEED=N makes runs alike; else each goes its own way. Closes with "N passed,
+# N failed, N skipped"; exits 1 when anything failed.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 seconds=${1:-60}
