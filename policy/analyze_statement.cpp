@@ -285,13 +285,12 @@ void statement_reader::definition(std::string_view tag, const json_object& body)
     if (tag == "DropStmt") dropped(body);
     for (const auto& member : body) {
         const auto* inner_body = member.value().if_object();
-        if (inner_body == nullptr) {
-            walker_.walk(member.value());
-        } else if (inner_body->contains("relname")) {
+        if (inner_body != nullptr && inner_body->contains("relname")) {
             walker_.write(*inner_body);
-        } else if (member.key() == "into") {
+        } else if (inner_body != nullptr && member.key() == "into") {
             walker_.into(*inner_body);
-        } else if (member.key() == "base" || member.key() == "base_stmt") {
+        } else if (inner_body != nullptr &&
+                   (member.key() == "base" || member.key() == "base_stmt")) {
             definition("CreateStmt", *inner_body);
         } else {
             walker_.walk(member.value());
