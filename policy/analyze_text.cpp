@@ -29,7 +29,8 @@ bool is_literal(token_kind k) noexcept {
     return k == token_kind::string || k == token_kind::number;
 }
 
-// Literals of different types make different facts: N'a' is one with a cast, B'1' and X'f' are bits.
+// Literals of different types make different facts: N'a' is one with a cast, B'1' and X'f' are
+// bits.
 char type_of(const token& literal) noexcept {
     if (literal.kind == token_kind::number) return 'd';
     const char first = to_lower(literal.text.front());

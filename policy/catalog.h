@@ -113,8 +113,8 @@ class catalog {
     // Empty when unknown; an empty search_path is given as `""`. Lives as long as the catalog.
     [[nodiscard]] std::string_view login_default(std::string_view user,
                                                  std::string_view setting) const noexcept;
-    // Canonical texts, parts of the cache key. The defaults of roles and databases that apply to this
-    // user: a session has those that held when it logged in.
+    // Canonical texts, parts of the cache key. The defaults of roles and databases that apply to
+    // this user: a session has those that held when it logged in.
     [[nodiscard]] std::string login_defaults_text(std::string_view user) const;
     // The server's configuration: a session follows it when it is reloaded.
     [[nodiscard]] const std::string& server_settings_text() const noexcept {

@@ -13,10 +13,11 @@
 namespace pgsidecar::policy {
 namespace {
 
-// A setting that the control connection itself has otherwise (by its role or its client) says nothing
-// about the server: leave it out rather than lie, and take every reload of the configuration for a
-// change of it. What ALTER DATABASE or ALTER ROLE ALL sets reaches every user by itself. The settings
-// are many: but for those that are asked for by name their sum will do, in two halves of 64 bits.
+// A setting that the control connection itself has otherwise (by its role or its client) says
+// nothing about the server: leave it out rather than lie, and take every reload of the
+// configuration for a change of it. What ALTER DATABASE or ALTER ROLE ALL sets reaches every user
+// by itself. The settings are many: but for those that are asked for by name their sum will do, in
+// two halves of 64 bits.
 constexpr std::string_view server_sql = R"sql(
 WITH seen AS (
   SELECT s.name, s.context, s.reset_val,

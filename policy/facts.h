@@ -50,12 +50,12 @@ enum class statement_kind : std::uint8_t {
     lock,
     call,
     do_block,
-    refresh,            // REFRESH MATERIALIZED VIEW
-    create_database,    // name = new database, template_name = its template ("" = template1)
-    drop_database,      // name
-    alter_database,     // name; RENAME, SET TABLESPACE, ... (also ALTER DATABASE ... SET)
-    role,               // CREATE, ALTER, DROP ROLE
-    privilege,          // GRANT, REVOKE, REASSIGN, DROP OWNED, DEFAULT PRIVILEGES
+    refresh,          // REFRESH MATERIALIZED VIEW
+    create_database,  // name = new database, template_name = its template ("" = template1)
+    drop_database,    // name
+    alter_database,   // name; RENAME, SET TABLESPACE, ... (also ALTER DATABASE ... SET)
+    role,             // CREATE, ALTER, DROP ROLE
+    privilege,        // GRANT, REVOKE, REASSIGN, DROP OWNED, DEFAULT PRIVILEGES
     alter_system,
     maintenance,  // VACUUM, ANALYZE, CLUSTER, REINDEX, CHECKPOINT
     ddl,          // every other CREATE/ALTER/DROP, COMMENT, SECURITY LABEL, CREATE TABLE AS
