@@ -111,6 +111,11 @@ int server::run() {
     housekeeping();
     accept();
     context_.run();
+    // The aborted accept may still be queued behind what stopped the loop; the socket in it belongs
+    // to a worker, which must not go before it. Each restart: what runs may stop the loop again.
+    do {
+        context_.restart();
+    } while (context_.poll_one() > 0);
     for (auto& w : workers_) w->stop();
     catalogs_.stop();
     log_info("stopped");
