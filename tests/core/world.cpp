@@ -51,6 +51,7 @@ std::shared_ptr<const policy::catalog> small_catalog(std::uint64_t generation, d
     table("16401", "public", "other", "false");
     table("16402", "public", "notes", "true");
     table("16403", "bob", "kv", "false");
+    table("16404", "public", "k\xc3\xa9", "false");
     add(b, source::policies,
         {"16402", "*", "(tenant = current_setting('app.tenant_id'::text))", std::nullopt, "t{0}"});
     add_builtins(b);

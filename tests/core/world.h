@@ -1,7 +1,7 @@
 // What sessions share (store, versions, flights, databases, one decider per worker), with a catalog
 // made of literal rows, and a session with the two peers' buffers around it: the pump in miniature.
-// Tables: public.kv (oid 16400), public.other (16401), and public.notes (16402), whose rows are
-// visible by the setting app.tenant_id.
+// Tables: public.kv (oid 16400), public.other (16401), public.notes (16402), whose rows are visible
+// by the setting app.tenant_id, bob.kv (16403), and one in UTF-8, public."k\xc3\xa9" (16404).
 #pragma once
 #include <cstdint>
 #include <deque>

@@ -75,9 +75,7 @@ class DialectTest(CacheTest):
 
     def test_character_that_ends_in_a_backslash(self):
         for encoding, character in (("SJIS", b"\x83\\"), ("BIG5", b"\xa5\\"), ("GBK", b"\x81\\"),
-                                    ("UHC", b""), ("GB18030", b"\x81\\"), ("JOHAB", b"")):
-            if not character:
-                continue  # no letter of it ends so
+                                    ("GB18030", b"\x81\\")):
             with self.subTest(encoding):
                 env.cluster.run("UPDATE kv SET v = 'old' WHERE id = 1", database=self.database)
                 self.wire().q("UPDATE kv SET v = v")
