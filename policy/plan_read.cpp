@@ -5,6 +5,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "policy/analyze_words.h"
 #include "policy/pattern.h"
 #include "policy/read_planner.h"
 
@@ -49,12 +50,6 @@ class coverage {
     std::unordered_map<const relation*, bool> memo_;
 };
 
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-bool same_setting(std::string_view a, std::string_view b) noexcept {
-    return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
-}
-
 reason reason_of_unknown(const qualified_name& name) noexcept {
     if (is_system_schema(name.schema)) return reason::catalog_table;
     return name.schema.starts_with("pg_temp") ? reason::temporary_table : reason::unknown_table;
@@ -87,7 +82,7 @@ void read_planner::shape(const statement_facts& facts) {
     if (facts.opaque_setting) return reject(reason::opaque_setting, {});
     for (const auto& setting : facts.current_settings) {
         const bool declared = std::ranges::any_of(
-            rules_.key_settings, [&](const auto& key) { return same_setting(key, setting); });
+            rules_.key_settings, [&](const auto& key) { return same_word(key, setting); });
         if (!declared) {
             return reject(reason::undeclared_setting, setting);
         }

@@ -25,7 +25,6 @@ class dialect {
         if (plain() && !(changed_ && replies_owed)) return reading::plain;
         return read_closely(sql, changed_ && replies_owed);
     }
-    [[nodiscard]] bool standard_strings() const noexcept { return standard_strings_; }
     // Start-up parameters are not converted: the server takes them to be in its own encoding.
     [[nodiscard]] bool utf8_server() const noexcept { return server_ == encoding::utf8; }
 

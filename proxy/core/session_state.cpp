@@ -171,9 +171,11 @@ void session::note_text_effects(const std::shared_ptr<const statement_text>& tex
     for (std::size_t i = 0; i < statements.size(); ++i) {
         const auto& s = statements[i];
         auto w = p.writes[i];
-        keep = keep || (unread && w.taints_session);
-        if (dialect_.may_change(w)) dialect_.note_change();
-        w.taints_session = w.taints_session && !unread;
+        if (unread && w.taints_session) {
+            keep = true;
+            dialect_.note_change();
+            w.taints_session = false;
+        }
         note_effects(w, s.kind, statements.size() == 1);
         const auto& named = s.inner && s.inner->kind == statement_kind::execute ? *s.inner : s;
         if (named.kind == statement_kind::execute)
@@ -284,8 +286,8 @@ void session::bump_marks() {
 
 void session::release_marks(actions& out, bool lost) {
     if (!database_) return;
-    const auto pending = std::exchange(writing_, nullptr);
-    const auto& marked = pending ? pending->marked : std::vector<cache::table_state*>{};
+    const auto ended = std::exchange(writing_, nullptr);
+    const auto marked = ended ? std::move(ended->marked) : std::vector<cache::table_state*>{};
     const bool held = !marked.empty();
     if (std::exchange(defaults_mark_, false)) services_.dbs.defaults_altered.fetch_add(1);
     if (lost && (held || schema_mark_)) {

@@ -150,7 +150,7 @@ void control_connection::run() {
         }
         if (connected && fresh) settle_gone();
         std::unique_lock lock{mutex_};
-        if (connected && fresh && !ready_) {
+        if (loaded_ != 0 && !ready_) {
             ready_ = true;
             changed_.notify_all();
         }
