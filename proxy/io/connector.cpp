@@ -11,9 +11,11 @@ namespace pgsidecar::io {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-connector::connector(asio::io_context& context, const config::upstream_settings& upstream,
-                     ssl_ctx_ptr tls, std::chrono::milliseconds timeout)
-    : upstream_{upstream},
+connector::connector(asio::io_context& context, const config::settings& settings, ssl_ctx_ptr tls,
+                     std::chrono::milliseconds timeout)
+    : context_{context},
+      upstream_{settings.upstream},
+      keepalive_{settings.keepalive},
       tls_{std::move(tls)},
       timeout_{timeout},
       resolver_{context},
@@ -49,7 +51,8 @@ void connector::connect(const tcp::resolver::results_type& endpoints) {
                         [self = shared_from_this()](error_code error, const tcp::endpoint&) {
                             if (!self->done_) return;
                             if (error) return self->fail(error.message());
-                            self->link_ = std::make_unique<transport>(std::move(self->socket_));
+                            self->link_ = std::make_unique<transport>(
+                                self->context_, std::move(self->socket_), self->keepalive_);
                             if (self->tls_)
                                 self->ask_for_tls();
                             else

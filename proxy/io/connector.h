@@ -25,8 +25,9 @@ class connector : public std::enable_shared_from_this<connector> {
   public:
     using handler = std::function<void(std::unique_ptr<transport>, connect_error)>;
 
-    connector(boost::asio::io_context& context, const config::upstream_settings& upstream,
-              ssl_ctx_ptr tls, std::chrono::milliseconds timeout);
+    // `settings` outlives it.
+    connector(boost::asio::io_context& context, const config::settings& settings, ssl_ctx_ptr tls,
+              std::chrono::milliseconds timeout);
     void start(handler done);
     void cancel();
 
@@ -40,7 +41,9 @@ class connector : public std::enable_shared_from_this<connector> {
     void fail(std::string message, std::string sqlstate = "08001");
     [[nodiscard]] std::string where() const;
 
+    boost::asio::io_context& context_;
     const config::upstream_settings& upstream_;
+    const config::keepalive_settings& keepalive_;
     ssl_ctx_ptr tls_;
     std::chrono::milliseconds timeout_;
     tcp::resolver resolver_;

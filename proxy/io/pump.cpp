@@ -23,10 +23,12 @@ constexpr std::size_t random_key_size = 32;
 }  // namespace
 
 pump::pump(worker& home, tcp::socket client, std::uint64_t token)
-    : home_{home}, token_{token}, session_{home.services(), token}, client_{std::move(client)} {}
+    : home_{home},
+      token_{token},
+      session_{home.services(), token},
+      client_{home.context(), std::move(client), home.settings().keepalive} {}
 
 void pump::start() {
-    client_.set_keepalive(home_.settings().keepalive);
     deadline_ = std::chrono::steady_clock::now() + home_.settings().client_login_timeout;
     // The first byte tells a client that starts TLS unasked from one that speaks the protocol.
     client_.on_readable([self = shared_from_this()](error_code error) {
@@ -281,9 +283,8 @@ void pump::flush_server() {
 }
 
 void pump::connect_upstream() {
-    connecting_ =
-        std::make_shared<connector>(home_.context(), home_.settings().upstream, home_.server_tls(),
-                                    home_.settings().server_connect_timeout);
+    connecting_ = std::make_shared<connector>(home_.context(), home_.settings(), home_.server_tls(),
+                                              home_.settings().server_connect_timeout);
     connecting_->start([self = shared_from_this()](std::unique_ptr<transport> link,
                                                    const connect_error& error) {
         self->connecting_.reset();
@@ -292,7 +293,6 @@ void pump::connect_upstream() {
         todo.clear();
         if (link) {
             self->server_ = std::move(link);
-            self->server_->set_keepalive(self->home_.settings().keepalive);
             std::string key(random_key_size, '\0');
             RAND_bytes(reinterpret_cast<unsigned char*>(key.data()), static_cast<int>(key.size()));
             self->session_.on_upstream_connected(std::move(key), todo);

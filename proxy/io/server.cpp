@@ -111,11 +111,6 @@ int server::run() {
     housekeeping();
     accept();
     context_.run();
-    // The aborted accept may still be queued behind what stopped the loop; the socket in it belongs
-    // to a worker, which must not go before it. Each restart: what runs may stop the loop again.
-    do {
-        context_.restart();
-    } while (context_.poll_one() > 0);
     for (auto& w : workers_) w->stop();
     catalogs_.stop();
     log_info("stopped");
@@ -124,7 +119,7 @@ int server::run() {
 
 void server::accept() {
     auto& home = *workers_[next_worker_++ % workers_.size()];
-    acceptor_.async_accept(home.context(), [this, &home](error_code error, tcp::socket client) {
+    acceptor_.async_accept([this, &home](error_code error, tcp::socket client) {
         if (draining_) return;
         if (!error) {
             if (clients() >= settings_->max_client_conn)

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/buffer.hpp>
+#include <boost/asio/io_context.hpp>
 #include <climits>
 #include <utility>
 
@@ -12,24 +12,37 @@ namespace pgsidecar::io {
 namespace {
 
 namespace asio = boost::asio;
-constexpr std::size_t gather_limit = 64;         // pieces of one system call
 constexpr std::size_t tls_record = 16U << 10;    // bytes
 constexpr std::size_t keep_capacity = 4U << 10;  // bytes of output buffer kept once drained
 
-io_status status_of(const boost::system::error_code& error) {
-    if (!error) return io_status::ok;
-    if (error == asio::error::would_block || error == asio::error::try_again)
-        return io_status::would_block;
-    return io_status::closed;
+void set_keepalive(tcp::socket& socket, const config::keepalive_settings& wanted) {
+    boost::system::error_code ignored;
+    socket.set_option(asio::socket_base::keep_alive{wanted.enabled}, ignored);
+    if (!wanted.enabled) return;
+#ifdef TCP_KEEPIDLE
+    using idle = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPIDLE>;
+    using interval = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPINTVL>;
+    using count = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPCNT>;
+    if (wanted.idle.count() > 0)
+        socket.set_option(idle{static_cast<int>(wanted.idle.count())}, ignored);
+    if (wanted.interval.count() > 0)
+        socket.set_option(interval{static_cast<int>(wanted.interval.count())}, ignored);
+    if (wanted.count > 0) socket.set_option(count{static_cast<int>(wanted.count)}, ignored);
+#endif
+}
+
+tcp::socket tuned(tcp::socket socket, const config::keepalive_settings& keepalive) {
+    boost::system::error_code ignored;
+    socket.set_option(tcp::no_delay{true}, ignored);
+    set_keepalive(socket, keepalive);
+    return socket;
 }
 
 }  // namespace
 
-transport::transport(tcp::socket socket) : socket_{std::move(socket)} {
-    boost::system::error_code ignored;
-    socket_.non_blocking(true, ignored);
-    socket_.set_option(tcp::no_delay{true}, ignored);
-}
+transport::transport(asio::io_context& home, tcp::socket socket,
+                     const config::keepalive_settings& keepalive)
+    : socket_{home, tuned(std::move(socket), keepalive)} {}
 
 io_status transport::tls_status(int result) {
     wants_write_ = false;
@@ -54,15 +67,12 @@ io_status transport::read(std::span<char> buffer, std::size_t& got) {
         got = static_cast<std::size_t>(result);
         return io_status::ok;
     }
-    boost::system::error_code error;
-    got = socket_.read_some(asio::buffer(buffer.data(), buffer.size()), error);
-    return status_of(error);
+    return socket_.receive(buffer, got);
 }
 
 io_status transport::peek(char& first) {
-    boost::system::error_code error;
-    socket_.receive(asio::buffer(&first, 1), tcp::socket::message_peek, error);
-    return status_of(error);
+    std::size_t got = 0;
+    return socket_.receive({&first, 1}, got, true);
 }
 
 io_status transport::write_some(std::span<const std::string_view> pieces, std::size_t& written) {
@@ -87,13 +97,7 @@ io_status transport::write_some(std::span<const std::string_view> pieces, std::s
         written = static_cast<std::size_t>(result);
         return io_status::ok;
     }
-    std::array<asio::const_buffer, gather_limit> buffers;
-    const std::size_t count = std::min(pieces.size(), gather_limit);
-    for (std::size_t i = 0; i < count; ++i)
-        buffers[i] = asio::const_buffer{pieces[i].data(), pieces[i].size()};
-    boost::system::error_code error;
-    written = socket_.write_some(std::span{buffers.data(), count}, error);
-    return status_of(error);
+    return socket_.send(pieces, written);
 }
 
 bool transport::write(const std::vector<std::string_view>& pieces) {
@@ -142,14 +146,6 @@ bool transport::flush() {
     return true;
 }
 
-void transport::on_readable(std::function<void(boost::system::error_code)> f) {
-    socket_.async_wait(tcp::socket::wait_read, std::move(f));
-}
-
-void transport::on_writable(std::function<void(boost::system::error_code)> f) {
-    socket_.async_wait(tcp::socket::wait_write, std::move(f));
-}
-
 void transport::start_tls(ssl_ptr tls, bool accepting) {
     tls_ = std::move(tls);
     SSL_set_fd(tls_.get(), static_cast<int>(socket_.native_handle()));
@@ -167,30 +163,13 @@ io_status transport::handshake() {
     return result == 1 ? io_status::ok : tls_status(result);
 }
 
-void transport::set_keepalive(const config::keepalive_settings& wanted) {
-    boost::system::error_code ignored;
-    socket_.set_option(asio::socket_base::keep_alive{wanted.enabled}, ignored);
-    if (!wanted.enabled) return;
-#ifdef TCP_KEEPIDLE
-    using idle = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPIDLE>;
-    using interval = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPINTVL>;
-    using count = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPCNT>;
-    if (wanted.idle.count() > 0)
-        socket_.set_option(idle{static_cast<int>(wanted.idle.count())}, ignored);
-    if (wanted.interval.count() > 0)
-        socket_.set_option(interval{static_cast<int>(wanted.interval.count())}, ignored);
-    if (wanted.count > 0) socket_.set_option(count{static_cast<int>(wanted.count)}, ignored);
-#endif
-}
-
 void transport::close() noexcept {
-    boost::system::error_code ignored;
     if (tls_ && SSL_is_init_finished(tls_.get())) {
         ERR_clear_error();
         SSL_shutdown(tls_.get());  // says close_notify; nobody waits for the answer
     }
-    socket_.shutdown(tcp::socket::shutdown_send, ignored);
-    socket_.close(ignored);
+    socket_.finish_sending();
+    socket_.close();
 }
 
 }  // namespace pgsidecar::io

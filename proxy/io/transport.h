@@ -6,22 +6,18 @@
 #pragma once
 #include <openssl/ssl.h>
 
-#include <boost/asio/ip/tcp.hpp>
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/settings.h"
+#include "proxy/io/stream_socket.h"
 
 namespace pgsidecar::io {
-
-using tcp = boost::asio::ip::tcp;
-
-enum class io_status : std::uint8_t { ok, would_block, closed };
 
 struct ssl_free {
     void operator()(SSL* s) const noexcept { SSL_free(s); }
@@ -30,7 +26,9 @@ using ssl_ptr = std::unique_ptr<SSL, ssl_free>;
 
 class transport {
   public:
-    explicit transport(tcp::socket socket);
+    // `socket` is connected, of `home` or of another context.
+    transport(boost::asio::io_context& home, tcp::socket socket,
+              const config::keepalive_settings& keepalive);
 
     // Reads what there is, at most buffer.size() bytes. `got` is set for ok alone.
     [[nodiscard]] io_status read(std::span<char> buffer, std::size_t& got);
@@ -43,8 +41,8 @@ class transport {
     [[nodiscard]] bool buffered() const noexcept { return tls_ && SSL_has_pending(tls_.get()); }
     [[nodiscard]] std::size_t pending() const noexcept { return output_.size() - sent_; }
 
-    void on_readable(std::function<void(boost::system::error_code)> f);
-    void on_writable(std::function<void(boost::system::error_code)> f);
+    void on_readable(wait_handler f) { socket_.on_readable(std::move(f)); }
+    void on_writable(wait_handler f) { socket_.on_writable(std::move(f)); }
 
     // `accepting`: this side is the TLS server. Then handshake() until it is ok or closed; while it
     // would block, wants_write() says what to wait for.
@@ -54,17 +52,15 @@ class transport {
     [[nodiscard]] bool encrypted() const noexcept { return tls_ != nullptr; }
     [[nodiscard]] SSL* tls() const noexcept { return tls_.get(); }
 
-    void set_keepalive(const config::keepalive_settings& wanted);
     void close() noexcept;
     [[nodiscard]] bool is_open() const { return socket_.is_open(); }
-    [[nodiscard]] tcp::socket& socket() noexcept { return socket_; }
 
   private:
     [[nodiscard]] io_status write_some(std::span<const std::string_view> pieces,
                                        std::size_t& written);
     [[nodiscard]] io_status tls_status(int result);
 
-    tcp::socket socket_;
+    stream_socket socket_;
     ssl_ptr tls_;
     std::string output_;
     std::size_t sent_ = 0;

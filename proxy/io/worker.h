@@ -36,7 +36,7 @@ class worker {
     void post(F f) {
         boost::asio::post(context_, std::move(f));
     }
-    void adopt(tcp::socket client);  // on this worker's thread
+    void adopt(tcp::socket client);  // on this worker's thread; of any io_context
     void drain();                    // from any thread: sessions end as they become idle
 
     // What a pump of this worker uses.

@@ -1,0 +1,35 @@
+// A socket that waits as Asio has it; stream_socket.h has the contract. Nothing in it belongs to
+// one system: on Windows Asio emulates the waits.
+#pragma once
+#include <boost/asio/io_context.hpp>
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include "proxy/io/socket_words.h"
+
+namespace pgsidecar::io {
+
+class asio_socket {
+  public:
+    asio_socket(boost::asio::io_context& home, tcp::socket from);
+    asio_socket(const asio_socket&) = delete;
+    asio_socket& operator=(const asio_socket&) = delete;
+
+    // `got` and `sent`, in bytes, are set for ok alone. receive() of `peek` leaves them there.
+    [[nodiscard]] io_status receive(std::span<char> buffer, std::size_t& got, bool peek = false);
+    [[nodiscard]] io_status send(std::span<const std::string_view> pieces, std::size_t& sent);
+    void on_readable(wait_handler f) { socket_.async_wait(tcp::socket::wait_read, std::move(f)); }
+    void on_writable(wait_handler f) { socket_.async_wait(tcp::socket::wait_write, std::move(f)); }
+    void finish_sending();
+    void close();
+    [[nodiscard]] bool is_open() const { return socket_.is_open(); }
+    [[nodiscard]] tcp::socket::native_handle_type native_handle() {
+        return socket_.native_handle();
+    }
+
+  private:
+    tcp::socket socket_;
+};
+
+}  // namespace pgsidecar::io
