@@ -73,6 +73,7 @@ configure() { cmake --preset "$1" "${@:2}"; }
 build() { ninja -C "build/$1" -j "$jobs" "${@:2}"; }
 unit() { ctest --test-dir "build/$1" -V --timeout 900 "${@:2}"; }
 integration() { "$python" tests/integration/run.py --program "build/$1/pgsidecar" "${@:2}"; }
+portable() { "$python" tests/integration/run.py --program build/dev/pgsidecar-portable "$@"; }
 # Seeds are fixed here, so that a red run is the change's doing; by hand, leave --seed out.
 differential() { "$python" tests/integration/differential.py --program "build/$1/pgsidecar" "${@:2}" &&
     echo "1 passed, 0 failed"; }
@@ -98,6 +99,7 @@ fi
 if has dev; then
     step "configure dev" configure dev && step "build dev" build dev && {
         step "unit tests dev" unit dev
+        step "integration portable" portable -k relay_flow -k CancelTest -k ShutdownTest -k ClientTlsTest
         if [[ $quick == yes ]]; then
             step "integration dev" integration dev -x test_drivers
             step "differential dev" differential dev --seconds 30

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <cassert>
 #include <cerrno>
 #include <system_error>
 #include <utility>
@@ -134,11 +135,13 @@ io_status epoll_socket::send(std::span<const std::string_view> pieces, std::size
 }
 
 void epoll_socket::on_readable(wait_handler f) {
+    assert(!readable_);
     readable_ = std::move(f);
     tell_what_is_wanted();
 }
 
 void epoll_socket::on_writable(wait_handler f) {
+    assert(!writable_);
     writable_ = std::move(f);
     tell_what_is_wanted();
 }

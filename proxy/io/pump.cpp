@@ -73,7 +73,8 @@ void pump::shake_hands(bool direct) {
 }
 
 bool pump::client_paused() const {
-    return closing_ || client_finished_ || (session_.blocked() && !client_rest_.empty()) ||
+    return closing_ || client_finished_ || client_.shaking_hands() ||
+           (session_.blocked() && !client_rest_.empty()) ||
            (server_ && server_->pending() > pause_above);
 }
 

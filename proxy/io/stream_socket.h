@@ -6,9 +6,10 @@
 //   asio_socket   elsewhere, and on Linux with PGSIDECAR_ASIO_SOCKETS, for its tests. Asio's waits.
 //
 // A handler is called once: without an error when the call is worth trying, with operation_aborted
-// when the socket was closed meanwhile; never from within the call that took it. Destroying a
-// socket drops its handlers. All on the thread of the io_context; only the socket that is given to
-// the constructor may come from another context.
+// when the socket was closed meanwhile; never from within the call that took it. One that was on
+// its way when its socket went may still be called: owners know what has ended. All on the thread
+// of the io_context; only the socket that is given to the constructor may come from another
+// context.
 #pragma once
 #if defined(__linux__) && !defined(PGSIDECAR_ASIO_SOCKETS)
 #include "proxy/io/epoll_socket.h"

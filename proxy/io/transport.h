@@ -49,6 +49,10 @@ class transport {
     void start_tls(ssl_ptr tls, bool accepting);
     [[nodiscard]] io_status handshake();
     [[nodiscard]] bool wants_write() const noexcept { return wants_write_; }
+    // Until then nobody else may read: OpenSSL would take its messages there.
+    [[nodiscard]] bool shaking_hands() const noexcept {
+        return tls_ && !SSL_is_init_finished(tls_.get());
+    }
     [[nodiscard]] bool encrypted() const noexcept { return tls_ != nullptr; }
     [[nodiscard]] SSL* tls() const noexcept { return tls_.get(); }
 
