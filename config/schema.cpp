@@ -95,6 +95,15 @@ constexpr std::array setting_table{
     key_row<settings>{"client_tls_min_protocol", PGSIDECAR_AT(client_tls.min_protocol),
                       "Oldest TLS version accepted from clients."},
 
+    key_row<settings>{
+        "auth_query",
+        PGSIDECAR_AT(auth_query),
+        "Asked over `upstream.control_connection` for the stored password of user $1; "
+        "the second column is used. Needed for SCRAM where both legs are under TLS, "
+        "with clients that use channel binding. A role without the right to read "
+        "`pg_shadow` may call a SECURITY DEFINER function, named with its schema.",
+        {1, 4096}},
+
     key_row<settings>{"tcp_keepalive", PGSIDECAR_AT(keepalive.enabled),
                       "Whether idle connections, to clients and to the server, are probed."},
     key_row<settings>{"tcp_keepidle",

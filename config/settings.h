@@ -78,6 +78,8 @@ struct settings {
                                  << 20;  // bytes; a longer text is forwarded unread, never cached
 
     tls_settings client_tls;  // keys client_tls_*
+    // PgBouncer's word: gives a user's name and stored password for $1.
+    std::string auth_query = "SELECT usename, passwd FROM pg_catalog.pg_shadow WHERE usename = $1";
     keepalive_settings keepalive;
     upstream_settings upstream;
     cache_settings cache;

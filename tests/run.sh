@@ -133,7 +133,7 @@ if has tsan; then
         step "build tsan" build tsan && {
         step "unit tests tsan" unit tsan
         step "integration tsan" integration tsan -k cache_races -k CancelTest -k ShutdownTest \
-            -k pgbench
+            -k ScramOverTls -k pgbench
     }
 fi
 if has fuzz; then

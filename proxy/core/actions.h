@@ -35,6 +35,7 @@ struct actions {
 
     bool start_client_tls = false;  // after writing what is in `client`
     bool connect_upstream = false;  // then on_upstream_connected() or on_upstream_failed()
+    bool ask_credentials = false;   // of user(); then on_credentials()
     bool close = false;             // after writing both outboxes
     bool resume_client = false;     // held bytes of the client may now be shown again
     bool logged_in = false;         // just now
@@ -56,7 +57,7 @@ struct actions {
     void clear() {
         client.clear();
         server.clear();
-        start_client_tls = connect_upstream = close = resume_client = false;
+        start_client_tls = connect_upstream = ask_credentials = close = resume_client = false;
         logged_in = database_settled = catalog_changed = false;
         release_database.reset();
         refused_because.clear();

@@ -35,6 +35,7 @@
 #include "proxy/core/owed.h"
 #include "proxy/core/portals.h"
 #include "proxy/core/prepared.h"
+#include "proxy/core/scram_bridge.h"
 #include "proxy/core/session_settings.h"
 
 namespace pgsidecar::core {
@@ -46,6 +47,8 @@ struct session_options {
     bool single_flight = true;
     std::size_t max_entry_size = 1U << 20;  // bytes of an answer that may be recorded
     std::string upstream_name;              // host:port, a part of every key
+    bool server_tls_optional = false;       // server_tls_sslmode is allow or prefer
+    const crypto* scram = nullptr;          // null: every log-in is relayed as it is
 };
 
 // Shared by the sessions of one worker, which keep a reference; outlives them.
@@ -72,8 +75,11 @@ class session {
     void on_client_tls();  // the handshake is done: the start-up begins anew, encrypted
     // The start-up packet for the server is in out.server. `cancel_key`: the key that this client
     // is to get, at least 32 random bytes; the pump remembers it together with server_pid().
-    void on_upstream_connected(std::string cancel_key, actions& out);
+    // `encrypted`: that connection is under TLS. Asked for again (connect_upstream) after a
+    // refusal, the second connection is to be encrypted if the first was not.
+    void on_upstream_connected(std::string cancel_key, bool encrypted, actions& out);
     void on_upstream_failed(std::string_view sqlstate, std::string_view message, actions& out);
+    void on_credentials(credentials given, actions& out);  // after actions::ask_credentials
     void on_server_closed(actions& out);
     void on_client_finished(actions& out);  // it sends no more, but may still read
     void on_client_closed(actions& out);
@@ -126,8 +132,13 @@ class session {
     std::size_t on_startup(protocol::bytes in, actions& out);
     void accept_startup(const protocol::startup_message& m, actions& out);
     void follow_startup(const protocol::startup_message& m);
+
+    // session_authentication.cpp
     std::size_t on_login_client(protocol::bytes in, actions& out);
     std::size_t on_login_server(protocol::bytes in, actions& out);
+    [[nodiscard]] bool tries_the_other_way(const protocol::frame& f, actions& out);
+    void on_authentication(const protocol::authentication& m, protocol::bytes whole, actions& out);
+    void ask_client(bool wants_answer, std::string message, actions& out);
     void finish_login(actions& out);
 
     // session_client.cpp
@@ -228,6 +239,7 @@ class session {
     void distrust_catalogs(actions& out);
     void fail(std::string_view sqlstate, std::string_view message, std::string_view why,
               actions& out);
+    void end_with(std::string reply, std::string_view why, actions& out);
     [[nodiscard]] bool caching() const noexcept { return services_.options.cache && !transparent_; }
 
     const session_services& services_;
@@ -283,6 +295,11 @@ class session {
         std::string database;
         std::string packet;           // for the server
         std::string unknown_options;  // names of _pq_. options, each with its zero byte
+        std::string refusal;          // of the first connection, in the server's words
+        std::string offer;            // AuthenticationSASL, held until the credentials are here
+        std::unique_ptr<scram_bridge> bridge;
+        bool encrypted = false;  // the connection to the server
+        bool heard = false;      // it has said something
     };
     std::unique_ptr<start_up> start_up_;  // until the log-in is done
     std::string client_key_;

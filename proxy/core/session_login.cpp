@@ -1,5 +1,5 @@
-// From the first byte to the first ReadyForQuery: TLS and GSS requests, CancelRequest, the start-up
-// message, and the relay of whatever authentication the server asks for.
+// A session's beginning, up to the start-up message: TLS and GSS requests, CancelRequest. And its
+// ends, by whichever side.
 #include <utility>
 #include <variant>
 
@@ -94,6 +94,11 @@ void session::fail(std::string_view sqlstate, std::string_view message, std::str
     if (state_ == state::closed) return;
     std::string reply;
     protocol::write_error(reply, "FATAL", sqlstate, message);
+    end_with(std::move(reply), why, out);
+}
+
+void session::end_with(std::string reply, std::string_view why, actions& out) {
+    if (state_ == state::closed) return;
     out.client.own(std::move(reply));
     out.refused_because = why;
     out.close = true;
@@ -193,128 +198,6 @@ void session::follow_startup(const protocol::startup_message& m) {
                            name == "options" || name.starts_with("_pq_.");
         if (!other) settings_.start(name, value);
     }
-}
-
-void session::on_upstream_connected(std::string cancel_key, actions& out) {
-    if (state_ != state::connecting) return;
-    client_key_ = std::move(cancel_key);
-    // Protocol 3.0 has keys of four bytes and no other.
-    client_key_.resize(minor_ >= 2 ? 32 : 4);
-    out.server.own(std::exchange(start_up_->packet, {}));
-    if (negotiate_) {
-        protocol::negotiate_protocol_version m;
-        // Never more than was asked for: libpq refuses that.
-        m.newest = protocol::protocol_3_0 + minor_;
-        for (std::string_view rest = start_up_->unknown_options; !rest.empty();) {
-            const auto end = rest.find('\0');
-            m.unrecognised.push_back(rest.substr(0, end));
-            rest.remove_prefix(end + 1);
-        }
-        std::string message;
-        protocol::write(message, m);
-        out.client.own(std::move(message));
-    }
-    state_ = state::login;
-    out.resume_client = true;
-}
-
-void session::on_upstream_failed(std::string_view sqlstate, std::string_view message,
-                                 actions& out) {
-    distrust_catalogs(out);
-    fail(sqlstate, message, message, out);
-}
-
-std::size_t session::on_login_client(protocol::bytes in, actions& out) {
-    protocol::frame frame;
-    std::error_code error;
-    protocol::head head;
-    auto found = protocol::peek_head(in, head, error);
-    if (found == peek_result::ok && head.type != 'p' && head.type != 'X') found = peek_result::bad;
-    if (found == peek_result::ok && head.length > protocol::frontend_length_limit(head.type))
-        found = peek_result::bad;
-    if (found == peek_result::ok) found = protocol::next(in, frame, error);
-    if (found == peek_result::need_more) return 0;
-    if (found == peek_result::bad) {
-        fail("08P01", "expected a password message during authentication",
-             "unexpected message during log-in", out);
-        return in.size();
-    }
-    asked_ = false;
-    out.server.forward(frame.whole);
-    if (frame.type == 'X') {
-        out.close = true;
-        state_ = state::closed;
-    }
-    return frame.whole.size();
-}
-
-std::size_t session::on_login_server(protocol::bytes in, actions& out) {
-    protocol::frame frame;
-    std::error_code error;
-    auto found = protocol::next(in, frame, error);
-    if (found == peek_result::need_more) return 0;
-    protocol::backend_key_data key;
-    protocol::parameter_status parameter;
-    protocol::authentication auth;
-    if (found == peek_result::ok) {
-        switch (frame.type) {
-            case 'R':
-                error = protocol::parse(frame.body, auth);
-                // Until the server asks for something, whatever the client sends is for later.
-                asked_ = auth.kind != protocol::auth_kind::ok;
-                if (!error && asked_) out.resume_client = true;
-                break;
-            case 'S':
-                error = protocol::parse(frame.body, parameter);
-                if (!error) note_parameter(parameter.name, parameter.value);
-                break;
-            case 'K':
-                error = protocol::parse(frame.body, key);
-                break;
-            case 'E':
-            case 'N':
-            case 'Z':
-                break;
-            default:
-                found = peek_result::bad;
-        }
-    }
-    if (found == peek_result::bad || error) {
-        fail("08P01", "the server sent an unexpected message during log-in",
-             "server out of step during log-in", out);
-        return in.size();
-    }
-    if (frame.type == 'K') {
-        server_pid_ = key.pid;
-        server_key_ = key.key;
-        std::string ours;
-        protocol::write(ours, protocol::backend_key_data{key.pid, client_key_});
-        out.client.own(std::move(ours));
-        return frame.whole.size();
-    }
-    out.client.forward(frame.whole);
-    if (frame.type == 'E') {
-        note_fatal(frame);
-        server_fatal_ = true;
-    }
-    if (frame.type == 'Z') finish_login(out);
-    return frame.whole.size();
-}
-
-void session::finish_login(actions& out) {
-    state_ = state::ready;
-    status_ = 'I';
-    server_fatal_ = false;
-    dialect_.logged_in();
-    if (high_start_ && !dialect_.utf8_server()) untracked_ = true;
-    database_ = &services_.dbs.of(start_up_->database);
-    start_up_.reset();
-    database_->clients.fetch_add(1);
-    login_altered_ = services_.dbs.defaults_altered.load();
-    adopt_login_defaults(database_->latest_catalog());
-    out.logged_in = true;
-    out.resume_client = true;
-    if (draining_) on_shutdown(out);
 }
 
 // The server may be another one from now on, or have been written to while nobody looked: until the

@@ -41,7 +41,10 @@ std::optional<cancel_keys::owner> cancel_keys::find(std::int32_t pid,
 
 cancel_sender::cancel_sender(boost::asio::io_context& context, const config::settings& settings,
                              ssl_ctx_ptr tls)
-    : connector_{std::make_shared<connector>(context, settings, std::move(tls), patience)},
+    : connector_{std::make_shared<connector>(
+          context, settings,
+          settings.upstream.tls.mode == config::tls_mode::allow ? nullptr : std::move(tls),
+          patience)},
       timer_{context} {}
 
 void cancel_sender::start(std::int32_t pid, std::string key, std::function<void()> done) {

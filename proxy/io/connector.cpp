@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "protocol/startup.h"
+#include "proxy/io/log.h"
 
 namespace pgsidecar::io {
 
@@ -28,16 +29,21 @@ std::string connector::where() const {
 
 void connector::start(handler done) {
     done_ = std::move(done);
-    auto self = shared_from_this();
     if (timeout_.count() > 0) {
         timer_.expires_after(timeout_);
-        timer_.async_wait([self](error_code error) {
+        timer_.async_wait([self = shared_from_this()](error_code error) {
             if (!error) self->fail("server_connect_timeout reached");
         });
     }
+    resolve();
+}
+
+void connector::resolve() {
     resolver_.async_resolve(
         upstream_.host, std::to_string(upstream_.port),
-        [self](error_code error, const tcp::resolver::results_type& endpoints) {
+        [self = shared_from_this()](error_code error,
+                                    const tcp::resolver::results_type& endpoints) {
+            if (!self->done_) return;
             if (error) return self->fail("cannot resolve the name: " + error.message());
             self->connect(endpoints);
         });
@@ -97,8 +103,15 @@ void connector::ask_again() {
 void connector::handshake() {
     const auto status = link_->handshake();
     if (status == io_status::ok) return succeed();
-    if (status == io_status::closed)
-        return fail("TLS handshake failed: " + tls_failure(*link_->tls()));
+    if (status == io_status::closed) {
+        const auto why = "TLS handshake failed: " + tls_failure(*link_->tls());
+        if (upstream_.tls.mode != config::tls_mode::prefer) return fail(why);
+        log_info("upstream " + where() + ": " + why + "; connecting without TLS");
+        tls_.reset();
+        link_.reset();
+        socket_ = tcp::socket{context_};
+        return resolve();
+    }
     const auto next = [self = shared_from_this()](error_code error) {
         if (!self->done_) return;
         if (error) return self->fail(error.message());

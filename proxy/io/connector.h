@@ -1,4 +1,5 @@
-// Opens a connection to the upstream: resolve, connect, and TLS as server_tls_sslmode says. One
+// Opens a connection to the upstream: resolve, connect, and TLS if it is given a context for it.
+// With server_tls_sslmode prefer, a server that cannot agree on TLS is connected to without. One
 // object for one attempt; start() once, the handler is called once (also after cancel(), with an
 // error). Runs on the io_context that it was given.
 // Protocol 3.0, "SSL Session Encryption".
@@ -32,6 +33,7 @@ class connector : public std::enable_shared_from_this<connector> {
     void cancel();
 
   private:
+    void resolve();
     void connect(const tcp::resolver::results_type& endpoints);
     void ask_for_tls();
     void read_answer();

@@ -15,67 +15,6 @@ constexpr auto look_interval = std::chrono::milliseconds{100};
 constexpr auto settle_interval = std::chrono::milliseconds{50};
 constexpr auto retry_interval = std::chrono::milliseconds{500};
 
-const char* sslmode_of(config::tls_mode mode) {
-    switch (mode) {
-        case config::tls_mode::disable:
-            return "disable";
-        case config::tls_mode::allow:
-            return "allow";
-        case config::tls_mode::prefer:
-            return "prefer";
-        case config::tls_mode::require:
-            return "require";
-        case config::tls_mode::verify_ca:
-            return "verify-ca";
-        case config::tls_mode::verify_full:
-            return "verify-full";
-    }
-    return "prefer";
-}
-
-// libpq's parameters: those of the setting, with this database's name, and the upstream's address
-// where the setting has none.
-class parameters {
-  public:
-    parameters(const config::settings& s, const std::string& database) {
-        char* error = nullptr;
-        const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> given{
-            PQconninfoParse(s.upstream.control_connection.c_str(), &error), PQconninfoFree};
-        PQfreemem(error);
-        for (auto* o = given.get(); o && o->keyword; ++o)
-            if (o->val && std::string_view{o->keyword} != "dbname") set(o->keyword, o->val);
-        set_default("host", s.upstream.host);
-        set_default("port", std::to_string(s.upstream.port));
-        set_default("sslmode", sslmode_of(s.upstream.tls.mode));
-        if (!s.upstream.tls.ca_file.empty()) set_default("sslrootcert", s.upstream.tls.ca_file);
-        if (!s.upstream.tls.cert_file.empty()) set_default("sslcert", s.upstream.tls.cert_file);
-        if (!s.upstream.tls.key_file.empty()) set_default("sslkey", s.upstream.tls.key_file);
-        set_default("connect_timeout", "10");
-        set_default("application_name", "pgsidecar control");
-        set_default("gssencmode", "disable");
-        set_default("tcp_user_timeout", "10000");
-        set("dbname", database);
-        set("client_encoding", "UTF8");
-    }
-    [[nodiscard]] PGconn* connect() const {
-        std::vector<const char*> keys, values;
-        for (const auto& [key, value] : items_) {
-            keys.push_back(key.c_str());
-            values.push_back(value.c_str());
-        }
-        keys.push_back(nullptr);
-        values.push_back(nullptr);
-        return PQconnectdbParams(keys.data(), values.data(), 0);
-    }
-
-  private:
-    void set(const std::string& key, std::string value) { items_[key] = std::move(value); }
-    void set_default(const std::string& key, const std::string& value) {
-        items_.try_emplace(key, value);
-    }
-    std::map<std::string, std::string> items_;
-};
-
 void feed(policy::catalog_builder& builder, std::size_t index, const PGresult& rows) {
     const int columns = PQnfields(&rows);
     std::vector<std::optional<std::string_view>> row(static_cast<std::size_t>(columns));
@@ -89,11 +28,6 @@ void feed(policy::catalog_builder& builder, std::size_t index, const PGresult& r
         }
         builder.row(index, row);
     }
-}
-
-std::string first_line(const char* message) {
-    const std::string_view text{message};
-    return std::string{text.substr(0, text.find('\n'))};
 }
 
 }  // namespace
@@ -176,7 +110,7 @@ std::chrono::milliseconds reading_budget::wait(time_point now) {
 void reading_budget::spend(time_point begin, time_point end) { left_ -= end - begin; }
 
 bool control_connection::connect() {
-    connection_.reset(parameters{settings_, where_.name()}.connect());
+    connection_ = control_parameters{settings_}.database(where_.name()).connect();
     if (PQstatus(connection_.get()) == CONNECTION_OK) {
         load_at_ = {};
         complained_ = false;
@@ -207,8 +141,8 @@ bool control_connection::alive() {
     return false;
 }
 
-control_connection::result control_connection::query(const char* sql) {
-    return result{PQexec(connection_.get(), sql)};
+result_ptr control_connection::query(const char* sql) {
+    return result_ptr{PQexec(connection_.get(), sql)};
 }
 
 // The connection may be as good as before (a lock was held for too long): then it is tried again.
@@ -228,7 +162,7 @@ bool control_connection::refuse(const std::string& what) {
 bool control_connection::load() {
     const auto generation = where_.wanted();
     const auto queries = policy::catalog_queries();
-    std::vector<result> answers(queries.size());
+    std::vector<result_ptr> answers(queries.size());
     for (const char* step : {"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
                              "SET LOCAL search_path = ''", "SET LOCAL lock_timeout = '250ms'"})
         if (PQresultStatus(query(step).get()) != PGRES_COMMAND_OK) return refuse("begin");
@@ -265,10 +199,10 @@ void control_connection::settle_gone() {
     for (auto& commit : waiting) {
         const auto pid = std::to_string(commit.backend_pid);
         const std::array<const char*, 1> values{pid.c_str()};
-        const result r{PQexecParams(connection_.get(),
-                                    "SELECT 1 FROM pg_catalog.pg_stat_activity WHERE pid = "
-                                    "$1::pg_catalog.int4",
-                                    1, nullptr, values.data(), nullptr, nullptr, 0)};
+        const result_ptr r{PQexecParams(connection_.get(),
+                                        "SELECT 1 FROM pg_catalog.pg_stat_activity WHERE pid = "
+                                        "$1::pg_catalog.int4",
+                                        1, nullptr, values.data(), nullptr, nullptr, 0)};
         if (PQresultStatus(r.get()) == PGRES_TUPLES_OK && PQntuples(r.get()) == 0) {
             for (auto* table : commit.tables) table->settle();
             commit.where->whole().bump();  // definitions may have changed meanwhile

@@ -3,8 +3,6 @@
 // learns when a backend whose connection died has gone. While it is not connected the database has
 // no usable catalog, so nothing there is answered from the cache; it keeps trying.
 #pragma once
-#include <libpq-fe.h>
-
 #include <chrono>
 #include <condition_variable>
 #include <memory>
@@ -16,6 +14,7 @@
 #include "config/settings.h"
 #include "proxy/core/actions.h"
 #include "proxy/core/databases.h"
+#include "proxy/io/control_parameters.h"
 
 namespace pgsidecar::io {
 
@@ -51,14 +50,6 @@ class control_connection {
     [[nodiscard]] std::vector<core::unsettled_commit> stop();
 
   private:
-    struct finish {
-        void operator()(PGconn* c) const noexcept { PQfinish(c); }
-    };
-    struct clear {
-        void operator()(PGresult* r) const noexcept { PQclear(r); }
-    };
-    using result = std::unique_ptr<PGresult, clear>;
-
     void run();
     [[nodiscard]] bool connect();
     [[nodiscard]] bool alive();
@@ -66,12 +57,12 @@ class control_connection {
     [[nodiscard]] bool refuse(const std::string& what);
     void settle_gone();
     void lost(const std::string& why);
-    [[nodiscard]] result query(const char* sql);
+    [[nodiscard]] result_ptr query(const char* sql);
 
     core::database& where_;
     core::databases& all_;
     const config::settings& settings_;
-    std::unique_ptr<PGconn, finish> connection_;
+    connection_ptr connection_;
     std::uint64_t loaded_ = 0;                         // generation of the published snapshot
     std::chrono::steady_clock::time_point load_at_{};  // at the latest
     reading_budget budget_;

@@ -1,11 +1,8 @@
 #include "proxy/io/pump.h"
 
-#include <openssl/rand.h>
-
 #include <boost/asio/post.hpp>
 #include <utility>
 
-#include "protocol/startup.h"
 #include "proxy/io/log.h"
 #include "proxy/io/worker.h"
 
@@ -18,59 +15,8 @@ using boost::system::error_code;
 constexpr std::size_t pause_above = 256U << 10;
 // Reads of one connection before the others have their turn.
 constexpr int turn = 16;
-constexpr std::size_t random_key_size = 32;
 
 }  // namespace
-
-pump::pump(worker& home, tcp::socket client, std::uint64_t token)
-    : home_{home},
-      token_{token},
-      session_{home.services(), token},
-      client_{home.context(), std::move(client), home.settings().keepalive} {}
-
-void pump::start() {
-    deadline_ = std::chrono::steady_clock::now() + home_.settings().client_login_timeout;
-    // The first byte tells a client that starts TLS unasked from one that speaks the protocol.
-    client_.on_readable([self = shared_from_this()](error_code error) {
-        if (self->ended_) return;
-        if (error) return self->end();
-        self->begin();
-    });
-}
-
-void pump::begin() {
-    char first = 0;
-    const auto status = client_.peek(first);
-    if (status == io_status::would_block) return start();
-    if (status == io_status::closed) return end();
-    if (first == protocol::tls_handshake_byte && home_.client_tls()) {
-        client_.start_tls(new_client_side_session(*home_.client_tls()), true);
-        return shake_hands(true);
-    }
-    read_client();
-}
-
-void pump::shake_hands(bool direct) {
-    const auto status = client_.handshake();
-    if (status == io_status::would_block) {
-        const auto next = [self = shared_from_this(), direct](error_code error) {
-            if (self->ended_) return;
-            if (error) return self->end();
-            self->shake_hands(direct);
-        };
-        return client_.wants_write() ? client_.on_writable(next) : client_.on_readable(next);
-    }
-    if (status == io_status::closed) {
-        log_info("client TLS handshake failed: " + tls_failure(*client_.tls()));
-        return end();
-    }
-    if (direct && !agreed_on_postgresql(*client_.tls())) {
-        log_info("client started TLS without agreeing on the protocol name \"postgresql\"");
-        return end();
-    }
-    session_.on_client_tls();
-    read_client();
-}
 
 bool pump::client_paused() const {
     return closing_ || client_finished_ || client_.shaking_hands() ||
@@ -243,6 +189,7 @@ void pump::perform_side_effects() {
         home_.use_database(session_.database_name());
     }
     if (todo.connect_upstream) connect_upstream();
+    if (todo.ask_credentials) home_.look_up_secret(session_.user(), token_);
     if (todo.cancel_request) return answer_cancel_request(*todo.cancel_request);
     if (close) {
         closing_ = true;
@@ -280,29 +227,6 @@ void pump::flush_server() {
             self->settle();
             if (!self->ended_ && !self->client_waits_) self->read_client();
         }
-    });
-}
-
-void pump::connect_upstream() {
-    connecting_ = std::make_shared<connector>(home_.context(), home_.settings(), home_.server_tls(),
-                                              home_.settings().server_connect_timeout);
-    connecting_->start([self = shared_from_this()](std::unique_ptr<transport> link,
-                                                   const connect_error& error) {
-        self->connecting_.reset();
-        if (self->ended_) return;
-        auto& todo = self->home_.actions();
-        todo.clear();
-        if (link) {
-            self->server_ = std::move(link);
-            std::string key(random_key_size, '\0');
-            RAND_bytes(reinterpret_cast<unsigned char*>(key.data()), static_cast<int>(key.size()));
-            self->session_.on_upstream_connected(std::move(key), todo);
-        } else {
-            log_warning(error.message);
-            self->session_.on_upstream_failed(error.sqlstate, error.message, todo);
-        }
-        self->perform();
-        if (!self->ended_) self->settle();
     });
 }
 
@@ -361,16 +285,6 @@ void pump::kill() {
     session_.on_client_closed(todo);
     home_.carry_out(todo);
     end();
-}
-
-bool pump::too_late(std::chrono::steady_clock::time_point now) const noexcept {
-    return deadline_ != std::chrono::steady_clock::time_point{} && now >= deadline_ &&
-           !session_.logged_in();
-}
-
-void pump::give_up() {
-    log_info("session ended: client_login_timeout reached");
-    kill();
 }
 
 void pump::end() {

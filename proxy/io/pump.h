@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,7 @@ class pump : public std::enable_shared_from_this<pump> {
 
     void on_wake(const core::wake_up& wake);
     void on_database_released();
+    void on_secret(std::optional<std::string> secret);  // nothing: nobody could be asked
     // From another connection that brought our cancel key; `done` when it may be closed.
     void on_cancel(std::function<void()> done);
     void shut_down();  // once idle

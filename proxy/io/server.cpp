@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "protocol/backend.h"
+#include "proxy/io/crypto.h"
 #include "proxy/io/log.h"
 
 namespace pgsidecar::io {
@@ -29,17 +30,10 @@ core::session_options options_from(const config::settings& s) {
                                    s.client_tls.mode == mode::verify_full,
             .single_flight = s.cache.single_flight,
             .max_entry_size = s.cache.store.max_entry_size,
-            .upstream_name = s.upstream.host + ":" + std::to_string(s.upstream.port)};
-}
-
-std::string control_database(const config::settings& s) {
-    char* error = nullptr;
-    const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> given{
-        PQconninfoParse(s.upstream.control_connection.c_str(), &error), PQconninfoFree};
-    PQfreemem(error);
-    for (auto* o = given.get(); o && o->keyword; ++o)
-        if (o->val && std::string_view{o->keyword} == "dbname") return o->val;
-    return {};
+            .upstream_name = s.upstream.host + ":" + std::to_string(s.upstream.port),
+            .server_tls_optional =
+                s.upstream.tls.mode == mode::allow || s.upstream.tls.mode == mode::prefer,
+            .scram = s.upstream.control_connection.empty() ? nullptr : &openssl_crypto()};
 }
 
 }  // namespace
@@ -52,6 +46,7 @@ server::server(std::shared_ptr<const config::settings> settings)
       store_{settings_->cache.store},
       databases_{versions_},
       catalogs_{databases_, *settings_},
+      secrets_{*settings_},
       acceptor_{context_},
       signals_{context_},
       drain_timer_{context_},
@@ -63,6 +58,7 @@ server::server(std::shared_ptr<const config::settings> settings)
 }
 
 server::~server() {
+    secrets_.stop();
     for (auto& w : workers_) w->stop();
     catalogs_.stop();
 }
@@ -102,7 +98,8 @@ int server::run() {
 #endif
     wait_for_signal();
     for (auto& w : workers_) w->run();
-    if (const auto name = control_database(*settings_); options_.cache && !name.empty()) {
+    if (const auto name = control_parameters{*settings_}.database();
+        options_.cache && !settings_->upstream.control_connection.empty() && !name.empty()) {
         catalogs_.use(name);
         catalogs_.wait_ready(name, catalog_patience);
     }
@@ -111,6 +108,7 @@ int server::run() {
     housekeeping();
     accept();
     context_.run();
+    secrets_.stop();
     for (auto& w : workers_) w->stop();
     catalogs_.stop();
     log_info("stopped");

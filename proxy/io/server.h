@@ -15,6 +15,7 @@
 #include "proxy/core/databases.h"
 #include "proxy/io/cancel.h"
 #include "proxy/io/catalogs.h"
+#include "proxy/io/stored_secrets.h"
 #include "proxy/io/tls.h"
 #include "proxy/io/worker.h"
 
@@ -36,6 +37,7 @@ class server {
     [[nodiscard]] cache::flights& flights() noexcept { return flights_; }
     [[nodiscard]] core::databases& databases() noexcept { return databases_; }
     [[nodiscard]] io::catalogs& catalogs() noexcept { return catalogs_; }
+    [[nodiscard]] stored_secrets& secrets() noexcept { return secrets_; }
     [[nodiscard]] cancel_keys& keys() noexcept { return keys_; }
     [[nodiscard]] const core::session_options& session_options() const noexcept { return options_; }
     [[nodiscard]] const ssl_ctx_ptr& client_tls() const noexcept { return client_tls_; }
@@ -63,6 +65,7 @@ class server {
     cache::flights flights_;
     core::databases databases_;
     io::catalogs catalogs_;
+    stored_secrets secrets_;
     cancel_keys keys_;
     boost::asio::io_context context_{1};
     tcp::acceptor acceptor_;

@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "proxy/io/crypto.h"
+
 namespace pgsidecar::io {
 namespace {
 
@@ -65,8 +67,7 @@ ssl_ctx_ptr make_client_side_tls(const config::tls_settings& wanted) {
 }
 
 ssl_ctx_ptr make_server_side_tls(const config::tls_settings& wanted) {
-    if (wanted.mode == config::tls_mode::disable || wanted.mode == config::tls_mode::allow)
-        return nullptr;
+    if (wanted.mode == config::tls_mode::disable) return nullptr;
     auto context = make_context(TLS_client_method(), wanted);
     // As libpq: a CA that is named is used, whatever the mode.
     const bool verify = verifies(wanted.mode) || !wanted.ca_file.empty();
@@ -96,6 +97,16 @@ bool agreed_on_postgresql(const SSL& tls) {
     unsigned int size = 0;
     SSL_get0_alpn_selected(&tls, &chosen, &size);
     return std::string_view{reinterpret_cast<const char*>(chosen), size} == "postgresql";
+}
+
+std::string own_end_point(const SSL& tls) {
+    return tls_server_end_point(SSL_get_certificate(&tls));
+}
+
+std::string peer_end_point(const SSL& tls) {
+    const std::unique_ptr<X509, decltype(&X509_free)> shown{SSL_get1_peer_certificate(&tls),
+                                                            X509_free};
+    return tls_server_end_point(shown.get());
 }
 
 std::string tls_failure(const SSL& tls) {

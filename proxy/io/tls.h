@@ -28,6 +28,10 @@ using ssl_ctx_ptr = std::shared_ptr<SSL_CTX>;
 // Did the client agree on the protocol name that direct TLS requires (ALPN "postgresql")?
 [[nodiscard]] bool agreed_on_postgresql(const SSL& tls);
 
+// What channel binding binds to: the certificate that we showed, or were shown. Empty without one.
+[[nodiscard]] std::string own_end_point(const SSL& tls);
+[[nodiscard]] std::string peer_end_point(const SSL& tls);
+
 // Why the last handshake failed: the certificate's fault first, else OpenSSL's reason.
 [[nodiscard]] std::string tls_failure(const SSL& tls);
 

@@ -125,6 +125,14 @@ void worker::send_cancel(std::int32_t pid, const std::string& key, std::function
         ->start(pid, key, std::move(done));
 }
 
+void worker::look_up_secret(const std::string& user, std::uint64_t token) {
+    owner_.secrets().look_up(user, [this, token](std::optional<std::string> secret) {
+        post([this, token, secret = std::move(secret)]() mutable {
+            if (const auto p = find(token)) p->on_secret(std::move(secret));
+        });
+    });
+}
+
 void worker::remove(std::uint64_t token) {
     // Not at once: the pump is on the stack.
     post([this, token] {

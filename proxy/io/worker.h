@@ -54,6 +54,7 @@ class worker {
     void forget_key(std::int32_t pid, std::uint64_t token);
     void cancel(std::int32_t pid, const std::string& key, std::function<void()> done);
     void send_cancel(std::int32_t pid, const std::string& key, std::function<void()> done);
+    void look_up_secret(const std::string& user, std::uint64_t token);
     void remove(std::uint64_t token);
 
     [[nodiscard]] std::shared_ptr<pump> find(std::uint64_t token);

@@ -142,6 +142,7 @@ void wired::perform() {
     logged_in = logged_in || actions_.logged_in;
     resume_ = resume_ || actions_.resume_client;
     catalog_changed = catalog_changed || actions_.catalog_changed;
+    ask_credentials = ask_credentials || actions_.ask_credentials;
     settled = settled || actions_.database_settled;
     if (actions_.release_database) release = *actions_.release_database;
     if (!actions_.refused_because.empty()) refused_because = actions_.refused_because;
@@ -153,7 +154,20 @@ void wired::perform() {
 
 void wired::connected() {
     actions_.clear();
-    session_->on_upstream_connected(std::string(32, 'k'), actions_);
+    session_->on_upstream_connected(std::string(32, 'k'), server_tls, actions_);
+    perform();
+    settle();
+}
+
+void wired::connect_failed(std::string_view sqlstate, std::string_view message) {
+    actions_.clear();
+    session_->on_upstream_failed(sqlstate, message, actions_);
+    perform();
+}
+
+void wired::credentials(core::credentials given) {
+    actions_.clear();
+    session_->on_credentials(std::move(given), actions_);
     perform();
     settle();
 }

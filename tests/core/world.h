@@ -68,6 +68,9 @@ class wired {
     void client(std::string_view bytes);
     void server(std::string_view bytes);
     void connected();
+    void connect_failed(std::string_view sqlstate, std::string_view message);
+    void client_tls() { session_->on_client_tls(); }
+    void credentials(core::credentials given);
     void wake(const core::wake_up& w);
     void database_released();
     [[nodiscard]] bool cancel();
@@ -88,7 +91,9 @@ class wired {
     // Bytes of both peers that the session has not taken yet.
     [[nodiscard]] std::size_t held() const { return client_rest_.size() + server_rest_.size(); }
 
+    bool server_tls = false;  // what connected() says of the server's connection
     std::vector<core::unsettled_commit> unsettled;
+    bool ask_credentials = false;
     bool start_tls = false, connect = false, closing = false, logged_in = false;
     bool catalog_changed = false, settled = false;
     std::string release;

@@ -1,4 +1,5 @@
 """Writes the seeds of core_session: sessions that work, as orders for the fuzzer to bend."""
+import base64
 import pathlib
 import struct
 
@@ -34,7 +35,31 @@ STARTUP = b"user\0app\0database\0db\0\0"
 STARTUP = struct.pack(">II", len(STARTUP) + 8, 3 << 16) + STARTUP
 LOG_IN = frame(b"R", b"\0\0\0\0") + frame(b"K", b"\0\0\0\1abcd") + READY
 
+NOT_ADMITTED = frame(b"E", b"SFATAL\0VFATAL\0C28000\0Mno\0\0")
+ENCRYPTED = order(7 + 14)  # the server's connection, established under TLS
+OFFER = frame(b"R", b"\0\0\0\x0aSCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0")
+
+
+def scram():
+    """As the fuzzer's arithmetic has it: a proof of zero bytes fits every key."""
+    key, nothing = base64.b64encode(b"k" * 32), base64.b64encode(bytes(32))
+    nonce = base64.b64encode(b"r" * 18)
+    first = b"p=tls-server-end-point,,n=,r=c"
+    answer = b"SCRAM-SHA-256-PLUS\0" + struct.pack(">I", len(first)) + first
+    final = (b"c=" + base64.b64encode(b"p=tls-server-end-point,,ours") + b",r=c" + nonce
+             + b",p=" + nothing)
+    return (b"\1" + order(13) + client(STARTUP) + ENCRYPTED + server(OFFER)
+            + order(12, b"SCRAM-SHA-256$4096:c2FsdA==$" + key + b":" + key)
+            + server(frame(b"R", b"\0\0\0\x0br=" + nonce + b"x,s=c2FsdA==,i=4096"))
+            + client(frame(b"p", answer)) + client(frame(b"p", final))
+            + server(frame(b"R", b"\0\0\0\x0cv=" + key) + LOG_IN) + client(SELECT))
+
+
 SEEDS = {
+    "scram": scram(),
+    "relayed": b"\1" + client(STARTUP) + ENCRYPTED + server(OFFER) + client(frame(b"p", b"x")),
+    "other_way": b"\1" + client(STARTUP) + order(7) + server(NOT_ADMITTED) + ENCRYPTED
+    + server(LOG_IN) + client(SELECT),
     "hit": b"\0" + client(SELECT) + server(ANSWER) + client(SELECT),
     "batch": b"\0" + client(PARSE + RUN + SYNC) + server(DONE) + client(RUN + SYNC),
     "write": b"\0" + client(UPDATE) + server(frame(b"C", b"UPDATE 1\0") + READY),

@@ -19,8 +19,21 @@ namespace {
 // The longest Query or Parse that is looked at whole, and some.
 constexpr std::size_t held_limit = (1U << 20) + (256U << 10);
 
+// Stands for cryptography: what it gives need not be secret, and any input reaches it.
+std::string digest(std::string_view text) {
+    std::string out(32, '#');
+    text.copy(out.data(), out.size());
+    return out;
+}
+std::string keyed(std::string_view key, std::string_view) { return digest(key); }
+bool equal(std::string_view a, std::string_view b) { return a == b; }
+constexpr core::crypto any_crypto{digest, keyed, equal};
+
+constexpr std::uint8_t orders = 14;
+bool speaks(std::uint8_t order) { return order % orders < 7 || order % orders == 12; }
+
 void act(wired& l, std::uint8_t order, std::string_view bytes) {
-    switch (order % 12) {
+    switch (order % orders) {
         case 0:
         case 1:
         case 2:
@@ -31,6 +44,7 @@ void act(wired& l, std::uint8_t order, std::string_view bytes) {
         case 6:
             return l.server(bytes);
         case 7:
+            l.server_tls = order / orders % 2 != 0;
             return l.connected();
         case 8:
             return (void)l.cancel();
@@ -38,6 +52,11 @@ void act(wired& l, std::uint8_t order, std::string_view bytes) {
             return l.cancel_sent();
         case 10:
             return l.database_released();
+        case 12:
+            return l.credentials({!bytes.empty(), std::string{bytes}, "ours", "theirs",
+                                  std::string(core::credentials::random_size, 'r')});
+        case 13:
+            return l.client_tls();
         default:
             return l.shutdown();
     }
@@ -47,6 +66,9 @@ void act(wired& l, std::uint8_t order, std::string_view bytes) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     world w;
+    w.options.client_tls_offered = true;
+    w.options.server_tls_optional = true;
+    w.options.scram = &any_crypto;
     std::vector<core::unsettled_commit> unsettled;
     {
         wired l{w};
@@ -57,8 +79,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             const auto length = std::min<std::size_t>(
                 std::size_t{data[at + 1]} << 4U | std::size_t{data[at + 2]} >> 4U, size - at - 3);
             at += 3;
-            const bool speaks = order % 12 < 7;
-            const auto bytes = pgsidecar::protocol::fuzz::view(data + at, speaks ? length : 0);
+            const auto bytes =
+                pgsidecar::protocol::fuzz::view(data + at, speaks(order) ? length : 0);
             at += bytes.size();
             act(l, order, bytes);
             require(l.held() <= held_limit);

@@ -36,6 +36,9 @@ if ! timeout 300 cmake --preset fuzz >$build/configure.log 2>&1; then
     finish
 fi
 
+# Known leaks of libpg_query are told apart by the names of its functions.
+symbolizer=$(command -v llvm-symbolizer-14) && export ASAN_SYMBOLIZER_PATH="$symbolizer"
+
 stat_of() { sed -n "s/^stat::$1: *//p" "$2"; }
 
 run_one() {

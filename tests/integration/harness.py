@@ -112,23 +112,29 @@ class Certificates:
 
 HBA = """
 local all all trust
-host all scram_user 127.0.0.1/32 scram-sha-256
+host all scram_user,scram_late,scram_none,scram_unknown,scram_md5,scram_changing 127.0.0.1/32 scram-sha-256
 host all md5_user 127.0.0.1/32 md5
 host all password_user 127.0.0.1/32 password
 host all rejected_user 127.0.0.1/32 reject
 hostssl all tls_user 127.0.0.1/32 trust
 hostnossl all tls_user 127.0.0.1/32 reject
+hostssl all plain_user 127.0.0.1/32 reject
+hostnossl all plain_user 127.0.0.1/32 trust
 host all all 127.0.0.1/32 trust
 host replication all 127.0.0.1/32 trust
 """
 ROLES = """
 CREATE ROLE scram_user LOGIN PASSWORD 'sesame';
+CREATE ROLE scram_late LOGIN PASSWORD 'sesame' VALID UNTIL '2001-01-01';
+CREATE ROLE scram_none LOGIN;
 SET password_encryption = 'md5';
 CREATE ROLE md5_user LOGIN PASSWORD 'sesame';
+CREATE ROLE scram_md5 LOGIN PASSWORD 'sesame';
 RESET password_encryption;
 CREATE ROLE password_user LOGIN PASSWORD 'sesame';
 CREATE ROLE rejected_user LOGIN;
 CREATE ROLE tls_user LOGIN;
+CREATE ROLE plain_user LOGIN;
 CREATE ROLE alice LOGIN;
 CREATE ROLE bob LOGIN;
 CREATE ROLE ward NOLOGIN;

@@ -1,5 +1,6 @@
 """Log-in, TLS on both legs, refusals in the server's own words, and what the program says when there
 is no server, no port, or no sense in its configuration file."""
+import concurrent.futures
 import json
 import os
 import signal
@@ -7,6 +8,8 @@ import socket
 import ssl
 import subprocess
 import unittest
+
+import psycopg
 
 import wire
 from harness import TIMEOUT, Certificates, ProxyTest, env, free_port, wait_until
@@ -128,16 +131,6 @@ class ClientTlsTest(ProxyTest):
                                           "pg_backend_pid()").fetchone(), (True,))
         self.assertEqual(self.wire("tls_user", "postgres").q("SELECT 1").value, "1")
 
-    def test_scram_with_tls_on_both_legs(self):
-        conn = self.connect("scram_user", "postgres", sslmode="require", password="sesame",
-                            channel_binding="disable")
-        self.assertEqual(conn.execute("SELECT current_user").fetchone(), ("scram_user",))
-
-    def test_scram_with_a_client_that_prefers_channel_binding(self):
-        conn = self.connect("scram_user", "postgres", sslmode="require", password="sesame",
-                            channel_binding="prefer")
-        self.assertEqual(conn.execute("SELECT current_user").fetchone(), ("scram_user",))
-
     def test_bytes_behind_ssl_request_in_one_segment(self):
         session = wire.Wire(self.sidecar.port)
         session.send(wire.SSL_REQUEST + wire.startup(user="postgres", database="postgres"))
@@ -190,6 +183,148 @@ class ClientTlsTest(ProxyTest):
         session.send(wire.query("SELECT 7") * 500)
         for _ in range(500):
             self.assertEqual(session.read_reply().value, "7")
+
+
+def own_certificate():
+    """For the program, another than the server's: channel binding tells them apart."""
+    folder = os.path.join(env.folder, "own")
+    if not os.path.isdir(folder):
+        os.makedirs(folder)
+        Certificates(folder)
+    return {"client_tls_sslmode": "allow", "client_tls_cert_file": folder + "/server.crt",
+            "client_tls_key_file": folder + "/server.key"}
+
+
+class ScramOverTlsTest(ProxyTest):
+    """SCRAM where the server's leg is under TLS: what a client proves is bound to what it saw."""
+    @classmethod
+    def setUpClass(cls):
+        cls.config = {**own_certificate(), "upstream": {"server_tls_sslmode": "require"}}
+        super().setUpClass()
+
+    def log_in(self, user="scram_user", password="sesame", port=None, **more):
+        conn = psycopg.connect(host="127.0.0.1", port=port or self.sidecar.port, user=user,
+                               password=password, dbname="postgres", autocommit=True, **more)
+        self.addCleanup(conn.close)
+        return conn
+
+    def test_a_client_without_tls(self):
+        conn = self.log_in(sslmode="disable")
+        self.assertEqual(conn.execute("SELECT current_user").fetchone(), ("scram_user",))
+
+    def test_scram_with_tls_on_both_legs(self):
+        for binding in ("disable", "prefer", "require"):
+            with self.subTest(binding):
+                conn = self.log_in(sslmode="require", channel_binding=binding)
+                self.assertEqual(conn.execute(
+                    "SELECT current_user, ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+                    .fetchone(), ("scram_user", True))
+
+    def test_each_refusal_is_the_servers_own(self):
+        for user, password in (("scram_user", "wrong"), ("scram_late", "sesame"),
+                               ("scram_none", "sesame"), ("scram_md5", "sesame"),
+                               ("scram_unknown", "sesame")):
+            for binding in ("disable", "prefer"):
+                with self.subTest(user + " " + binding):
+                    said = []
+                    for port in (self.sidecar.port, env.cluster.port):
+                        with self.assertRaises(psycopg.OperationalError) as caught:
+                            self.log_in(user, password, port, sslmode="require",
+                                        channel_binding=binding)
+                        said.append(str(caught.exception).replace(str(port), "PORT"))
+                    self.assertEqual(*said)
+                    self.assertIn("password authentication failed", said[0])
+
+    def test_a_password_just_changed_counts(self):
+        admin = self.connect(database="postgres")
+        admin.execute("CREATE ROLE scram_changing LOGIN PASSWORD 'one'")
+        self.addCleanup(admin.execute, "DROP ROLE scram_changing")
+        for password, wrong in (("one", "two"), ("two", "one"), ("three", "two")):
+            admin.execute("ALTER ROLE scram_changing PASSWORD '%s'" % password)
+            self.log_in("scram_changing", password, sslmode="require", channel_binding="require")
+            with self.assertRaises(psycopg.OperationalError):
+                self.log_in("scram_changing", wrong, sslmode="require")
+
+    def test_other_methods_are_relayed(self):
+        for user in ("md5_user", "password_user", "tls_user"):
+            with self.subTest(user):
+                conn = self.log_in(user, sslmode="require")
+                self.assertEqual(conn.execute("SELECT current_user").fetchone(), (user,))
+
+    def test_many_at_once(self):
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            each = pool.map(lambda _: self.log_in(sslmode="require").execute("SELECT 1")
+                            .fetchone(), range(48))
+            self.assertEqual(list(each), [(1,)] * 48)
+
+    def test_without_the_right_to_read_secrets_log_ins_are_relayed(self):
+        self.require_program()
+        sidecar = env.sidecar(**own_certificate(), upstream={
+            "server_tls_sslmode": "require", "control_connection": "user=alice dbname=postgres"})
+        self.addCleanup(sidecar.finish)
+        conn = self.log_in(port=sidecar.port, sslmode="require", channel_binding="disable")
+        self.assertEqual(conn.execute("SELECT current_user").fetchone(), ("scram_user",))
+        with self.assertRaises(psycopg.OperationalError):
+            self.log_in(port=sidecar.port, sslmode="require", channel_binding="prefer")
+        sidecar.output.wait_for("auth_query over control_connection: ERROR:  permission denied")
+
+    def test_auth_query_may_be_a_function_of_the_operators(self):
+        self.require_program()
+        admin = self.connect(database="postgres")
+        for statement in (
+                "CREATE SCHEMA lookup",
+                "CREATE FUNCTION lookup.secret_of(name) RETURNS TABLE (u name, p text) LANGUAGE sql "
+                "SECURITY DEFINER SET search_path = pg_catalog AS "
+                "'SELECT rolname, rolpassword FROM pg_authid WHERE rolname = $1'",
+                "GRANT USAGE ON SCHEMA lookup TO alice"):
+            admin.execute(statement)
+        self.addCleanup(admin.execute, "DROP SCHEMA lookup CASCADE")
+        sidecar = env.sidecar(**own_certificate(), upstream={
+            "server_tls_sslmode": "require", "control_connection": "user=alice dbname=postgres"},
+            auth_query="SELECT * FROM lookup.secret_of($1)")
+        self.addCleanup(sidecar.finish)
+        conn = self.log_in(port=sidecar.port, sslmode="require", channel_binding="require")
+        self.assertEqual(conn.execute("SELECT current_user").fetchone(), ("scram_user",))
+
+
+class OptionalTlsTest(ProxyTest):
+    """server_tls_sslmode allow and prefer: the second try."""
+
+    def encrypted(self, mode, user, **upstream):
+        self.require_program()
+        sidecar = env.sidecar(upstream={"server_tls_sslmode": mode, **upstream})
+        self.addCleanup(sidecar.finish)
+        with wire.Wire(sidecar.port) as session:
+            session.login(user=user, database="postgres")
+            return session.q("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").value
+
+    def test_each_mode_tries_what_it_may(self):
+        for mode, user, want in (("allow", "alice", "f"), ("allow", "tls_user", "t"),
+                                 ("allow", "plain_user", "f"), ("prefer", "alice", "t"),
+                                 ("prefer", "tls_user", "t"), ("prefer", "plain_user", "f")):
+            with self.subTest(mode + " " + user):
+                self.assertEqual(self.encrypted(mode, user), want)
+
+    def test_modes_that_do_not_try_again(self):
+        for mode, user in (("require", "plain_user"), ("disable", "tls_user")):
+            with self.subTest(mode):
+                with self.assertRaises(wire.LoginError) as caught:
+                    self.encrypted(mode, user)
+                self.assertEqual(caught.exception.fields["C"], "28000")
+
+    def test_refused_both_ways_in_the_servers_words(self):
+        for mode in ("allow", "prefer"):
+            with self.subTest(mode):
+                with self.assertRaises(wire.LoginError) as caught:
+                    self.encrypted(mode, "rejected_user")
+                self.assertEqual(caught.exception.fields["C"], "28000")
+                self.assertIn("pg_hba.conf rejects connection", caught.exception.fields["M"])
+
+    def test_prefer_does_without_tls_where_the_handshake_fails(self):
+        other = os.path.join(env.folder, "others")
+        os.makedirs(other, exist_ok=True)
+        self.assertEqual(self.encrypted("prefer", "alice",
+                                        server_tls_ca_file=Certificates(other).ca), "f")
 
 
 class TlsModesTest(ProxyTest):

@@ -1,8 +1,9 @@
 // What a Node application does with the pg driver, through the program. Arguments: port, database.
-// Prints one "ok NAME" or "not ok NAME: why" for each case; the exit code is the number of failures.
+// Prints one "ok NAME", "not ok NAME: why" or "skip NAME: why" for each case; the exit code is the number of failures.
 'use strict';
 const assert = require('node:assert');
 const { Client, Pool } = require('pg');
+const { serialize } = require('pg-protocol');
 
 const options = { host: '127.0.0.1', port: Number(process.argv[2]), database: process.argv[3],
   user: 'postgres', ssl: false };
@@ -41,7 +42,11 @@ async function main() {
       assert.deepEqual(array.rows, [[1, 'note 1'], [2, 'note 2']]);
     }
   });
-  await test('binary results', async (c) => {
+  // Debian 12's node-pg announces one result format and does not send it: every server refuses that.
+  const bind = serialize.bind({ portal: '', statement: '', values: [], binary: true });
+  const binary = bind.subarray(-4).equals(Buffer.from([0, 1, 0, 1]));
+  if (!binary) console.log('skip binary results: this driver sends a Bind without its result format');
+  else await test('binary results', async (c) => {
     for (let i = 0; i < 5; i++) {
       const got = await c.query({ text: 'SELECT id FROM visit WHERE id = $1', values: [9], binary: true });
       assert.equal(got.rows[0].id, 9);

@@ -1,0 +1,42 @@
+// How the proxy itself connects to the server through libpq: the conninfo of control_connection,
+// with the upstream's address and TLS where it names none.
+#pragma once
+#include <libpq-fe.h>
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "config/settings.h"
+
+namespace pgsidecar::io {
+
+struct connection_free {
+    void operator()(PGconn* c) const noexcept { PQfinish(c); }
+};
+using connection_ptr = std::unique_ptr<PGconn, connection_free>;
+struct result_free {
+    void operator()(PGresult* r) const noexcept { PQclear(r); }
+};
+using result_ptr = std::unique_ptr<PGresult, result_free>;
+
+class control_parameters {
+  public:
+    explicit control_parameters(const config::settings& s);
+    control_parameters& database(const std::string& name) {
+        items_["dbname"] = name;
+        return *this;
+    }
+    // The database that control_connection names; empty: it names none.
+    [[nodiscard]] std::string database() const;
+    // Blocks for connect_timeout (10 s unless given) at most; ask PQstatus().
+    [[nodiscard]] connection_ptr connect() const;
+
+  private:
+    std::map<std::string, std::string> items_;
+};
+
+// Of PQerrorMessage(): the rest may quote a statement.
+[[nodiscard]] std::string first_line(const char* message);
+
+}  // namespace pgsidecar::io

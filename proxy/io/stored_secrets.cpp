@@ -1,0 +1,106 @@
+#include "proxy/io/stored_secrets.h"
+
+#include <array>
+#include <chrono>
+#include <utility>
+
+#include "proxy/io/log.h"
+
+namespace pgsidecar::io {
+namespace {
+
+constexpr auto keep_unused = std::chrono::seconds{5};
+constexpr std::size_t most_waiting = 10'000;
+// Nobody but the question itself decides what its names mean, or how long it may take.
+constexpr const char* prepare = "SET search_path = pg_catalog; SET statement_timeout = '10s'";
+
+}  // namespace
+
+void stored_secrets::look_up(std::string user, handler done) {
+    std::unique_lock lock{mutex_};
+    if (stopping_) return;
+    if (waiting_.size() >= most_waiting) {
+        lock.unlock();
+        return done(std::nullopt);
+    }
+    waiting_.push_back({std::move(user), std::move(done)});
+    if (!thread_.joinable()) thread_ = std::thread{[this] { run(); }};
+    lock.unlock();
+    changed_.notify_one();
+}
+
+void stored_secrets::stop() {
+    {
+        const std::lock_guard lock{mutex_};
+        stopping_ = true;
+        waiting_.clear();
+    }
+    changed_.notify_one();
+    if (thread_.joinable()) thread_.join();
+}
+
+void stored_secrets::run() {
+    std::unique_lock lock{mutex_};
+    const auto work = [this] { return stopping_ || !waiting_.empty(); };
+    while (!stopping_) {
+        if (!connection_) {
+            changed_.wait(lock, work);
+        } else if (!changed_.wait_for(lock, keep_unused, work)) {
+            connection_.reset();
+        }
+        if (stopping_ || waiting_.empty()) continue;
+        const auto next = std::move(waiting_.front());
+        waiting_.pop_front();
+        lock.unlock();
+        next.done(ask(next.user));
+        lock.lock();
+    }
+    connection_.reset();
+}
+
+bool stored_secrets::connect() {
+    connection_ = control_parameters{settings_}.connect();
+    if (PQstatus(connection_.get()) != CONNECTION_OK) {
+        complain(first_line(PQerrorMessage(connection_.get())));
+        connection_.reset();
+        return false;
+    }
+    if (PQresultStatus(result_ptr{PQexec(connection_.get(), prepare)}.get()) == PGRES_COMMAND_OK)
+        return true;
+    connection_.reset();
+    return false;
+}
+
+std::optional<std::string> stored_secrets::ask(const std::string& user) {
+    // A connection from before may have ended meanwhile: then once more, with a new one.
+    for (const bool first : {static_cast<bool>(connection_), false}) {
+        if (!connection_ && !connect()) return std::nullopt;
+        const std::array<const char*, 1> values{user.c_str()};
+        const result_ptr rows{PQexecParams(connection_.get(), settings_.auth_query.c_str(), 1,
+                                           nullptr, values.data(), nullptr, nullptr, 0)};
+        if (PQresultStatus(rows.get()) == PGRES_TUPLES_OK && PQnfields(rows.get()) >= 2) {
+            complained_ = false;
+            if (PQntuples(rows.get()) == 0 || PQgetisnull(rows.get(), 0, 1) != 0) return "";
+            return PQgetvalue(rows.get(), 0, 1);
+        }
+        const bool broken = PQstatus(connection_.get()) != CONNECTION_OK;
+        if (!broken || !first) {
+            complain(PQresultStatus(rows.get()) == PGRES_TUPLES_OK
+                         ? "it does not give two columns"
+                         : first_line(PQresultErrorMessage(rows.get())));
+            connection_.reset();
+            return std::nullopt;
+        }
+        connection_.reset();
+    }
+    return std::nullopt;
+}
+
+void stored_secrets::complain(const std::string& why) {
+    if (!std::exchange(complained_, true))
+        log_warning("auth_query over control_connection: " + why +
+                    ": log-ins by SCRAM with TLS on both legs are relayed, which satisfies the "
+                    "server only without channel binding");
+}
+
+}  // namespace pgsidecar::io
