@@ -99,16 +99,6 @@ void control_connection::run() {
     connection_.reset();
 }
 
-std::chrono::milliseconds reading_budget::wait(time_point now) {
-    left_ = std::min<time_point::duration>(at_most, left_ + (now - since_) / share);
-    since_ = now;
-    if (left_.count() > 0) return std::chrono::milliseconds{0};
-    return std::chrono::ceil<std::chrono::milliseconds>(-left_ * share) +
-           std::chrono::milliseconds{1};
-}
-
-void reading_budget::spend(time_point begin, time_point end) { left_ -= end - begin; }
-
 bool control_connection::connect() {
     connection_ = control_parameters{settings_}.database(where_.name()).connect();
     if (PQstatus(connection_.get()) == CONNECTION_OK) {

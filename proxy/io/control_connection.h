@@ -14,25 +14,10 @@
 #include "config/settings.h"
 #include "proxy/core/actions.h"
 #include "proxy/core/databases.h"
+#include "proxy/core/reading_budget.h"
 #include "proxy/io/control_parameters.h"
 
 namespace pgsidecar::io {
-
-// Code that may define anything asks for the catalogs after each run. Reading them may take a
-// quarter of one server process's time, and a second's worth at once.
-class reading_budget {
-  public:
-    using time_point = std::chrono::steady_clock::time_point;
-    // How long to wait before reading may begin.
-    [[nodiscard]] std::chrono::milliseconds wait(time_point now);
-    void spend(time_point begin, time_point end);
-
-  private:
-    static constexpr int share = 4;
-    static constexpr std::chrono::seconds at_most{1};
-    time_point::duration left_ = at_most;
-    time_point since_ = time_point::clock::now();
-};
 
 class control_connection {
   public:
@@ -65,7 +50,7 @@ class control_connection {
     connection_ptr connection_;
     std::uint64_t loaded_ = 0;                         // generation of the published snapshot
     std::chrono::steady_clock::time_point load_at_{};  // at the latest
-    reading_budget budget_;
+    core::reading_budget budget_;
     bool complained_ = false;
 
     std::mutex mutex_;
