@@ -123,6 +123,11 @@ std::string check_path(std::string_view text) {
     return {};
 }
 
+std::string check_auth_query(std::string_view text) {
+    if (text.find("$1") == std::string_view::npos) return "does not ask for the user, $1";
+    return {};
+}
+
 std::string check_rule_name(std::string_view text) {
     if (text.empty()) return "is empty";
     const auto leads = [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; };

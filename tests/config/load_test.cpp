@@ -71,6 +71,7 @@ client_tls_cert_file: c.crt
 client_tls_key_file: c.key
 client_tls_ca_file: c.ca
 client_tls_min_protocol: TLSv1.3
+auth_query: SELECT * FROM s.f($1)
 tcp_keepalive: off
 tcp_keepidle: 10
 tcp_keepintvl: 11s
@@ -117,6 +118,7 @@ log:
     CHECK(s.client_tls.key_file == "c.key");
     CHECK(s.client_tls.ca_file == "c.ca");
     CHECK(s.client_tls.min_protocol == tls_version::v1_3);
+    CHECK(s.auth_query == "SELECT * FROM s.f($1)");
     CHECK_FALSE(s.keepalive.enabled);
     CHECK(s.keepalive.idle == 10s);
     CHECK(s.keepalive.interval == 11s);

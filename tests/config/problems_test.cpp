@@ -32,6 +32,7 @@ TEST_CASE("a value that does not fit: one problem with its line, its key and the
          {"f:2: cache.max_memory: \"1kB\" is not between 1MB and 1TB"}},
         {"cache:\n  cache_provider: redis",
          {"f:2: cache.cache_provider: \"redis\" is not one of: memory"}},
+        {"auth_query: SELECT 1", {"f:1: auth_query: does not ask for the user, $1"}},
         {"log: {level: loud}",
          {"f:1: log.level: \"loud\" is not one of: trace, debug, info, warning, error, off"}},
         {"client_tls_sslmode: verify_full",
