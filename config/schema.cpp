@@ -102,7 +102,8 @@ constexpr std::array setting_table{
         "the second column is used. Needed for SCRAM where both legs are under TLS, "
         "with clients that use channel binding. A role without the right to read "
         "`pg_shadow` may call a SECURITY DEFINER function, named with its schema.",
-        {1, 4096}},
+        {1, 4096},
+        check_auth_query},
 
     key_row<settings>{"tcp_keepalive", PGSIDECAR_AT(keepalive.enabled),
                       "Whether idle connections, to clients and to the server, are probed."},
