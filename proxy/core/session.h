@@ -285,6 +285,7 @@ class session {
     std::uint32_t owed_others_ = 0;    // owed statements that may write
     std::int32_t server_pid_ = 0;
     policy::reason batch_reason_ = policy::reason::miss;  // why what is forwarded was not answered
+    std::uint32_t hold_until_ = 0;     // bytes of a held batch with which there is more to read
     std::uint32_t client_stream_ = 0;  // bytes of a forwarded frame still to come
     std::uint32_t server_stream_ = 0;
     std::int16_t next_fill_ = -1;  // while forwarding a batch that is being recorded

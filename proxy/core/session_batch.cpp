@@ -1,4 +1,5 @@
 // Batches of the extended protocol up to their Sync: which are held back, and answered whole.
+#include <algorithm>
 #include <utility>
 
 #include "policy/analyze.h"
@@ -58,8 +59,18 @@ struct session::batch {
 std::size_t session::on_batch(protocol::bytes in, time_point now, actions& out) {
     batch b;
     const bool may_hold = status_ == 'I' && caching() && !skipping_ && !copy_in_;
+    if (may_hold && in.size() < hold_until_) return 0;
     if (may_hold && !read_batch(in, b)) {
-        if (in.size() < batch_limit) return 0;
+        if (in.size() < batch_limit) {
+            // Not read anew for each byte that comes, but when its next message is there.
+            protocol::head next;
+            std::error_code unread;
+            const bool known =
+                protocol::peek_head(in.substr(b.size), next, unread) == protocol::peek_result::ok;
+            hold_until_ = static_cast<std::uint32_t>(
+                std::min(batch_limit, b.size + (known ? next.length : protocol::head_size)));
+            return 0;
+        }
         b.why = reason::too_long;
     }
     auto result = verdict::forward;

@@ -56,6 +56,7 @@ std::size_t session::on_client(protocol::bytes in, time_point now, actions& out)
         }
         if (step == 0) break;
         used += step;
+        hold_until_ = 0;
     }
     if (draining_ && idle()) on_shutdown(out);  // its last answer came from the cache
     return used;
