@@ -129,7 +129,7 @@ if has release; then
 fi
 if has tsan; then
     export TSAN_OPTIONS=halt_on_error=0:second_deadlock_stack=1
-    step "configure tsan" configure tsan -DPGSIDECAR_TEST_ROOMS="cache;io" &&
+    step "configure tsan" configure tsan -DPGSIDECAR_TEST_ROOMS="cache;io;limits" &&
         step "build tsan" build tsan && {
         step "unit tests tsan" unit tsan
         step "integration tsan" integration tsan -k cache_races -k CancelTest -k ShutdownTest \

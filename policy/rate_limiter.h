@@ -1,0 +1,45 @@
+// A token bucket in one number: the moment at which the bucket would be full again if nothing more
+// were taken (GCRA, the "virtual scheduling" form of ITU-T I.371, annex A). One for each tenant,
+// shared by all workers without a lock; exact whatever the interleaving. Time is passed in and need
+// not be the same for all callers.
+#pragma once
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+namespace pgsidecar::policy {
+
+struct rate {
+    std::uint32_t per_minute = 0;  // tokens that come in each minute; 0 = no limit
+    std::uint32_t burst = 0;       // tokens that a full bucket holds; at least 1 counts
+};
+
+class rate_limiter {
+  public:
+    using time_point = std::chrono::steady_clock::time_point;
+
+    // Zero: a token was taken. Otherwise none was, and the next is there after that time.
+    [[nodiscard]] std::chrono::nanoseconds take(time_point now, const rate& r) noexcept {
+        if (r.per_minute == 0) return std::chrono::nanoseconds{0};
+        const std::int64_t each = minute / r.per_minute;
+        const std::int64_t room = each * std::max<std::int64_t>(r.burst, 1);
+        const std::int64_t at = now.time_since_epoch().count();
+        auto full_at = full_at_.load(std::memory_order_relaxed);
+        while (true) {
+            const auto next = std::max(full_at, at) + each;
+            if (next - at > room) return std::chrono::nanoseconds{next - at - room};
+            if (full_at_.compare_exchange_weak(full_at, next, std::memory_order_relaxed))
+                return std::chrono::nanoseconds{0};
+        }
+    }
+
+  private:
+    static constexpr std::int64_t minute = 60'000'000'000;  // ns
+    static_assert(std::is_same_v<time_point::duration, std::chrono::nanoseconds>);
+    std::atomic<std::int64_t> full_at_{std::numeric_limits<std::int64_t>::min() / 2};
+};
+
+}  // namespace pgsidecar::policy
