@@ -77,6 +77,7 @@ struct log_in {
     std::function<void(std::string&)> on_client_final = [](std::string&) {};
     std::function<void(std::string&)> on_server_first = [](std::string&) {};
     bool forged_end = false;  // the server accepts, but cannot prove that it knows the password
+    std::string forged_key = std::string(32, 'x');
 
     std::string fault;       // the bridge's SQLSTATE
     bool refused = false;    // by the server
@@ -158,8 +159,7 @@ struct log_in {
         const auto stored = math.sha256(client_key(server_password, shown_salt));
         refused = math.sha256(proof ^ math.hmac_sha256(stored, signed_text)) != stored;
         if (refused && !forged_end) return;
-        const auto key =
-            forged_end ? std::string(32, 'x') : server_key(server_password, shown_salt);
+        const auto key = forged_end ? forged_key : server_key(server_password, shown_salt);
         const auto last = "v=" + protocol::base64_encode(math.hmac_sha256(key, signed_text));
         std::string to_client;
         if (const auto outcome =
@@ -224,6 +224,10 @@ TEST_CASE("scram bridge: a server that cannot prove itself is not believed") {
     l.forged_end = true;
     SUBCASE("to the right password") {}
     SUBCASE("to a wrong one") { l.password = "pen"; }
+    SUBCASE("to a user without a secret, by the key that nobody has") {
+        l.secret.clear();
+        l.forged_key.clear();
+    }
     l.run();
     CHECK(l.fault == "08001");
     CHECK(!l.logged_in);

@@ -106,6 +106,24 @@ TEST_CASE("gate: who gives up waits no more; who was admitted meanwhile has to l
     CHECK(l.running() == 0);
 }
 
+TEST_CASE("gate: giving up and coming back wins no second turn") {
+    gate g{1};
+    std::array<gate::lane, 3> lanes;
+    tickets admitted;
+    CHECK(g.enter(lanes[0], 1, admitted));
+    CHECK(!g.enter(lanes[1], 200, admitted));
+    CHECK(!g.enter(lanes[2], 300, admitted));
+    CHECK(g.give_up(lanes[2], 300, admitted));
+    for (const gate::ticket t : {301, 302}) CHECK(!g.enter(lanes[2], t, admitted));
+    CHECK(!g.enter(lanes[1], 201, admitted));
+    auto* running = &lanes[0];
+    for (int i = 0; i < 4; ++i) {
+        g.leave(*running, admitted);
+        running = &lanes[admitted.back() / 100 - 1];
+    }
+    CHECK(admitted == tickets{200, 301, 201, 302});
+}
+
 TEST_CASE("gate: a lane is forgotten with its last request, wherever its turn was") {
     gate g{1};
     gate::lane stays;
