@@ -8,9 +8,9 @@ namespace pgsidecar::config {
 
 using text_check = std::string (*)(std::string_view);
 
-[[nodiscard]] std::string check_listen_addr(std::string_view text);  // IPv4, IPv6 or *
-[[nodiscard]] std::string check_host(std::string_view text);         // name or address
-[[nodiscard]] std::string check_auth_query(std::string_view text);
+[[nodiscard]] std::string check_listen_addr(std::string_view text);    // IPv4, IPv6 or *
+[[nodiscard]] std::string check_host(std::string_view text);           // name or address
+[[nodiscard]] std::string check_auth_query(std::string_view text);     // asks for $1
 [[nodiscard]] std::string check_path(std::string_view text);           // file; empty = none
 [[nodiscard]] std::string check_rule_name(std::string_view text);      // fits query_type
 [[nodiscard]] std::string check_table_pattern(std::string_view text);  // [schema.]table, * and ?

@@ -1,7 +1,6 @@
 #include "proxy/core/scram_bridge.h"
 
-#include <array>
-#include <charconv>
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -53,14 +52,11 @@ void scram_bridge::read_secret() {
     std::string_view rest{given_.secret};
     if (!rest.starts_with(secret_prefix)) return;
     rest.remove_prefix(secret_prefix.size());
-    const auto count = take(rest, ':');
-    const auto [end, error] =
-        std::from_chars(count.data(), count.data() + count.size(), iterations_);
-    salt_ = take(rest, '$');
+    // How the keys came from the password is for the client to know; the server shows it.
+    (void)take(rest, '$');
     const auto stored = take(rest, ':');
     std::string stored_key, server_key;
-    if (error != std::errc{} || end != count.data() + count.size() || salt_.empty() ||
-        protocol::base64_decode(stored, stored_key) || protocol::base64_decode(rest, server_key) ||
+    if (protocol::base64_decode(stored, stored_key) || protocol::base64_decode(rest, server_key) ||
         stored_key.size() != protocol::scram_key_size ||
         server_key.size() != protocol::scram_key_size)
         return;
@@ -110,8 +106,6 @@ scram_bridge::outcome scram_bridge::on_server_first(protocol::bytes text, std::s
         return bad_server;
     upstream_.server_first = text;
     upstream_.nonce = m.nonce;
-    // The password may have been changed since the secret was read.
-    if (m.salt != salt_ || m.iterations != iterations_) stored_key_.clear();
     salt_ = m.salt;
     iterations_ = m.iterations;
     std::vector<std::string_view> offered;

@@ -71,7 +71,8 @@ class scram_bridge {
     stage stage_ = stage::server_first;
     bool proved_ = false;
     std::uint32_t iterations_ = 0;
-    std::string salt_, stored_key_, server_key_;  // of the secret; keys empty if it cannot be used
+    std::string salt_;                     // as the server shows them
+    std::string stored_key_, server_key_;  // of the secret; empty if it cannot be used
 
     // Of the log-in at the server, where we are the client, and of the client's at us.
     struct half {

@@ -4,6 +4,7 @@
 //
 //     startup --StartupMessage--> connecting --connected--> login --ReadyForQuery--> ready -->
 //     closed
+//     login --not admitted, server_tls_sslmode allow or prefer--> connecting, once
 //
 // In `ready`, requests are forwarded as they come, and what the server owes is kept in order
 // (owed.h). A request may be answered from the cache only while nothing is owed and no transaction

@@ -205,7 +205,9 @@ TEST_CASE("scram bridge: what cannot be proved is refused by the server itself")
     SUBCASE("an unknown user, or one without a password") { l.secret.clear(); }
     SUBCASE("a password stored as MD5") { l.secret = "md5" + std::string(32, 'a'); }
     SUBCASE("a secret that is cut off") { l.secret.resize(l.secret.size() - 10); }
-    SUBCASE("a secret without its number") { l.secret.replace(14, 4, "4o96"); }
+    SUBCASE("a secret without its salt and number") {
+        l.secret.erase(14, l.secret.find('$', 14) - 13);
+    }
     SUBCASE("a salt that is another by now") {
         l.shown_salt = protocol::base64_encode("fedcba9876543210");
     }
