@@ -88,7 +88,7 @@ bool statement_walker::set_config(const json_object& call) {
     if (arguments.size() != 3) return false;
     const auto name = as_text_literal(arguments[0]);
     const auto local = as_bool_literal(arguments[2]);
-    if (!name || !local) return false;
+    if (!name || name->empty() || !local) return false;  // the server refuses an empty name
     if (const auto value = as_text_literal(arguments[1])) {
         out_.settings.push_back({lower(*name), std::string{*value}, *local, false});
     } else if (is_null_literal(arguments[1])) {

@@ -140,6 +140,7 @@ TEST_CASE("analyze: set_config() that certainly runs once, and that which may no
         {"SELECT set_config('a', $1::varchar(3), false)",
          "select f=set_config/3 c=pg_catalog.varchar $1 opaque_setting"},
         {"SELECT set_config($1, 'v', false)", "select f=set_config/3 $1 opaque_setting"},
+        {"SELECT set_config('', 'v', false)", "select f=set_config/3 opaque_setting"},
         {"SELECT set_config('a', 'v', $1)", "select f=set_config/3 $1 opaque_setting"},
         {"SELECT set_config('a', 'v' || 'w', false)", "select f=set_config/3 opaque_setting"},
         {"SELECT set_config('a', 'v', false) WHERE f(1)",
