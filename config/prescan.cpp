@@ -4,32 +4,12 @@
 
 #include "config/load.h"
 #include "config/tree.h"
+#include "protocol/utf8.h"
 
 namespace pgsidecar::config {
 namespace {
 
 constexpr std::size_t max_reports = 20;
-
-// The length of the UTF-8 sequence that begins at `at`, 0 when it is not one.
-std::size_t utf8_length(std::string_view text, std::size_t at) noexcept {
-    const auto byte = [&](std::size_t i) {
-        return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
-    };
-    const unsigned lead = byte(at);
-    if (lead < 0x80) return 1;
-    const std::size_t length = lead < 0xc2   ? 0
-                               : lead < 0xe0 ? 2
-                               : lead < 0xf0 ? 3
-                               : lead < 0xf5 ? 4
-                                             : 0;
-    for (std::size_t i = 1; i < length; ++i) {
-        if ((byte(at + i) & 0xc0) != 0x80) return 0;
-    }
-    const unsigned second = byte(at + 1);
-    const bool overlong = (lead == 0xe0 && second < 0xa0) || (lead == 0xf0 && second < 0x90);
-    const bool beyond = (lead == 0xed && second > 0x9f) || (lead == 0xf4 && second > 0x8f);
-    return overlong || beyond ? 0 : length;
-}
 
 class scan {
   public:
@@ -79,7 +59,7 @@ class scan {
     bool characters(std::string_view one, int line) {
         for (std::size_t at = 0; at < one.size();) {
             const char c = one[at];
-            const std::size_t length = utf8_length(one, at);
+            const std::size_t length = protocol::utf8_length(one, at);
             const auto byte = static_cast<unsigned char>(c);
             if (length == 0) return add(line, at + 1, "is not UTF-8"), false;
             if ((byte < 0x20 && c != '\t') || byte == 0x7f) {

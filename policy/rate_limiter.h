@@ -21,19 +21,29 @@ class rate_limiter {
   public:
     using time_point = std::chrono::steady_clock::time_point;
 
-    // Zero: a token was taken. Otherwise none was, and the next is there after that time.
-    [[nodiscard]] std::chrono::nanoseconds take(time_point now, const rate& r) noexcept {
-        if (r.per_minute == 0) return std::chrono::nanoseconds{0};
+    // Zero: `tokens` were taken. Otherwise none was, and so many are there after that time. More
+    // than a full bucket holds are given when it is full, and what comes next waits for longer.
+    [[nodiscard]] std::chrono::nanoseconds take(time_point now, const rate& r,
+                                                std::uint32_t tokens = 1) noexcept {
+        if (r.per_minute == 0 || tokens == 0) return std::chrono::nanoseconds{0};
         const std::int64_t each = minute / r.per_minute;
-        const std::int64_t room = each * std::max<std::int64_t>(r.burst, 1);
+        const std::int64_t burst = std::max<std::int64_t>(r.burst, 1);
+        const std::int64_t wanted = std::min<std::int64_t>(tokens, burst);
         const std::int64_t at = now.time_since_epoch().count();
         auto full_at = full_at_.load(std::memory_order_relaxed);
         while (true) {
-            const auto next = std::max(full_at, at) + each;
-            if (next - at > room) return std::chrono::nanoseconds{next - at - room};
+            const auto from = std::max(full_at, at);
+            const auto missing = from + each * wanted - at - each * burst;
+            if (missing > 0) return std::chrono::nanoseconds{missing};
+            const auto next = from + each * tokens;
             if (full_at_.compare_exchange_weak(full_at, next, std::memory_order_relaxed))
                 return std::chrono::nanoseconds{0};
         }
+    }
+
+    // Nothing would change if it were forgotten.
+    [[nodiscard]] bool full(time_point now) const noexcept {
+        return full_at_.load(std::memory_order_relaxed) <= now.time_since_epoch().count();
     }
 
   private:

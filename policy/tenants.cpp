@@ -1,0 +1,215 @@
+#include "policy/tenants.h"
+
+#include <algorithm>
+#include <cctype>
+#include <utility>
+
+#include "policy/analyze_scan.h"
+#include "policy/pattern.h"
+#include "protocol/utf8.h"
+
+namespace pgsidecar::policy {
+namespace {
+
+constexpr std::string_view placeholder = "{tenant}";
+
+int hex_digit(char c) noexcept {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+std::string percent_decoded(std::string_view text) {
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const int high = text[i] == '%' && i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
+        const int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
+        if (low >= 0) {
+            out.push_back(static_cast<char>(high * 16 + low));
+            i += 2;
+        } else {
+            out.push_back(text[i]);
+        }
+    }
+    return out;
+}
+
+// key='value' somewhere in one comment, the key not a part of a longer word.
+std::optional<std::string> tag_in(std::string_view comment, std::string_view key) {
+    for (auto at = comment.find(key); at != std::string_view::npos;
+         at = comment.find(key, at + 1)) {
+        auto rest = comment.substr(at + key.size());
+        const char before = at == 0 ? ',' : comment[at - 1];
+        if (before != ',' && before != ' ' && before != '*') continue;
+        if (!rest.starts_with("='")) continue;
+        rest.remove_prefix(2);
+        std::string value;
+        for (std::size_t i = 0; i < rest.size() && rest[i] != '\''; ++i) {
+            if (rest[i] == '\\' && i + 1 < rest.size()) ++i;
+            value.push_back(rest[i]);
+        }
+        return percent_decoded(value);
+    }
+    return std::nullopt;
+}
+
+// What {tenant} stands for, if the text fits.
+std::optional<std::string> by_pattern(const tenant_source& s, std::string_view text) {
+    if (text.size() < s.before.size() + s.behind.size()) return std::nullopt;
+    if (!text.starts_with(s.before) || !text.ends_with(s.behind)) return std::nullopt;
+    text.remove_prefix(s.before.size());
+    text.remove_suffix(s.behind.size());
+    return std::string{text};
+}
+
+std::optional<std::string> answer_of(const tenant_source& s, const tenant_evidence& e) {
+    using from = tenant_source::from;
+    switch (s.where) {
+        case from::startup:
+            return e.at_startup ? e.at_startup(s.name) : std::nullopt;
+        case from::setting:
+            return e.now ? e.now(s.name) : std::nullopt;
+        case from::comment:
+            return comment_tag(e.sql, s.name);
+        case from::application_name: {
+            const auto value = e.now ? e.now("application_name") : std::nullopt;
+            return value ? by_pattern(s, *value) : std::nullopt;
+        }
+        case from::user:
+            return by_pattern(s, e.user);
+        case from::database:
+            return by_pattern(s, e.database);
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+std::string bad_tenant_name(std::string_view name) {
+    if (name.empty()) return "is empty";
+    if (name.size() > max_tenant_name)
+        return "is longer than " + std::to_string(max_tenant_name) + " bytes";
+    const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+    if (std::any_of(name.begin(), name.end(), control)) return "holds a control character";
+    if (!protocol::is_utf8(name)) return "is not UTF-8";
+    return {};
+}
+
+std::optional<tenant_source> read_tenant_source(std::string_view text, std::string& why) {
+    using from = tenant_source::from;
+    static constexpr std::array<std::pair<std::string_view, from>, 6> words{
+        {{"startup", from::startup},
+         {"setting", from::setting},
+         {"comment", from::comment},
+         {"application_name", from::application_name},
+         {"user", from::user},
+         {"database", from::database}}};
+    const auto colon = text.find(':');
+    const auto word = text.substr(0, colon);
+    const auto* known =
+        std::find_if(words.begin(), words.end(), [&](const auto& w) { return w.first == word; });
+    if (known == words.end()) {
+        why =
+            "is not one of: startup:NAME, setting:NAME, comment:KEY, application_name:PATTERN, "
+            "user, database";
+        return std::nullopt;
+    }
+    tenant_source out{.where = known->second};
+    const auto rest = colon == std::string_view::npos ? std::string_view{} : text.substr(colon + 1);
+    if (out.where == from::startup || out.where == from::setting || out.where == from::comment) {
+        if (rest.empty()) {
+            why = "names nothing behind " + std::string{word} + ":";
+            return std::nullopt;
+        }
+        out.name = rest;
+        if (out.where != from::comment)
+            for (char& c : out.name)
+                c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+        return out;
+    }
+    if (colon == std::string_view::npos) return out;
+    const auto at = rest.find(placeholder);
+    if (at == std::string_view::npos) {
+        why = "has no {tenant} in its pattern";
+        return std::nullopt;
+    }
+    out.before = rest.substr(0, at);
+    out.behind = rest.substr(at + placeholder.size());
+    return out;
+}
+
+std::optional<std::string> comment_tag(std::string_view sql, std::string_view key) {
+    // A first look that costs little: most texts have no comment at all.
+    if (sql.find("/*") == std::string_view::npos) return std::nullopt;
+    sql_scanner scan{sql};
+    const char* behind = sql.data();
+    while (true) {
+        // What the lexer skips between two tokens is blanks and comments.
+        const auto t = scan.next();
+        const char* next = t.kind == token_kind::end ? sql.data() + sql.size() : t.text.data();
+        const std::string_view gap{behind, static_cast<std::size_t>(next - behind)};
+        if (const auto open = gap.find("/*"); open != std::string_view::npos)
+            if (auto value = tag_in(gap.substr(open + 1), key)) return value;
+        if (t.kind == token_kind::end || t.kind == token_kind::bad) return std::nullopt;
+        behind = next + t.text.size();
+    }
+}
+
+std::string find_tenant(const std::vector<tenant_source>& sources,
+                        const tenant_evidence& evidence) {
+    for (const auto& s : sources)
+        if (auto answer = answer_of(s, evidence); answer && bad_tenant_name(*answer).empty())
+            return std::move(*answer);
+    return {};
+}
+
+tenant_directory::tenant_directory(tenant_options options)
+    : options_{std::make_shared<const tenant_options>(std::move(options))},
+      gate_{options_->max_concurrent_requests} {
+    reads_comments_ =
+        std::any_of(options_->sources.begin(), options_->sources.end(),
+                    [](const tenant_source& s) { return s.where == tenant_source::from::comment; });
+    default_ = make(options_->default_tenant);
+}
+
+std::shared_ptr<tenant> tenant_directory::make(std::string_view name) const {
+    auto made = std::make_shared<tenant>(std::string{name},
+                                         std::shared_ptr<const tier>{options_, &tier_of(name)});
+    if (effective(made->of->max_concurrent_mode) == enforcement::enforce)
+        made->lane.limit(made->of->max_concurrent);
+    return made;
+}
+
+const tier& tenant_directory::tier_of(std::string_view name) const {
+    const auto& tiers = options_->tiers;
+    for (const auto& t : tiers)
+        for (const auto& pattern : t.members)
+            if (matches_glob(pattern, name)) return t;
+    const auto found = std::find_if(tiers.begin(), tiers.end(), [this](const tier& t) {
+        return t.name == options_->default_tier;
+    });
+    return found == tiers.end() ? tiers.front() : *found;
+}
+
+std::shared_ptr<tenant> tenant_directory::find(std::string_view name,
+                                               rate_limiter::time_point now) {
+    if (name.empty() || name == default_->name) return default_;
+    const std::lock_guard lock{mutex_};
+    if (const auto it = known_.find(name); it != known_.end()) return it->second;
+    if (known_.size() >= options_->max_tenants) {
+        // Whoever forgot more would give a tenant its rate back for a change of its name.
+        std::erase_if(known_, [&](const auto& item) {
+            return item.second.use_count() == 1 && item.second->queries.full(now);
+        });
+        if (known_.size() >= options_->max_tenants) return default_;
+    }
+    return known_.emplace(std::string{name}, make(name)).first->second;
+}
+
+std::size_t tenant_directory::size() const {
+    const std::lock_guard lock{mutex_};
+    return known_.size() + 1;
+}
+
+}  // namespace pgsidecar::policy

@@ -1,0 +1,121 @@
+// Who a session works for. Sources are asked in order and the first that has an answer wins; what
+// it answers is looked up in the directory, which knows each tenant's tier and what it has used.
+// The directory is shared by all workers; a tenant lives as long as a session or the directory
+// holds it.
+#pragma once
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "policy/gate.h"
+#include "policy/limits.h"
+#include "policy/rate_limiter.h"
+
+namespace pgsidecar::policy {
+
+// Bytes. The column prescription_query_metrics.tenant_id holds as many characters.
+inline constexpr std::size_t max_tenant_name = 100;
+
+// Why a text cannot be a tenant's name, for a message; empty when it can: 1 to 100 bytes of valid
+// UTF-8 without control characters.
+[[nodiscard]] std::string bad_tenant_name(std::string_view name);
+
+// One place where a tenant's name may stand, as the configuration writes it: `startup:name` (a
+// start-up parameter or -c option, fixed for the connection's life), `setting:name` (the same
+// setting as it is now), `comment:key` (sqlcommenter's key='value' in a comment of the statement),
+// `application_name:pattern`, `user:pattern`, `database:pattern`. A pattern is a text with
+// {tenant} in it; without a pattern the whole value is the name.
+struct tenant_source {
+    enum class from : std::uint8_t { startup, setting, comment, application_name, user, database };
+    from where = from::user;
+    std::string name{};    // startup, setting: lower case; comment: the key
+    std::string before{};  // of the pattern: what stands before and behind the tenant
+    std::string behind{};
+};
+// `why` says what is wrong when there is no result.
+[[nodiscard]] std::optional<tenant_source> read_tenant_source(std::string_view text,
+                                                              std::string& why);
+
+// The value of a key in the comments of a statement, as sqlcommenter writes it: /*a='x',b='y%20z'*/
+// with percent-encoding and \' for a quote. Without a value: nothing.
+[[nodiscard]] std::optional<std::string> comment_tag(std::string_view sql, std::string_view key);
+
+// What the sources can be asked about; each may be empty.
+struct tenant_evidence {
+    std::function<std::optional<std::string>(std::string_view setting)> at_startup, now;
+    std::string_view sql{}, user{}, database{};
+};
+// Empty: no source has a usable name.
+[[nodiscard]] std::string find_tenant(const std::vector<tenant_source>& sources,
+                                      const tenant_evidence& evidence);
+
+struct tenant {
+    tenant(std::string its_name, std::shared_ptr<const tier> its_tier)
+        : name{std::move(its_name)}, of{std::move(its_tier)} {}
+    const std::string name;
+    const std::shared_ptr<const tier> of;
+    rate_limiter queries;
+    gate::lane lane;
+    // How often each limit was met, refused or only warned about.
+    std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(limit_kind::count_)> met{};
+};
+
+struct tenant_options {
+    enforcement limits = enforcement::off;  // the most that any tier's modes may do
+    std::vector<tenant_source> sources;
+    std::string default_tenant = "default";
+    std::string default_tier = "default";
+    std::vector<tier> tiers = shipped_tiers();
+    unsigned max_concurrent_requests = 0;  // of all tenants; 0 = no limit
+    std::size_t max_tenants = 10'000;      // known at a time
+};
+
+class tenant_directory {
+  public:
+    explicit tenant_directory(tenant_options options);
+    tenant_directory(const tenant_directory&) = delete;
+    tenant_directory& operator=(const tenant_directory&) = delete;
+
+    [[nodiscard]] const tenant_options& options() const noexcept { return *options_; }
+    [[nodiscard]] bool active() const noexcept { return options_->limits != enforcement::off; }
+    // True when a statement's own text can name the tenant.
+    [[nodiscard]] bool reads_comments() const noexcept { return reads_comments_; }
+    // Never null. Makes the tenant when it is new; an empty name is the default tenant. When too
+    // many are known, those that nobody uses and whose rate is fully restored are forgotten; if
+    // there are none, a new name counts as the default tenant.
+    [[nodiscard]] std::shared_ptr<tenant> find(std::string_view name, rate_limiter::time_point now);
+    [[nodiscard]] std::size_t size() const;
+    [[nodiscard]] policy::gate& gate() noexcept { return gate_; }
+
+    // `e`, but no more than the master switch allows.
+    [[nodiscard]] enforcement effective(enforcement e) const noexcept {
+        return e < options_->limits ? e : options_->limits;
+    }
+
+  private:
+    [[nodiscard]] std::shared_ptr<tenant> make(std::string_view name) const;
+    [[nodiscard]] const tier& tier_of(std::string_view name) const;
+
+    std::shared_ptr<const tenant_options> options_;
+    bool reads_comments_ = false;
+    policy::gate gate_;
+    mutable std::mutex mutex_;
+    struct hash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view s) const noexcept {
+            return std::hash<std::string_view>{}(s);
+        }
+    };
+    std::unordered_map<std::string, std::shared_ptr<tenant>, hash, std::equal_to<>> known_;
+    std::shared_ptr<tenant> default_;
+};
+
+}  // namespace pgsidecar::policy
