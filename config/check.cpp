@@ -1,5 +1,6 @@
 #include "config/check.h"
 
+#include <algorithm>
 #include <map>
 #include <string_view>
 
@@ -40,26 +41,69 @@ void check_cache(const cache_settings& cache, const upstream_settings& upstream,
     }
 }
 
+using names = std::map<std::string_view, std::size_t>;
+
+// The element `i` of a list has a name of its own.
+void check_name(const std::string& list, std::size_t i, const std::string& name, names& seen,
+                findings& out) {
+    const std::string path = list + '[' + std::to_string(i) + ']';
+    if (name.empty()) {
+        out.push_back({path, {path + ".name"}, "has no name"});
+        return;
+    }
+    const auto [first, fresh] = seen.emplace(name, i);
+    if (fresh) return;
+    out.push_back({path + ".name",
+                   {},
+                   show(name) + " is the name of " + list + '[' + std::to_string(first->second) +
+                       "] already"});
+}
+
 void check_rules(const std::vector<policy::cache_rule>& rules, findings& out) {
-    std::map<std::string_view, std::size_t> names;
+    names seen;
     for (std::size_t i = 0; i < rules.size(); ++i) {
         const std::string path = "cache.rules[" + std::to_string(i) + ']';
-        const std::string name = path + ".name", tables = path + ".tables";
         if (rules[i].tables.empty()) {
-            out.push_back({path, {tables}, "has no tables: it would never apply"});
+            out.push_back({path, {path + ".tables"}, "has no tables: it would never apply"});
         }
-        if (rules[i].name.empty()) {
-            out.push_back({path, {name}, "has no name"});
-            continue;
-        }
-        const auto [first, fresh] = names.emplace(rules[i].name, i);
-        if (!fresh) {
-            out.push_back({name,
-                           {},
-                           show(rules[i].name) + " is the name of cache.rules[" +
-                               std::to_string(first->second) + "] already"});
+        check_name("cache.rules", i, rules[i].name, seen, out);
+    }
+}
+
+// In a message; a file may hold a thousand.
+std::string some_of(const std::vector<std::string_view>& all) {
+    constexpr std::size_t most = 8;
+    std::string out;
+    for (std::size_t i = 0; i < std::min(most, all.size()); ++i) {
+        out.append(out.empty() ? "" : ", ").append(all[i]);
+    }
+    if (all.size() > most) out.append(" and ").append(std::to_string(all.size() - most));
+    return out.append(all.size() > most ? " more" : "");
+}
+
+void check_tiers(const policy::tenant_options& tenants, findings& out) {
+    names seen;
+    for (std::size_t i = 0; i < tenants.tiers.size(); ++i) {
+        const policy::tier& tier = tenants.tiers[i];
+        check_name("tenants.tiers", i, tier.name, seen, out);
+        if (tier.name == "default" && !tier.members.empty()) {
+            out.push_back(
+                {"tenants.tiers[" + std::to_string(i) + "].members",
+                 {},
+                 "is not for default: tenants that no tier names have tenants.default_tier"});
         }
     }
+    const std::vector<policy::tier> shipped = policy::shipped_tiers();
+    std::vector<std::string_view> known;
+    known.reserve(shipped.size() + tenants.tiers.size());
+    for (const policy::tier& tier : shipped) known.push_back(tier.name);
+    for (const policy::tier& tier : tenants.tiers) {
+        if (std::ranges::find(known, tier.name) == known.end()) known.push_back(tier.name);
+    }
+    if (std::ranges::find(known, tenants.default_tier) != known.end()) return;
+    out.push_back({"tenants.default_tier",
+                   {"tenants.tiers"},
+                   show(tenants.default_tier) + " is not one of the tiers: " + some_of(known)});
 }
 
 }  // namespace
@@ -81,6 +125,7 @@ std::vector<finding> check_combinations(const settings& s) {
     }
     check_cache(s.cache, s.upstream, out);
     check_rules(s.cache.rules.rules, out);
+    check_tiers(s.tenants, out);
     return out;
 }
 

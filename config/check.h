@@ -13,6 +13,7 @@ struct finding {
     std::string reason;
 };
 
+// Lists are counted as the file has them: tiers before complete_tiers().
 [[nodiscard]] std::vector<finding> check_combinations(const settings& s);
 
 }  // namespace pgsidecar::config

@@ -8,22 +8,16 @@
 namespace pgsidecar::config {
 namespace {
 
-using policy::cache_rule;
-
-const std::vector<cache_rule>* rules_of(const slot& s) noexcept {
-    const auto* at = std::get_if<std::vector<cache_rule>*>(&s);
-    return at == nullptr ? nullptr : *at;
-}
-
-std::string write_rules(const std::vector<cache_rule>& rules, const std::string& indent) {
-    if (rules.empty()) return " []";
+template <class Item>
+std::string write_items(const std::vector<Item>& items, const std::string& indent) {
+    if (items.empty()) return " []";
     std::string out;
-    for (const cache_rule& given : rules) {
-        cache_rule rule{given};  // slots point to what may be changed
+    for (const Item& given : items) {
+        Item item{given};  // slots point to what may be changed
         std::string_view lead = "- ";
-        for (const auto& row : rule_rows()) {
+        for (const auto& row : kind_of<Item>().rows) {
             out.append("\n").append(indent).append("  ").append(lead).append(row.path);
-            out.append(": ").append(write_scalar(row.at(rule)));
+            out.append(": ").append(write_scalar(row.at(item)));
             lead = "  ";
         }
     }
@@ -33,7 +27,10 @@ std::string write_rules(const std::vector<cache_rule>& rules, const std::string&
 // Everything after the colon.
 std::string write_value(const key_row<settings>& row, settings& s, const std::string& indent) {
     const slot value = row.at(s);
-    if (const auto* rules = rules_of(value)) return write_rules(*rules, indent);
+    std::string list;
+    if (with_items(value, [&](const auto& items) { list = write_items(items, indent); })) {
+        return list;
+    }
     if (row.flag == key_flag::conninfo) {
         return ' ' + write_text(redact_conninfo(*std::get<std::string*>(value)));
     }
@@ -43,7 +40,8 @@ std::string write_value(const key_row<settings>& row, settings& s, const std::st
 // For comparing, never for showing: passwords stand as they are.
 std::string plain_value(const key_row<settings>& row, settings& s) {
     const slot value = row.at(s);
-    if (const auto* rules = rules_of(value)) return write_rules(*rules, {});
+    std::string list;
+    if (with_items(value, [&](const auto& items) { list = write_items(items, {}); })) return list;
     return write_scalar(value);
 }
 
@@ -67,13 +65,15 @@ std::string dump(const settings& s) {
 }
 
 std::vector<std::string> known_keys() {
+    settings any;
     std::vector<std::string> out;
     for (const auto& row : setting_rows()) {
         out.emplace_back(row.path);
-        if (row.path != "cache.rules") continue;
-        for (const auto& inner : rule_rows()) {
-            out.push_back(std::string{row.path}.append("[].").append(inner.path));
-        }
+        with_items(row.at(any), [&]<class Item>(const std::vector<Item>&) {
+            for (const auto& inner : kind_of<Item>().rows) {
+                out.push_back(std::string{row.path}.append("[].").append(inner.path));
+            }
+        });
     }
     return out;
 }

@@ -5,11 +5,13 @@
 #include <fstream>
 #include <map>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 
 #include "config/check.h"
 #include "config/schema.h"
 #include "config/suggest.h"
+#include "config/tiers.h"
 #include "config/tree.h"
 
 namespace pgsidecar::config {
@@ -38,7 +40,7 @@ class loader {
         if (tree.root.kind != node_kind::map) {
             return report({file_, tree.root.line, 1}, {}, "the file is no map of keys");
         }
-        map(tree.root, {}, {}, setting_rows(), value_);
+        map(tree.root, {}, setting_rows(), value_);
     }
 
     void read_override(std::string_view text) {
@@ -70,6 +72,15 @@ class loader {
 
     load_result finish() {
         if (readable_) combinations();
+        // Only now: the list's order in the file is what messages count by.
+        complete_tiers(value_.tenants.tiers);
+        value_.tenants.sources.clear();
+        for (const std::string& text : value_.tenant_source_texts) {
+            std::string why;  // none: each was checked
+            if (auto source = policy::read_tenant_source(text, why)) {
+                value_.tenants.sources.push_back(std::move(*source));
+            }
+        }
         return {std::move(value_), std::move(problems_)};
     }
 
@@ -86,7 +97,7 @@ class loader {
 
     static bool is_list(const slot& s) noexcept {
         return std::holds_alternative<std::vector<std::string>*>(s) ||
-               std::holds_alternative<std::vector<policy::cache_rule>*>(s);
+               with_items(s, [](const auto&) {});
     }
 
     static void forget_lines(node& n) {
@@ -95,16 +106,18 @@ class loader {
         for (node& item : n.items) forget_lines(item);
     }
 
-    // `path` is how messages name the map, `schema` how the rows do; they differ inside rules.
+    // `path` is how messages name the map. Rows of settings hold it, those of a list's elements
+    // do not.
     template <class Owner>
-    void map(const node& n, const std::string& path, const std::string& schema,
-             std::span<const key_row<Owner>> rows, Owner& owner) {
+    void map(const node& n, const std::string& path, std::span<const key_row<Owner>> rows,
+             Owner& owner) {
+        const std::string before = std::is_same_v<Owner, settings> ? path : "";
         for (std::size_t i = 0; i < n.items.size() && problems_.size() <= max_problems; ++i) {
             const node& key = n.keys[i];
             const place where{file_, key.line, key.column};
             const std::string full = path + key.text;
             const bool dotted = key.text.find('.') != std::string::npos;
-            const auto named = [&](const auto& r) { return r.path == schema + key.text; };
+            const auto named = [&](const auto& r) { return r.path == before + key.text; };
             if (const auto row = std::ranges::find_if(rows, named); row != rows.end() && !dotted) {
                 store(n.items[i], full, where, *row, owner);
             } else if (path.empty() && is_section(key.text)) {
@@ -115,7 +128,7 @@ class loader {
                        "is written with a dot; put " + key.text.substr(dot + 1) + " under " +
                            key.text.substr(0, dot));
             } else {
-                unknown(where, full, in_rule_ ? "cache.rules[]." + key.text : full);
+                unknown(where, full, without_index(path) + key.text);
             }
         }
     }
@@ -129,7 +142,15 @@ class loader {
         if (n.kind != node_kind::map) {
             return report(where, name, "takes keys of its own, indented below it");
         }
-        map(n, name + '.', name + '.', setting_rows(), value_);
+        map(n, name + '.', setting_rows(), value_);
+    }
+
+    // "cache.rules[7]." as known_keys() has it: "cache.rules[].".
+    static std::string without_index(const std::string& path) {
+        const std::size_t open = path.find('[');
+        const std::size_t close = path.find(']');
+        if (open == std::string::npos || close == std::string::npos) return path;
+        return path.substr(0, open + 1) + path.substr(close);
     }
 
     void unknown(const place& where, const std::string& full, const std::string& schema) {
@@ -142,8 +163,15 @@ class loader {
     void unknown_override(const std::string& key) {
         const place where{file_};
         if (is_section(key)) return report(where, key, "is no single key; name one below it");
-        if (key.starts_with("cache.rules[")) {
-            return report(where, shown_key(key), "rules are set as a whole, as cache.rules");
+        for (const auto& row : setting_rows()) {
+            const std::string path{row.path};
+            if (!key.starts_with(path + '[')) continue;
+            std::string many;
+            with_items(row.at(value_),
+                       [&]<class Item>(const std::vector<Item>&) { many = kind_of<Item>().many; });
+            if (many.empty()) continue;
+            return report(where, shown_key(key),
+                          many.append(" are set as a whole, as ").append(path));
         }
         unknown(where, key, key);
     }
@@ -169,12 +197,18 @@ class loader {
         if (const auto* list = std::get_if<std::vector<std::string>*>(&target)) {
             return texts(n, key, where, row, **list);
         }
-        if (const auto* list = std::get_if<std::vector<policy::cache_rule>*>(&target)) {
-            return rules(n, key, where, row.range, **list);
-        }
+        if (with_items(target, [&](auto& list) { items(n, key, where, row.range, list); })) return;
         if (n.kind != node_kind::scalar) return report(where, key, "takes one value");
         std::string reason = read_scalar(n.text, target, row.range, row.check, row.flag);
-        if (!reason.empty()) report(where, key, std::move(reason));
+        if (reason.empty()) return;
+        if constexpr (!std::is_same_v<Owner, settings>) {
+            // Elsewhere 0 often means "no limit".
+            const std::string mode = std::string{row.path} + "_mode";
+            const auto rows = kind_of<Owner>().rows;
+            if (n.text == "0" && std::ranges::find(rows, mode, &key_row<Owner>::path) != rows.end())
+                reason.append("; for no limit set ").append(mode).append(" to off");
+        }
+        report(where, key, std::move(reason));
     }
 
     template <class Owner>
@@ -207,26 +241,54 @@ class loader {
         }
     }
 
-    void rules(const node& n, const std::string& key, const place& where, bounds range,
-               std::vector<policy::cache_rule>& out) {
-        if (n.kind != node_kind::sequence) return report(where, key, "takes a list of rules");
+    template <class Item>
+    void items(const node& n, const std::string& key, const place& where, bounds range,
+               std::vector<Item>& out) {
+        const item_kind<Item>& kind = kind_of<Item>();
+        const std::string one{kind.one}, many{kind.many};
+        if (n.kind != node_kind::sequence) return report(where, key, "takes a list of " + many);
         if (n.items.size() > range.max) {
-            return report(where, key, "has more than " + std::to_string(range.max) + " rules");
+            return report(where, key, "has more than " + std::to_string(range.max) + ' ' + many);
         }
         out.assign(n.items.size(), {});
+        inherit(n, out);
         for (std::size_t i = 0; i < n.items.size(); ++i) {
             const node& item = n.items[i];
             const std::string its_key = key + '[' + std::to_string(i) + ']';
             const place its{file_, item.line, item.column};
             places_[its_key] = its;
             if (item.kind != node_kind::map) {
-                report(its, its_key, "is not a rule; a rule has keys: name, tables, ttl");
+                std::string reason = "is not a " + one;
+                reason.append("; a ").append(one).append(" has keys: ").append(kind.some_keys);
+                report(its, its_key, std::move(reason));
                 continue;
             }
-            in_rule_ = true;
-            map(item, its_key + '.', {}, rule_rows(), out[i]);
-            in_rule_ = false;
+            map(item, its_key + '.', kind.rows, out[i]);
         }
+    }
+
+    // What the elements of a list start from.
+    void inherit(const node&, std::vector<policy::cache_rule>&) {}
+    void inherit(const node& n, std::vector<policy::tier>& out) {
+        policy::tier base = policy::shipped_tiers().front();
+        const auto given = std::ranges::find(n.items, base.name, name_of);
+        if (given != n.items.end()) {
+            // Its problems are reported when its turn comes.
+            const std::size_t before = problems_.size();
+            map(*given, "tenants.tiers[].", kind_of<policy::tier>().rows, base);
+            problems_.resize(std::min(before, problems_.size()));
+        }
+        base.members.clear();  // if it has some, that is reported at its turn
+        for (std::size_t i = 0; i < out.size(); ++i) {
+            out[i] = inherited_tier(base, name_of(n.items[i]));
+        }
+    }
+
+    static std::string_view name_of(const node& item) noexcept {
+        for (std::size_t i = 0; i < item.keys.size(); ++i) {
+            if (item.keys[i].text == "name") return item.items[i].text;
+        }
+        return {};
     }
 
     // Follow-ups of what was reported already would only confuse.
@@ -260,7 +322,6 @@ class loader {
     std::vector<problem> problems_;
     std::map<std::string, place> places_;  // of every key that was given
     bool readable_ = false;
-    bool in_rule_ = false;
 };
 
 load_result load(std::string_view yaml, std::string file_name, std::string unreadable,

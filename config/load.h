@@ -42,11 +42,12 @@ struct load_result {
 // control_connection are replaced.
 [[nodiscard]] std::string dump(const settings& s);
 
-// Every key a file may hold, in the order of the reference; keys of a rule as "cache.rules[].ttl".
+// Every key a file may hold, in the order of the reference; keys of a rule as "cache.rules[].ttl"
+// and of a tier likewise.
 [[nodiscard]] std::vector<std::string> known_keys();
 
-// The keys whose values differ, in the order of known_keys(); a difference anywhere inside the
-// rules is "cache.rules".
+// The keys whose values differ, in the order of known_keys(); a difference anywhere inside a
+// rule is "cache.rules", inside a tier "tenants.tiers".
 [[nodiscard]] std::vector<std::string> changed_keys(const settings& before, const settings& after);
 
 // Whether a change of this key takes effect only when the program starts anew.

@@ -32,6 +32,12 @@ std::string type_of(const slot& s, bounds range) {
         }
         return out;
     }
+    std::string list;
+    if (with_items(s, [&]<class Item>(const std::vector<Item>&) {
+            list.append("list of ").append(kind_of<Item>().many);
+        })) {
+        return list;
+    }
     return std::visit(
         [&](auto* at) -> std::string {
             using value = std::remove_pointer_t<decltype(at)>;
@@ -51,8 +57,6 @@ std::string type_of(const slot& s, bounds range) {
                                          write_duration(milliseconds{range.max}));
             } else if constexpr (std::is_same_v<value, std::vector<std::string>>) {
                 return "list of texts";
-            } else if constexpr (std::is_same_v<value, std::vector<policy::cache_rule>>) {
-                return "list of rules";
             } else {
                 return "text";
             }
@@ -61,9 +65,13 @@ std::string type_of(const slot& s, bounds range) {
 }
 
 std::string default_of(const slot& s) {
-    if (const auto* rules = std::get_if<std::vector<policy::cache_rule>*>(&s)) {
-        return (*rules)->empty() ? "`[]`" : "";
-    }
+    std::string names;
+    const bool maps = with_items(s, [&](const auto& items) {
+        for (const auto& item : items) {
+            names.append(names.empty() ? "`" : ", `").append(item.name).append("`");
+        }
+    });
+    if (maps) return names.empty() ? "`[]`" : names;
     return '`' + write_scalar(s) + '`';
 }
 
@@ -86,7 +94,6 @@ std::string heading(std::string_view title, std::string_view meaning) {
 
 std::string reference() {
     settings defaults;
-    policy::cache_rule rule;
     std::string out{opening};
     out.append(heading("Top level", ""));
     for (const auto& row : setting_rows()) {
@@ -99,9 +106,15 @@ std::string reference() {
             if (row.path.starts_with(prefix)) out.append(line(row, row.path, defaults));
         }
     }
-    out.append(heading("cache.rules[]", "The keys of one rule."));
-    for (const auto& row : rule_rows()) {
-        out.append(line(row, std::string{"cache.rules[]."}.append(row.path), rule));
+    for (const auto& row : setting_rows()) {
+        with_items(row.at(defaults), [&]<class Item>(const std::vector<Item>&) {
+            const std::string path = std::string{row.path} + "[]";
+            Item item;
+            out.append(heading(path, kind_of<Item>().meaning));
+            for (const auto& inner : kind_of<Item>().rows) {
+                out.append(line(inner, path + '.' + std::string{inner.path}, item));
+            }
+        });
     }
     return out;
 }

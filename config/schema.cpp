@@ -1,16 +1,11 @@
 #include "config/schema.h"
 
 #include <array>
-#include <cassert>
-#include <type_traits>
 
 #include "config/conninfo.h"
 
 namespace pgsidecar::config {
 namespace {
-
-using policy::cache_rule;
-using policy::rule_mode;
 
 constexpr std::uint64_t kb = 1024, mb = kb * kb, gb = kb * mb;
 constexpr std::uint64_t second = 1000, minute = 60 * second, hour = 60 * minute, day = 24 * hour;
@@ -200,6 +195,42 @@ constexpr std::array setting_table{
                       "decides; without a rule nothing is cached.",
                       {0, 1000}},
 
+    key_row<settings>{"tenants.limits", PGSIDECAR_AT(tenants.limits),
+                      "The master switch, the most that the modes of any tier may do. `off`: no "
+                      "limit is in force."},
+    key_row<settings>{"tenants.sources",
+                      PGSIDECAR_AT(tenant_source_texts),
+                      "Where a tenant's name may stand. They are asked in order and the first "
+                      "usable name wins.",
+                      {0, 100},
+                      check_tenant_source},
+    key_row<settings>{"tenants.default_tenant",
+                      PGSIDECAR_AT(tenants.default_tenant),
+                      "The tenant where no source has a usable name. 100 bytes at most.",
+                      {},
+                      check_tenant_name},
+    key_row<settings>{"tenants.default_tier",
+                      PGSIDECAR_AT(tenants.default_tier),
+                      "The tier of tenants that are a member of none.",
+                      {},
+                      check_tier_name},
+    key_row<settings>{"tenants.max_concurrent_requests",
+                      PGSIDECAR_AT(tenants.max_concurrent_requests),
+                      "Requests of all tenants that run at a time, while `tenants.limits` is "
+                      "`enforce`. Those above it wait and the tenants take turns, so that a noisy "
+                      "one queues behind itself. 0 is no limit.",
+                      {0, 1'000'000}},
+    key_row<settings>{"tenants.max_tenants",
+                      PGSIDECAR_AT(tenants.max_tenants),
+                      "Tenants known at a time. Above it those that nobody uses are forgotten; if "
+                      "there are none, a new one counts as the default tenant.",
+                      {1, 1'000'000}},
+    key_row<settings>{"tenants.tiers",
+                      PGSIDECAR_AT(tenants.tiers),
+                      "What tenants may use. The first tier that has a tenant as a member is its "
+                      "tier.",
+                      {0, 1000}},
+
     key_row<settings>{"log.level", PGSIDECAR_AT(log.level), "The least severe message written."},
     key_row<settings>{"log.file",
                       PGSIDECAR_AT(log.file),
@@ -210,177 +241,24 @@ constexpr std::array setting_table{
 };
 #undef PGSIDECAR_AT
 
-constexpr std::array rule_table{
-    key_row<cache_rule>{"name",
-                        [](cache_rule& r) -> slot { return &r.name; },
-                        "Name of the rule, unique; it is the query type in statistics. 50 "
-                        "characters at most. Required.",
-                        {},
-                        check_rule_name},
-    key_row<cache_rule>{"tables",
-                        [](cache_rule& r) -> slot { return &r.tables; },
-                        "Patterns `schema.table` with `*` and `?`, upper and lower case as in the "
-                        "catalog; without a dot in schema `public`; `*` alone is every table. "
-                        "Required.",
-                        {0, 1000},
-                        check_table_pattern},
-    key_row<cache_rule>{"functions",
-                        [](cache_rule& r) -> slot { return &r.functions; },
-                        "Functions, `schema.name` or `name`, that the rule vouches for: same "
-                        "arguments, same answer, whatever their declared volatility.",
-                        {0, 1000},
-                        check_function},
-    key_row<cache_rule>{"ttl",
-                        [](cache_rule& r) -> slot { return &r.ttl; },
-                        "How long an answer is served at most; a write ends it at once.",
-                        {1, 365 * day}},
-    key_row<cache_rule>{"mode", [](cache_rule& r) -> slot { return &r.mode; },
-                        "`on` serves from the cache; `off` keeps these tables out."},
-};
+constexpr std::string_view tenants_meaning =
+    R"(Who a session works for, and what each tenant may use.
+
+A source is written `startup:NAME`, a start-up parameter or `-c` option of that name, fixed for the
+connection's life; `setting:NAME`, the same setting as it is now; `comment:KEY`, the value that
+sqlcommenter writes as `KEY='value'` in a comment of the statement; `application_name`, `user` or
+`database`, the whole of it or what a pattern has for `{tenant}`, as in `user:app_{tenant}`.)";
 
 constexpr std::array section_table{
     section{"upstream", "The PostgreSQL server behind the proxy."},
     section{"cache", "The cache of query results."},
+    section{"tenants", tenants_meaning},
     section{"log", "The log."},
 };
-
-constexpr std::array<std::string_view, 6> tls_modes{"disable", "allow",     "prefer",
-                                                    "require", "verify-ca", "verify-full"};
-constexpr std::array<std::string_view, 2> tls_versions{"TLSv1.2", "TLSv1.3"};
-constexpr std::array<std::string_view, 1> pool_modes{"session"};
-constexpr std::array<std::string_view, 1> providers{"memory"};
-constexpr std::array<std::string_view, 6> levels{"trace",   "debug", "info",
-                                                 "warning", "error", "off"};
-constexpr std::array<std::string_view, 3> rule_modes{"off", "shadow", "on"};
-
-std::span<const std::string_view> names(tls_mode) noexcept { return tls_modes; }
-std::span<const std::string_view> names(tls_version) noexcept { return tls_versions; }
-std::span<const std::string_view> names(pool_mode) noexcept { return pool_modes; }
-std::span<const std::string_view> names(cache_provider) noexcept { return providers; }
-std::span<const std::string_view> names(log_level) noexcept { return levels; }
-std::span<const std::string_view> names(rule_mode) noexcept { return rule_modes; }
-
-// What the vocabulary holds but this version does not do is refused rather than taken for another.
-template <class E>
-bool supported(E value) noexcept {
-    if constexpr (std::is_same_v<E, rule_mode>) return value != rule_mode::shadow;
-    return true;
-}
-
-template <class E>
-std::string read_choice(std::string_view text, E& out) {
-    const auto all = names(E{});
-    bool known = std::is_same_v<E, pool_mode> && (text == "transaction" || text == "statement");
-    std::string list;
-    for (std::size_t i = 0; i < all.size(); ++i) {
-        const auto value = static_cast<E>(i);
-        known = known || text == all[i];
-        if (!supported(value)) continue;
-        if (text == all[i]) return out = value, std::string{};
-        list.append(list.empty() ? "" : ", ").append(all[i]);
-    }
-    if (known) return show(text) + " is not supported by this version, only: " + list;
-    return show(text) + " is not one of: " + list;
-}
-
-std::string read_text(std::string_view text, text_check check, key_flag flag, bounds range,
-                      std::string& out) {
-    if (flag == key_flag::conninfo && text.size() > range.max) return "is too long";
-    if (check != nullptr) {
-        if (std::string reason = check(text); !reason.empty()) return reason;
-    }
-    out = text;
-    return {};
-}
 
 }  // namespace
 
 std::span<const key_row<settings>> setting_rows() noexcept { return setting_table; }
-std::span<const key_row<cache_rule>> rule_rows() noexcept { return rule_table; }
 std::span<const section> sections() noexcept { return section_table; }
-
-std::vector<std::string_view> choices(const slot& s) {
-    return std::visit(
-        [](auto* at) {
-            using value = std::remove_pointer_t<decltype(at)>;
-            std::vector<std::string_view> out;
-            if constexpr (std::is_enum_v<value>) {
-                const auto all = names(value{});
-                for (std::size_t i = 0; i < all.size(); ++i) {
-                    if (supported(static_cast<value>(i))) out.push_back(all[i]);
-                }
-            }
-            return out;
-        },
-        s);
-}
-
-std::string read_scalar(std::string_view text, const slot& s, bounds range, text_check check,
-                        key_flag flag) {
-    return std::visit(
-        [&](auto* at) -> std::string {
-            using value = std::remove_pointer_t<decltype(at)>;
-            std::uint64_t number = 0;
-            std::string reason;
-            if constexpr (std::is_same_v<value, bool>) {
-                return read_bool(text, *at);
-            } else if constexpr (std::is_same_v<value, std::size_t>) {
-                reason = read_size(text, range, number);
-                if (reason.empty()) *at = static_cast<value>(number);
-            } else if constexpr (std::is_integral_v<value>) {
-                assert(range.max <= std::numeric_limits<value>::max());
-                reason = read_integer(text, range, number);
-                if (reason.empty()) *at = static_cast<value>(number);
-            } else if constexpr (std::is_same_v<value, std::chrono::milliseconds>) {
-                return read_duration(text, range, *at);
-            } else if constexpr (std::is_same_v<value, std::chrono::seconds>) {
-                std::chrono::milliseconds ms{};
-                reason = read_duration(text, range, ms);
-                if (reason.empty() && ms.count() % 1000 != 0) {
-                    return show(text) + " is not a whole number of seconds";
-                }
-                if (reason.empty()) *at = std::chrono::duration_cast<value>(ms);
-            } else if constexpr (std::is_enum_v<value>) {
-                return read_choice(text, *at);
-            } else if constexpr (std::is_same_v<value, std::string>) {
-                return read_text(text, check, flag, range, *at);
-            } else {
-                assert(false && "a list is not one scalar");
-            }
-            return reason;
-        },
-        s);
-}
-
-std::string write_scalar(const slot& s) {
-    return std::visit(
-        [](auto* at) -> std::string {
-            using value = std::remove_pointer_t<decltype(at)>;
-            if constexpr (std::is_same_v<value, bool>) {
-                return *at ? "true" : "false";
-            } else if constexpr (std::is_same_v<value, std::size_t>) {
-                return write_size(*at);
-            } else if constexpr (std::is_integral_v<value>) {
-                return std::to_string(*at);
-            } else if constexpr (std::is_same_v<value, std::chrono::milliseconds> ||
-                                 std::is_same_v<value, std::chrono::seconds>) {
-                return write_duration(*at);
-            } else if constexpr (std::is_enum_v<value>) {
-                return std::string{names(value{})[static_cast<std::size_t>(*at)]};
-            } else if constexpr (std::is_same_v<value, std::string>) {
-                return write_text(*at);
-            } else if constexpr (std::is_same_v<value, std::vector<std::string>>) {
-                std::string list = "[";
-                for (const std::string& text : *at) {
-                    list.append(list.size() == 1 ? "" : ", ").append(write_text(text));
-                }
-                return list + ']';
-            } else {
-                assert(false && "rules take more than one line");
-                return {};
-            }
-        },
-        s);
-}
 
 }  // namespace pgsidecar::config

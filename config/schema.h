@@ -1,10 +1,11 @@
 // The table of all keys: one row each, from which loading, dumping, suggestions, the comparison of
 // two settings and the reference page are derived. A new key is a member in settings.h and a row
-// in schema.cpp.
+// in schema.cpp; a key of a rule or a tier is a row in schema_lists.cpp.
 #pragma once
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -18,8 +19,9 @@ namespace pgsidecar::config {
 using slot =
     std::variant<bool*, std::uint16_t*, unsigned*, std::size_t*, std::chrono::milliseconds*,
                  std::chrono::seconds*, std::string*, tls_mode*, tls_version*, pool_mode*,
-                 cache_provider*, log_level*, policy::rule_mode*, std::vector<std::string>*,
-                 std::vector<policy::cache_rule>*>;
+                 cache_provider*, log_level*, policy::rule_mode*, policy::enforcement*,
+                 policy::unlimited_select*, std::vector<std::string>*,
+                 std::vector<policy::cache_rule>*, std::vector<policy::tier>*>;
 
 enum class key_flag : std::uint8_t {
     none = 0,
@@ -39,7 +41,35 @@ struct key_row {
 };
 
 [[nodiscard]] std::span<const key_row<settings>> setting_rows() noexcept;
-[[nodiscard]] std::span<const key_row<policy::cache_rule>> rule_rows() noexcept;
+
+// The elements of a list of maps: how messages and the reference speak of them, and their keys.
+template <class Item>
+struct item_kind {
+    std::string_view one, many;  // "rule", "rules"
+    std::string_view some_keys;  // what an element looks like, for who wrote something else
+    std::string_view meaning;    // opens their part of the reference
+    std::span<const key_row<Item>> rows;
+};
+template <class Item>
+[[nodiscard]] const item_kind<Item>& kind_of() noexcept;
+template <>
+const item_kind<policy::cache_rule>& kind_of() noexcept;
+template <>
+const item_kind<policy::tier>& kind_of() noexcept;
+
+// Calls `use` with the list of maps that `s` is; false when it is something else.
+template <class Use>
+bool with_items(const slot& s, Use use) {
+    return std::visit(
+        [&](auto* at) {
+            using value = std::remove_pointer_t<decltype(at)>;
+            constexpr bool fits = std::is_same_v<value, std::vector<policy::cache_rule>> ||
+                                  std::is_same_v<value, std::vector<policy::tier>>;
+            if constexpr (fits) use(*at);
+            return fits;
+        },
+        s);
+}
 
 // "upstream", "cache", ...: the maps that rows are grouped in.
 struct section {
@@ -56,7 +86,7 @@ struct section {
 [[nodiscard]] std::string read_scalar(std::string_view text, const slot& s, bounds range,
                                       text_check check, key_flag flag);
 
-// The value as one line of YAML; a conninfo as it is, passwords included. `s` is no list of rules.
+// The value as one line of YAML; a conninfo as it is, passwords included. `s` is no list of maps.
 [[nodiscard]] std::string write_scalar(const slot& s);
 
 }  // namespace pgsidecar::config

@@ -8,9 +8,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "cache/options.h"
 #include "policy/rules.h"
+#include "policy/tenants.h"
 
 namespace pgsidecar::config {
 
@@ -83,6 +85,11 @@ struct settings {
     keepalive_settings keepalive;
     upstream_settings upstream;
     cache_settings cache;
+    // As loaded: the tier "default" stands first, every shipped tier is there.
+    policy::tenant_options tenants;
+    // Key tenants.sources as it was written; what it means is in tenants.sources.
+    std::vector<std::string> tenant_source_texts = {policy::default_tenant_sources.begin(),
+                                                    policy::default_tenant_sources.end()};
     log_settings log;
 };
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "config/values.h"
+#include "policy/tenants.h"
 
 namespace pgsidecar::config {
 namespace {
@@ -156,6 +157,28 @@ std::string check_setting_name(std::string_view text) {
     }
     if (fits && !start) return {};
     return show(text) + " is not the name of a server setting, such as app.tenant_id";
+}
+
+std::string check_tenant_source(std::string_view text) {
+    constexpr std::size_t longest = 200;  // bytes: a setting's name or a pattern fits well
+    if (text.size() > longest) return show(text) + " is longer than 200 bytes";
+    if (std::ranges::any_of(text, is_control)) return show(text) + " holds a control character";
+    std::string why;
+    if (policy::read_tenant_source(text, why)) return {};
+    return show(text) + ' ' + why;
+}
+
+std::string check_tenant_name(std::string_view text) { return policy::bad_tenant_name(text); }
+
+// A pattern longer than any name could match nothing but by its stars.
+std::string check_tenant_pattern(std::string_view text) { return policy::bad_tenant_name(text); }
+
+std::string check_tier_name(std::string_view text) {
+    if (text.empty()) return "is empty";
+    if (text.size() > 50) return show(text) + " is longer than 50 characters";
+    const auto fits = [](char c) { return is_letter(c) || is_digit(c) || c == '_' || c == '-'; };
+    if (is_letter(text.front()) && std::ranges::all_of(text, fits)) return {};
+    return show(text) + " is not the name of a tier: a letter, then letters, digits, _ and -";
 }
 
 bool same_address(std::string_view listen, std::string_view host) noexcept {

@@ -36,11 +36,12 @@ sql_facts analyze(std::string_view sql, std::size_t max_length) {
     sql_tree tree;
     if (!tree.parse_sql(sql)) return out;
     out.parsed = true;
+    literal_places places{sql};
     for (const auto& item : array_field(tree.root().get_object(), "stmts")) {
         const auto* raw = item.if_object();
         const auto* statement = raw == nullptr ? nullptr : field(*raw, "stmt");
         out.statements.push_back(statement == nullptr ? statement_facts{}
-                                                      : read_statement(*statement, sql));
+                                                      : read_statement(*statement, places));
     }
     if (out.statements.empty()) {
         out.statements.emplace_back();

@@ -8,6 +8,8 @@
 //     describe(sql, facts);           // only when a log or a metric asks: parses once more
 #pragma once
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,6 +34,13 @@ void describe(std::string_view sql, sql_facts& facts);
 // Like normalize(), but no two texts that differ in more than literals, blanks and comments have
 // the same shape: the key under which texts may share facts that are not literals_matter.
 [[nodiscard]] std::string shape_of(std::string_view sql);
+
+// The value of a literal of this very text, by its place among the text's number and string
+// literals, 0 for the first (limit_clause::number); a fraction counts as one more. What exceeds a
+// bigint is the largest number there is. Nothing: there is no such literal, or it is not written as
+// a plain number without a minus sign: escapes or pieces may still make it one to the server.
+[[nodiscard]] std::optional<std::uint64_t> literal_number(std::string_view sql,
+                                                          std::uint32_t ordinal);
 
 // Whether a date/time input function would find now, today, tomorrow or yesterday in it, in any
 // case, with no letter beside it. It errs towards yes ("the end is now"). Called on every bound

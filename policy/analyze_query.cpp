@@ -1,6 +1,9 @@
-// Queries: which relations are read and written, and which names are only CTEs.
+// Queries: which relations are read and written, which names are only CTEs, and how many rows the
+// text itself allows.
+#include <array>
 #include <utility>
 
+#include "policy/analyze_statement.h"
 #include "policy/analyze_walk.h"
 
 namespace pgsidecar::policy {
@@ -18,7 +21,57 @@ bool is_bare_target_list(const json_object& select) {
     return text_field(select, "op") == "SETOP_NONE";
 }
 
+// A type that a number goes through unchanged, or not at all: bits and texts are cut and filled.
+bool keeps_number(const json_object& type_name) noexcept {
+    constexpr std::array<std::string_view, 4> types{"int2", "int4", "int8", "numeric"};
+    const auto name = name_of(array_field(type_name, "names"));
+    return is_builtin_schema(name.schema) && array_field(type_name, "arrayBounds").empty() &&
+           array_field(type_name, "typmods").empty() &&
+           std::find(types.begin(), types.end(), name.name) != types.end();
+}
+
+// Without such casts around it; nothing under any other.
+tagged without_casts(tagged node) noexcept {
+    while (node.tag == "TypeCast") {
+        const auto* type = object_field(*node.body, "typeName");
+        const auto* argument = field(*node.body, "arg");
+        if (type == nullptr || argument == nullptr || !keeps_number(*type)) return {};
+        node = as_tagged(*argument);
+    }
+    return node;
+}
+
 }  // namespace
+
+limit_clause read_limit(const json_object& select, literal_places& places) {
+    using kind = limit_clause::kind;
+    const auto* count = field(select, "limitCount");
+    if (count == nullptr) return {};
+    const auto node = without_casts(as_tagged(*count));
+    if (node.tag == "ParamRef") {
+        const auto number = number_field(*node.body, "number");
+        if (number > 0 && number <= 65535) {
+            return {kind::parameter, static_cast<std::uint32_t>(number)};
+        }
+    }
+    if (node.tag != "A_Const") return {kind::other};
+    if (flag_field(*node.body, "isnull")) return {kind::none};
+    // The place is that of a minus sign, if there is one; -1 is a number that is not in the text.
+    const auto place = number_field(*node.body, "location");
+    const bool numeric =
+        node.body->contains("ival") || node.body->contains("fval") || node.body->contains("sval");
+    if (place < 0 || !numeric) return {kind::other};
+    const auto ordinal = places.ordinal_at(static_cast<std::size_t>(place));
+    return ordinal ? limit_clause{kind::literal, *ordinal} : limit_clause{kind::other};
+}
+
+std::uint32_t listed_rows(const json_object& insert) noexcept {
+    const auto* source = field(insert, "selectStmt");
+    if (source == nullptr) return 1;  // DEFAULT VALUES
+    const auto select = as_tagged(*source);
+    if (select.tag != "SelectStmt") return 0;
+    return static_cast<std::uint32_t>(array_field(*select.body, "valuesLists").size());
+}
 
 void statement_walker::query(std::string_view tag, const json_object& body) {
     if (tag == "SelectStmt") {

@@ -183,4 +183,14 @@ token sql_scanner::symbol() noexcept {
     return take(token_kind::operator_, i);
 }
 
+std::optional<std::uint32_t> literal_places::ordinal_at(std::size_t byte) noexcept {
+    if (byte < begin_of(here_)) *this = literal_places{sql_};
+    while (here_.kind != token_kind::end && begin_of(here_) < byte) {
+        if (is_literal(here_.kind)) ++before_;
+        here_ = scan_.next();
+    }
+    if (begin_of(here_) != byte || !is_literal(here_.kind)) return std::nullopt;
+    return before_;
+}
+
 }  // namespace pgsidecar::policy

@@ -2,11 +2,12 @@
 // building anything: a cheap first look that serves two ends. bounds_of() keeps texts away from
 // libpg_query that would overflow its stack or its memory (its output functions recurse without a
 // limit, and a row assignment is written out once per column); normalize() and shape_of() rewrite
-// literals. Unlike the parser it never fails: what it cannot lex is a `bad` token to the end of the
-// text. Views live as long as the text.
+// literals, and literal_number() finds one again. Unlike the parser it never fails: what it cannot
+// lex is a `bad` token to the end of the text. Views live as long as the text.
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace pgsidecar::policy {
@@ -49,6 +50,31 @@ class sql_scanner {
 
     std::string_view sql_;
     std::size_t pos_ = 0;
+};
+
+[[nodiscard]] constexpr bool is_literal(token_kind k) noexcept {
+    return k == token_kind::string || k == token_kind::number;
+}
+
+// The places of a text's literals. Asked in the order of the text, it reads it once.
+class literal_places {
+  public:
+    explicit literal_places(std::string_view sql) noexcept : sql_{sql}, scan_{sql} {
+        here_ = scan_.next();
+    }
+    [[nodiscard]] std::string_view sql() const noexcept { return sql_; }
+    // Of the literal that begins at that byte: how many literals are before it.
+    [[nodiscard]] std::optional<std::uint32_t> ordinal_at(std::size_t byte) noexcept;
+
+  private:
+    [[nodiscard]] std::size_t begin_of(const token& t) const noexcept {
+        return static_cast<std::size_t>(t.text.data() - sql_.data());
+    }
+
+    std::string_view sql_;
+    sql_scanner scan_;
+    token here_;
+    std::uint32_t before_ = 0;  // literals before here_
 };
 
 // What the parse tree of a text may grow to.

@@ -109,8 +109,8 @@ bool has_option(const json_array& options, std::string_view name) {
 
 class statement_reader {
   public:
-    statement_reader(std::string_view sql, statement_facts& out)
-        : sql_{sql}, out_{out}, walker_{out} {}
+    statement_reader(literal_places& places, statement_facts& out)
+        : places_{places}, out_{out}, walker_{out} {}
 
     void read(std::string_view tag, const json_object& body) {
         if (!query(tag, body) && !utility(tag, body) && !plain(tag, body)) {
@@ -140,7 +140,7 @@ class statement_reader {
     void inner(const json_object& body);
     void write_relation(const json_object& body);
 
-    std::string_view sql_;
+    literal_places& places_;
     statement_facts& out_;
     statement_walker walker_;
 };
@@ -158,6 +158,10 @@ bool statement_reader::query(std::string_view tag, const json_object& body) {
         out_.kind = kind::merge;
     else
         return false;
+    if (out_.kind == kind::select) out_.page_limit = read_limit(body, places_);
+    if (out_.kind == kind::insert) out_.values_rows = listed_rows(body);
+    // A list up to PostgreSQL 17, a clause from 18 on.
+    out_.returning = body.contains("returningList") || body.contains("returningClause");
     walker_.query(tag, body);
     return true;
 }
@@ -178,7 +182,7 @@ bool statement_reader::plain(std::string_view tag, const json_object& body) {
 
 bool statement_reader::utility(std::string_view tag, const json_object& body) {
     if (tag == "VariableSetStmt") {
-        read_variable_set(body, sql_, out_);
+        read_variable_set(body, places_.sql(), out_);
     } else if (tag == "TransactionStmt") {
         transaction(body);
     } else if (tag == "CopyStmt") {
@@ -221,7 +225,7 @@ void statement_reader::write_relation(const json_object& body) {
 void statement_reader::inner(const json_object& body) {
     const auto* statement = field(body, "query");
     if (statement == nullptr) return;
-    out_.inner = std::make_shared<const statement_facts>(read_statement(*statement, sql_));
+    out_.inner = std::make_shared<const statement_facts>(read_statement(*statement, places_));
 }
 
 void statement_reader::transaction(const json_object& body) {
@@ -319,10 +323,10 @@ void statement_reader::dropped(const json_object& body) {
 
 }  // namespace
 
-statement_facts read_statement(const json_value& statement, std::string_view sql) {
+statement_facts read_statement(const json_value& statement, literal_places& places) {
     statement_facts out;
     const auto node = as_tagged(statement);
-    if (node.body != nullptr) statement_reader{sql, out}.read(node.tag, *node.body);
+    if (node.body != nullptr) statement_reader{places, out}.read(node.tag, *node.body);
     return out;
 }
 

@@ -1,7 +1,10 @@
-// What is said about a text without parsing it: clock words, and its forms without literals.
+// What is said about a text without parsing it: clock words, its forms without literals, and the
+// number that a literal is.
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <limits>
 
 #include "policy/analyze.h"
 #include "policy/analyze_scan.h"
@@ -24,10 +27,6 @@ constexpr std::array<std::uint8_t, 256> letter_table() {
 constexpr auto letters = letter_table();
 
 constexpr std::array<std::string_view, 4> clock_words{"now", "today", "tomorrow", "yesterday"};
-
-bool is_literal(token_kind k) noexcept {
-    return k == token_kind::string || k == token_kind::number;
-}
 
 // Literals of different types make different facts: N'a' is one with a cast, B'1' and X'f' are
 // bits.
@@ -102,7 +101,113 @@ class rewriter {
     std::string out_;
 };
 
+// Between the quotes, as far as that is what the server reads: nothing where escapes may matter.
+std::optional<std::string_view> plain_content(std::string_view string) noexcept {
+    if (string.front() == '$') {
+        const auto tag = string.find('$', 1) + 1;
+        return string.substr(tag, string.size() - 2 * tag);
+    }
+    if (to_lower(string.front()) == 'e') string.remove_prefix(1);
+    if (string.front() != '\'') return std::nullopt;
+    return string.substr(1, string.size() - 2);
+}
+
+constexpr auto largest = std::numeric_limits<std::uint64_t>::max();
+constexpr auto largest_bigint = std::uint64_t{std::numeric_limits<std::int64_t>::max()};
+
+// value * base + digit
+constexpr std::uint64_t appended(std::uint64_t value, unsigned digit, unsigned base = 10) noexcept {
+    return value > (largest_bigint - digit) / base ? largest : value * base + digit;
+}
+
+constexpr unsigned digit_of(char c) noexcept {  // 99: it is none
+    if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
+    return is_ascii_letter(c) ? static_cast<unsigned>(to_lower(c) - 'a') + 10 : 99;
+}
+
+// 0x1F, 0o17, 0b11: in strings, too, from PostgreSQL 16 on.
+std::optional<std::uint64_t> in_base(std::string_view digits, unsigned base) noexcept {
+    if (digits.empty()) return std::nullopt;
+    std::uint64_t value = 0;
+    for (const char c : digits) {
+        const auto digit = digit_of(c);
+        if (c != '_' && digit >= base) return std::nullopt;
+        if (c != '_') value = appended(value, digit, base);
+    }
+    return value;
+}
+
+// Of a decimal number, what is behind its "e".
+std::optional<std::int64_t> exponent_in(std::string_view text) noexcept {
+    constexpr std::int64_t far = 1 << 30;  // more than there are digits in any text
+    const bool small = text.starts_with('-');
+    if (small || text.starts_with('+')) text.remove_prefix(1);
+    std::int64_t value = 0;
+    for (const char c : text) {
+        if (digit_of(c) > 9) return std::nullopt;
+        value = std::min(far, value * 10 + digit_of(c));
+    }
+    if (text.empty()) return std::nullopt;
+    return small ? -value : value;
+}
+
+// Digits with a point and an exponent, underscores between them.
+std::optional<std::uint64_t> decimal(std::string_view text) noexcept {
+    const auto mark = std::min(text.find_first_of("eE"), text.size());
+    const auto exponent = mark < text.size() ? exponent_in(text.substr(mark + 1)) : 0;
+    if (!exponent) return std::nullopt;
+    const auto mantissa = text.substr(0, mark);
+    const auto point = std::min(mantissa.find('.'), mantissa.size());
+    std::int64_t whole = *exponent;  // so many digits stand before the point, once it has moved
+    bool any = false;
+    for (std::size_t i = 0; i < mantissa.size(); ++i) {
+        if (i == point || mantissa[i] == '_') continue;
+        if (digit_of(mantissa[i]) > 9) return std::nullopt;
+        any = true;
+        if (i < point) ++whole;
+    }
+    if (!any) return std::nullopt;
+    std::uint64_t value = 0;
+    bool fraction = false;
+    std::int64_t at = 0;
+    for (const char c : mantissa) {
+        if (c == '.' || c == '_') continue;
+        if (at++ < whole) {
+            value = appended(value, digit_of(c));
+        } else {
+            fraction = fraction || c != '0';
+        }
+    }
+    for (; at < whole && value != 0 && value != largest; ++at) value = appended(value, 0);
+    return fraction ? appended(value, 1, 1) : value;
+}
+
+std::optional<std::uint64_t> number_in(std::string_view text) noexcept {
+    constexpr std::string_view blanks = " \t\n\r\f\v";
+    text.remove_prefix(std::min(text.find_first_not_of(blanks), text.size()));
+    text = text.substr(0, text.find_last_not_of(blanks) + 1);
+    if (text.starts_with('+')) text.remove_prefix(1);
+    if (text.size() > 2 && text.front() == '0') {
+        const char base = to_lower(text[1]);
+        if (base == 'x') return in_base(text.substr(2), 16);
+        if (base == 'o') return in_base(text.substr(2), 8);
+        if (base == 'b') return in_base(text.substr(2), 2);
+    }
+    return decimal(text);
+}
+
 }  // namespace
+
+std::optional<std::uint64_t> literal_number(std::string_view sql, std::uint32_t ordinal) {
+    sql_scanner scan{sql};
+    for (token t = scan.next(); t.kind != token_kind::end; t = scan.next()) {
+        if (!is_literal(t.kind) || ordinal-- > 0) continue;
+        if (t.kind == token_kind::number) return number_in(t.text);
+        const auto content = plain_content(t.text);
+        return content ? number_in(*content) : std::nullopt;
+    }
+    return std::nullopt;
+}
 
 bool mentions_clock_word(std::string_view text) noexcept {
     for (std::size_t i = 0; i < text.size();) {

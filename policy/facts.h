@@ -91,6 +91,20 @@ struct bound_setting {
     bool local = false;
 };
 
+// What a SELECT's LIMIT or FETCH FIRST says. A literal's value is no fact (texts that differ in
+// their literals alone share facts): literal_number() reads it from the very text that is sent.
+struct limit_clause {
+    enum class kind : std::uint8_t {
+        none,       // no LIMIT, LIMIT ALL, LIMIT NULL
+        literal,    // number = its place among the number and string literals of the whole text
+        parameter,  // number = n of $n, whatever integer type or numeric it is cast to
+        other,
+    };
+    kind is = kind::none;
+    std::uint32_t number = 0;
+    bool operator==(const limit_clause&) const = default;
+};
+
 struct statement_facts {
     statement_kind kind = statement_kind::other;
     std::vector<qualified_name>
@@ -111,9 +125,15 @@ struct statement_facts {
     std::string template_name;  // create_database
     std::shared_ptr<const statement_facts> inner;
     int parameter_count = 0;  // highest $n
+    // Of a select itself, or of a whole UNION; not of what is inside it. WITH TIES gives more rows.
+    limit_clause page_limit;
+    // How many rows an INSERT ... VALUES lists; 1 with DEFAULT VALUES, 0 = unknown. It adds no more
+    // (with ON CONFLICT fewer), but for one row with a call of a function that returns a set.
+    std::uint32_t values_rows = 0;
 
     bool locks_rows = false;     // FOR UPDATE/SHARE/...
     bool writes_into = false;    // SELECT INTO, CREATE TABLE AS
+    bool returning = false;      // INSERT/UPDATE/DELETE/MERGE ... RETURNING, not one inside WITH
     bool modifying_cte = false;  // INSERT/UPDATE/DELETE/MERGE inside WITH
     bool tablesample = false;
     bool clock_literal = false;   // a literal mentions_clock_word()

@@ -23,6 +23,7 @@ enum class limit_kind : std::uint8_t {
     max_concurrent,
     max_concurrent_requests,  // of all tenants
     max_page_size,
+    default_page_size,  // of rules that ask for it
     count_
 };
 
@@ -47,6 +48,7 @@ struct tier {
     std::chrono::milliseconds query_wait_timeout{std::chrono::seconds{10}};
     unsigned max_page_size = 1000;  // rows, of a LIMIT
     enforcement max_page_size_mode = enforcement::enforce;
+    unsigned default_page_size = 100;  // rows of a SELECT without LIMIT, for rules that cut it
 
     [[nodiscard]] policy::rate rate() const noexcept {
         return {queries_per_minute, burst == 0 ? queries_per_minute : burst};

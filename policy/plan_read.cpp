@@ -239,4 +239,24 @@ read_plan plan_read(const statement_facts& statement, const catalog& snapshot,
     return read_planner{snapshot, scope, rules}.plan(statement);
 }
 
+unlimited_select unlimited_by_rule(const statement_facts& statement, const catalog& snapshot,
+                                   const session_scope& scope, const cache_rules& rules) {
+    const auto asks = [](const cache_rule& r) { return r.unlimited != unlimited_select::allow; };
+    if (std::ranges::none_of(rules.rules, asks)) return unlimited_select::allow;
+    const name_path path{snapshot, scope.search_path, scope.current_role};
+    std::vector<const relation*> named;
+    for (const auto& name : statement.reads)
+        for (const auto* r : path.find(name)) named.push_back(r);
+    if (named.empty()) return unlimited_select::allow;
+    for (const auto& rule : rules.rules) {
+        const auto allowed = [&](const relation* r) {
+            return std::ranges::any_of(rule.tables, [&](const auto& pattern) {
+                return matches_table(pattern, r->schema, r->name);
+            });
+        };
+        if (std::ranges::all_of(named, allowed)) return rule.unlimited;
+    }
+    return unlimited_select::allow;
+}
+
 }  // namespace pgsidecar::policy

@@ -28,4 +28,11 @@ struct read_plan {
 [[nodiscard]] read_plan plan_read(const statement_facts& statement, const catalog& snapshot,
                                   const session_scope& scope, const cache_rules& rules);
 
+// What the first rule says that allows every table which the statement itself names, whether it may
+// be cached or not.
+[[nodiscard]] unlimited_select unlimited_by_rule(const statement_facts& statement,
+                                                 const catalog& snapshot,
+                                                 const session_scope& scope,
+                                                 const cache_rules& rules);
+
 }  // namespace pgsidecar::policy

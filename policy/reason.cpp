@@ -56,6 +56,7 @@ constexpr auto names = std::to_array<std::string_view>({
     "bypass:too_large",
     "bypass:replication",
     "bypass:doubtful_text",
+    "refused:limit",
     "bypass:unknown_statement",
 });
 static_assert(names.size() == static_cast<std::size_t>(reason::count_));

@@ -54,6 +54,7 @@ enum class reason : std::uint8_t {
     too_large,
     replication,
     doubtful_text,      // the server may read it otherwise than we do: its settings say so
+    limited,            // refused by a limit of its tenant
     unknown_statement,  // Bind of a statement this session never saw
     count_              // not a reason
 };

@@ -9,6 +9,9 @@ namespace pgsidecar::policy {
 
 enum class rule_mode : std::uint8_t { off, shadow, on };
 
+// What becomes of a SELECT without LIMIT.
+enum class unlimited_select : std::uint8_t { allow, refuse, cut };
+
 struct cache_rule {
     std::string name;
     std::vector<std::string> tables;  // patterns "schema.table" with * and ?; no dot = schema
@@ -17,6 +20,7 @@ struct cache_rule {
         functions;  // names the rule vouches for as if immutable, "schema.name" or "name"
     std::chrono::milliseconds ttl{std::chrono::minutes{5}};
     rule_mode mode = rule_mode::on;
+    unlimited_select unlimited = unlimited_select::allow;
 };
 
 struct cache_rules {

@@ -35,21 +35,51 @@ std::string percent_decoded(std::string_view text) {
     return out;
 }
 
-// key='value' somewhere in one comment, the key not a part of a longer word.
-std::optional<std::string> tag_in(std::string_view comment, std::string_view key) {
-    for (auto at = comment.find(key); at != std::string_view::npos;
-         at = comment.find(key, at + 1)) {
-        auto rest = comment.substr(at + key.size());
-        const char before = at == 0 ? ',' : comment[at - 1];
-        if (before != ',' && before != ' ' && before != '*') continue;
-        if (!rest.starts_with("='")) continue;
-        rest.remove_prefix(2);
-        std::string value;
-        for (std::size_t i = 0; i < rest.size() && rest[i] != '\''; ++i) {
-            if (rest[i] == '\\' && i + 1 < rest.size()) ++i;
-            value.push_back(rest[i]);
+// The next block comment of what the lexer skips between two tokens, without its marks; taken off
+// the front of it. Those inside it are part of it.
+std::optional<std::string_view> next_comment(std::string_view& skipped) {
+    while (!skipped.empty()) {
+        if (skipped.starts_with("--")) {
+            skipped.remove_prefix(std::min(skipped.find_first_of("\r\n"), skipped.size()));
+        } else if (skipped.starts_with("/*")) {
+            std::size_t depth = 1;
+            std::size_t end = 2;
+            for (; depth > 0 && end < skipped.size(); ++end) {
+                const auto mark = skipped.substr(end, 2);
+                if (mark != "*/" && mark != "/*") continue;
+                depth = mark == "*/" ? depth - 1 : depth + 1;
+                ++end;
+            }
+            if (depth > 0) return std::nullopt;
+            const auto inside = skipped.substr(2, end - 4);
+            skipped.remove_prefix(end);
+            return inside;
+        } else {
+            skipped.remove_prefix(1);
         }
-        return percent_decoded(value);
+    }
+    return std::nullopt;
+}
+
+bool is_key(std::string_view before_value, std::string_view key) noexcept {
+    if (!before_value.ends_with(key)) return false;
+    before_value.remove_suffix(key.size());
+    return before_value.empty() || before_value.ends_with(',') || before_value.ends_with(' ') ||
+           before_value.ends_with('*');
+}
+
+// key='value' somewhere in one comment, the key not a part of a longer word or of another value.
+std::optional<std::string> tag_in(std::string_view comment, std::string_view key) {
+    for (auto at = comment.find("='"); at != std::string_view::npos; at = comment.find("='", at)) {
+        const bool wanted = is_key(comment.substr(0, at), key);
+        std::string value;
+        for (at += 2; at < comment.size() && comment[at] != '\''; ++at) {
+            if (comment[at] == '\\' && at + 1 < comment.size()) ++at;
+            value.push_back(comment[at]);
+        }
+        if (at == comment.size()) break;  // it does not end
+        if (wanted) return percent_decoded(value);
+        ++at;
     }
     return std::nullopt;
 }
@@ -136,6 +166,18 @@ std::optional<tenant_source> read_tenant_source(std::string_view text, std::stri
     }
     out.before = rest.substr(0, at);
     out.behind = rest.substr(at + placeholder.size());
+    if (out.behind.find(placeholder) != std::string::npos) {
+        why = "has {tenant} twice in its pattern";
+        return std::nullopt;
+    }
+    return out;
+}
+
+std::vector<tenant_source> default_sources() {
+    std::vector<tenant_source> out;
+    std::string why;
+    for (const std::string_view text : default_tenant_sources)
+        if (auto source = read_tenant_source(text, why)) out.push_back(std::move(*source));
     return out;
 }
 
@@ -148,9 +190,9 @@ std::optional<std::string> comment_tag(std::string_view sql, std::string_view ke
         // What the lexer skips between two tokens is blanks and comments.
         const auto t = scan.next();
         const char* next = t.kind == token_kind::end ? sql.data() + sql.size() : t.text.data();
-        const std::string_view gap{behind, static_cast<std::size_t>(next - behind)};
-        if (const auto open = gap.find("/*"); open != std::string_view::npos)
-            if (auto value = tag_in(gap.substr(open + 1), key)) return value;
+        std::string_view skipped{behind, static_cast<std::size_t>(next - behind)};
+        while (const auto comment = next_comment(skipped))
+            if (auto value = tag_in(*comment, key)) return value;
         if (t.kind == token_kind::end || t.kind == token_kind::bad) return std::nullopt;
         behind = next + t.text.size();
     }
@@ -166,7 +208,7 @@ std::string find_tenant(const std::vector<tenant_source>& sources,
 
 tenant_directory::tenant_directory(tenant_options options)
     : options_{std::make_shared<const tenant_options>(std::move(options))},
-      gate_{options_->max_concurrent_requests} {
+      gate_{options_->limits == enforcement::enforce ? options_->max_concurrent_requests : 0} {
     reads_comments_ =
         std::any_of(options_->sources.begin(), options_->sources.end(),
                     [](const tenant_source& s) { return s.where == tenant_source::from::comment; });

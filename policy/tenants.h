@@ -45,7 +45,8 @@ struct tenant_source {
                                                               std::string& why);
 
 // The value of a key in the comments of a statement, as sqlcommenter writes it: /*a='x',b='y%20z'*/
-// with percent-encoding and \' for a quote. Without a value: nothing.
+// with percent-encoding and \' for a quote. The first one counts; line comments do not. Without a
+// value: nothing.
 [[nodiscard]] std::optional<std::string> comment_tag(std::string_view sql, std::string_view key);
 
 // What the sources can be asked about; each may be empty.
@@ -57,6 +58,8 @@ struct tenant_evidence {
 [[nodiscard]] std::string find_tenant(const std::vector<tenant_source>& sources,
                                       const tenant_evidence& evidence);
 
+inline constexpr auto limit_kinds = static_cast<std::size_t>(limit_kind::count_);
+
 struct tenant {
     tenant(std::string its_name, std::shared_ptr<const tier> its_tier)
         : name{std::move(its_name)}, of{std::move(its_tier)} {}
@@ -65,17 +68,22 @@ struct tenant {
     rate_limiter queries;
     gate::lane lane;
     // How often each limit was met, refused or only warned about.
-    std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(limit_kind::count_)> met{};
+    std::array<std::atomic<std::uint64_t>, limit_kinds> met{};
 };
+
+// Asked unless others are configured, as the configuration writes them.
+inline constexpr std::array<std::string_view, 2> default_tenant_sources{"startup:pgsidecar.tenant",
+                                                                        "setting:app.tenant_id"};
+[[nodiscard]] std::vector<tenant_source> default_sources();
 
 struct tenant_options {
     enforcement limits = enforcement::off;  // the most that any tier's modes may do
-    std::vector<tenant_source> sources;
+    std::vector<tenant_source> sources = default_sources();
     std::string default_tenant = "default";
     std::string default_tier = "default";
     std::vector<tier> tiers = shipped_tiers();
     unsigned max_concurrent_requests = 0;  // of all tenants; 0 = no limit
-    std::size_t max_tenants = 10'000;      // known at a time
+    unsigned max_tenants = 10'000;         // known at a time
 };
 
 class tenant_directory {
@@ -95,6 +103,16 @@ class tenant_directory {
     [[nodiscard]] std::size_t size() const;
     [[nodiscard]] policy::gate& gate() noexcept { return gate_; }
 
+    // A limit was met, by this tenant.
+    void count(tenant& whose, limit_kind k) noexcept {
+        whose.met[static_cast<std::size_t>(k)].fetch_add(1, std::memory_order_relaxed);
+        met_[static_cast<std::size_t>(k)].fetch_add(1, std::memory_order_relaxed);
+    }
+    // By all tenants, also those forgotten.
+    [[nodiscard]] std::uint64_t met(limit_kind k) const noexcept {
+        return met_[static_cast<std::size_t>(k)].load(std::memory_order_relaxed);
+    }
+
     // `e`, but no more than the master switch allows.
     [[nodiscard]] enforcement effective(enforcement e) const noexcept {
         return e < options_->limits ? e : options_->limits;
@@ -107,6 +125,7 @@ class tenant_directory {
     std::shared_ptr<const tenant_options> options_;
     bool reads_comments_ = false;
     policy::gate gate_;
+    std::array<std::atomic<std::uint64_t>, limit_kinds> met_{};
     mutable std::mutex mutex_;
     struct hash {
         using is_transparent = void;

@@ -17,6 +17,7 @@ struct wake_up {
     std::uint64_t token = 0;
     bool look_again = true;  // false: the answer cannot be stored, ask the server yourself
     bool leads = false;      // the leader is gone, this one leads now
+    bool admitted = false;   // it waited at the gate instead, and may run
 };
 
 // A server connection died while a commit was under way: its tables stay uncacheable until the
@@ -41,6 +42,7 @@ struct actions {
     bool logged_in = false;         // just now
     bool database_settled = false;  // the statement that release_database was for has ended
     bool catalog_changed = false;   // ask the reader of catalogs to look
+    bool cancel_upstream = false;   // send a CancelRequest with server_key(); then on_cancel_sent()
     std::optional<std::string> release_database;  // then on_database_released()
     std::string refused_because;  // for the log: why this session was ended; never content
 
@@ -58,7 +60,7 @@ struct actions {
         client.clear();
         server.clear();
         start_client_tls = connect_upstream = ask_credentials = close = resume_client = false;
-        logged_in = database_settled = catalog_changed = false;
+        logged_in = database_settled = catalog_changed = cancel_upstream = false;
         release_database.reset();
         refused_because.clear();
         cancel_request.reset();

@@ -116,13 +116,16 @@ planned_read decider::read_of(const statement_text& text, database& where,
                     facts.statements.empty() ? reason::not_a_select : reason::multiple_statements};
     const auto& statement = facts.statements.front();
     if (statement.kind != policy::statement_kind::select) return {.why = reason::not_a_select};
-    if (!scope.catalog)
-        return {.why = scope.latest_catalog ? reason::stale_catalog : reason::no_catalog};
     const policy::session_scope view{.search_path = scope.search_path,
                                      .current_role = scope.current_role,
                                      .temporary_objects = scope.temporary_objects};
+    planned_read out{.why = scope.latest_catalog ? reason::stale_catalog : reason::no_catalog};
+    if (scope.latest_catalog)
+        out.unlimited = policy::unlimited_by_rule(statement, *scope.latest_catalog, view, *rules_);
+    if (!scope.catalog) return out;
     const auto found = policy::plan_read(statement, *scope.catalog, view, *rules_);
-    planned_read out{.why = found.why, .rule = found.rule};
+    out.why = found.why;
+    out.rule = found.rule;
     if (found.why != reason::miss) return out;
     const auto& rule = rules_->rules[static_cast<std::size_t>(found.rule)];
     out.ttl = rule.ttl;

@@ -41,6 +41,7 @@ struct planned_read {
     std::vector<const cache::table_state*> tables{};  // with the database's and the cluster's
     std::chrono::milliseconds ttl{};
     int rule = -1;
+    policy::unlimited_select unlimited = policy::unlimited_select::allow;
 };
 
 struct planned_write {

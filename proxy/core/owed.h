@@ -31,7 +31,9 @@ struct owed_reply {
     reply what = reply::sync;
     bool injected = false;  // ours: the client must not see its answer
     bool close_statement = false;
+    bool page_over = false;               // the row behind the page has come
     std::int16_t fill = -1;               // which of the session's fills records this answer
+    std::uint32_t page = 0;               // execute: rows after which the answer ends; 0 = none
     std::uint32_t done = 0;               // query: statements that have completed
     std::uint32_t taints = 0;             // the session's count of taints when this was sent
     std::string name{};                   // parse, close: the statement
@@ -42,6 +44,9 @@ struct owed_reply {
         std::size_t statement;  // its place in the text
         std::vector<prepared_statements::slot> slots;
     };
+    // Stands in for the error that the server answers with: it was sent something that fails, in
+    // the place of what a limit refused.
+    std::shared_ptr<const std::string> refusal{};
     std::vector<dropped> deallocates{};  // query, execute: to be restored when it was refused
 };
 

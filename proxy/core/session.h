@@ -19,6 +19,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -33,6 +34,7 @@
 #include "proxy/core/actions.h"
 #include "proxy/core/decider.h"
 #include "proxy/core/dialect.h"
+#include "proxy/core/limiter.h"
 #include "proxy/core/owed.h"
 #include "proxy/core/portals.h"
 #include "proxy/core/prepared.h"
@@ -59,7 +61,8 @@ struct session_services {
     cache::flights& flights;
     databases& dbs;
     const session_options& options;
-    std::string& key_buffer;  // scratch
+    std::string& key_buffer;                      // scratch
+    policy::tenant_directory* tenants = nullptr;  // null: no limits are in force
 };
 
 class session {
@@ -95,6 +98,9 @@ class session {
     // so that the cancel cannot meet a later query.
     [[nodiscard]] bool on_cancel(actions& out);
     void on_cancel_sent(actions& out);
+    // When on_deadline() is to be called; limiter::never: not at all. Asked after each other call.
+    [[nodiscard]] time_point deadline() const noexcept;
+    void on_deadline(time_point now, actions& out);
 
     [[nodiscard]] bool blocked() const noexcept;
     [[nodiscard]] bool expects_startup() const noexcept { return state_ == state::startup; }
@@ -111,7 +117,7 @@ class session {
   private:
     enum class state : std::uint8_t { startup, connecting, login, ready, closed };
     enum class release : std::uint8_t { none, waiting, done };
-    enum class wait : std::uint8_t { none, flight, drain };
+    enum class wait : std::uint8_t { none, flight, drain, gate, rows };
 
     // An answer under way from the server that may become an entry.
     struct fill {
@@ -136,16 +142,17 @@ class session {
 
     // session_authentication.cpp
     std::size_t on_login_client(protocol::bytes in, actions& out);
-    std::size_t on_login_server(protocol::bytes in, actions& out);
+    std::size_t on_login_server(protocol::bytes in, time_point now, actions& out);
     [[nodiscard]] bool tries_the_other_way(const protocol::frame& f, actions& out);
     void on_authentication(const protocol::authentication& m, protocol::bytes whole, actions& out);
     void ask_client(bool wants_answer, std::string message, actions& out);
-    void finish_login(actions& out);
+    void finish_login(time_point now, actions& out);
 
     // session_client.cpp
     std::size_t on_request(protocol::bytes in, time_point now, actions& out);
-    std::size_t forward_one(protocol::bytes in, actions& out);
-    bool forward_frame(const protocol::frame& f, actions& out);
+    std::size_t forward_one(protocol::bytes in, time_point now, actions& out);
+    bool forward_frame(const protocol::frame& f, time_point now, actions& out);
+    std::size_t refuse_long(const protocol::head& head, protocol::bytes in, actions& out);
     void forward_query(const std::shared_ptr<const statement_text>& text, std::string_view whole,
                        actions& out);
     void forward_sync();
@@ -154,12 +161,14 @@ class session {
     owed_reply& owe(owed_reply item);
 
     // session_extended.cpp
-    enum class sending : std::uint8_t { done, held, malformed };
-    [[nodiscard]] sending forward_extended(const protocol::frame& f, actions& out);
+    enum class sending : std::uint8_t { done, replaced, held, malformed };
+    [[nodiscard]] sending forward_extended(const protocol::frame& f, time_point now, actions& out);
     void forward_parse(std::string_view name, std::string_view sql, std::string types,
                        std::string_view whole, actions& out);
-    void forward_bind(const protocol::bind& m, actions& out);
-    void forward_execute(const portal* bound, actions& out);
+    [[nodiscard]] bool forward_bind(const protocol::bind& m, actions& out);
+    void forward_execute(const portal* bound, std::uint32_t page, actions& out);
+    [[nodiscard]] sending send_execute(const portal* bound, const protocol::execute& m,
+                                       time_point now, actions& out);
     void forward_close(const protocol::close& m);
     [[nodiscard]] std::shared_ptr<const std::vector<policy::setting_change>> bound_settings(
         const prepared& definition, const protocol::bind& m) const;
@@ -169,11 +178,14 @@ class session {
     void inject_parse(std::string_view name, const prepared_ptr& definition, actions& out);
     void inject_close(std::string_view name, actions& out);
 
+    enum class admission : std::uint8_t { pass, hold, refused };
+
     // session_cache.cpp
     enum class verdict : std::uint8_t { forward, served, hold };
     [[nodiscard]] verdict look_up_query(const std::shared_ptr<const statement_text>& text,
                                         time_point now, actions& out);
     std::size_t on_batch(protocol::bytes in, time_point now, actions& out);
+    [[nodiscard]] admission admit_batch(batch& b, time_point now, actions& out);
     [[nodiscard]] bool read_batch(protocol::bytes in, batch& b);
     [[nodiscard]] bool read_frame(const protocol::frame& f, batch& b);
     [[nodiscard]] policy::reason judge_unit(unit& u);
@@ -195,6 +207,58 @@ class session {
         return static_cast<std::int16_t>(next_fill_ < 1 ? -1 : next_fill_ - 1);
     }
     void leave_flight(actions& out);
+
+    // session_limits.cpp
+    // A request that ends with an error of ours; what the server still says to it is taken back.
+    struct cut {
+        bool answer = false;       // the client gets no more of its rows
+        bool told = false;         // the error is sent
+        bool ready_given = false;  // ReadyForQuery too, before the server's
+        bool silent = false;       // the server had its time
+        char promised = 'I';       // with ready_given
+        std::string error;
+        time_point due = limiter::never;  // to hear of the server
+        [[nodiscard]] bool hides() const noexcept { return answer || told; }
+    };
+    // What a request asks of its tenant.
+    struct demand {
+        std::uint32_t queries = 0;  // that count
+        bool place = false;         // at the gate
+    };
+    [[nodiscard]] static demand demand_of(const statement_text& text);
+    void begin_limits(time_point now);
+    void find_tenant(std::string_view sql, time_point now);
+    [[nodiscard]] admission admit(const demand& wanted, std::string_view sql, time_point now,
+                                  actions& out);
+    [[nodiscard]] bool rules(ruling&& r, actions& out);
+    [[nodiscard]] bool may_refuse_here() const noexcept;
+    void refuse_here(actions& out);
+    void send_failure(bool with_sync, std::string error, actions& out);
+    void refuse_request(actions& out);
+    [[nodiscard]] bool refuse_message(ruling&& r, actions& out);
+    void fail_in_place(actions& out);
+    void consumed(actions& out);
+    void leave_gate(actions& out);
+    void wake_admitted(const limiter::tickets& others, actions& out);
+    [[nodiscard]] bool too_large_for_tenant(const cache::entry& e);
+    [[nodiscard]] bool count_row(std::size_t size, time_point now, actions& out);
+    [[nodiscard]] bool front_request_is_whole();
+    void begin_cut(bool answer, std::string error, actions& out);
+    void tell_cut(bool completed, actions& out);
+    [[nodiscard]] bool cut_hides_error(const protocol::frame& f, actions& out);
+    [[nodiscard]] bool copy_failed(const protocol::error_response& m) const;
+    [[nodiscard]] bool settle_cut(char status, actions& out);
+    [[nodiscard]] std::optional<char> status_after_failure();
+    void on_silence(time_point now, actions& out);
+    void note_rows(const portal& bound, const plan& effects);
+    [[nodiscard]] bool must_await_rows(actions& out);
+
+    // session_pages.cpp
+    [[nodiscard]] bool judge_page(const statement_text& text, const protocol::bind* values,
+                                  std::uint32_t& page, actions& out);
+    void forward_cut_query(const std::shared_ptr<const statement_text>& text, std::uint32_t page,
+                           actions& out);
+    void end_page(actions& out);
 
     // session_state.cpp
     [[nodiscard]] const std::shared_ptr<const scope_text>& scope();
@@ -224,6 +288,7 @@ class session {
     void handle_reply(const protocol::frame& f, time_point now, actions& out);
     void pass_reply(const protocol::frame& f, actions& out);
     void note_fatal(const protocol::frame& f);
+    [[nodiscard]] bool answer_error(const protocol::frame& f, actions& out);
     [[nodiscard]] bool on_reply_error(const protocol::frame& f);
     void on_ready(const protocol::frame& f, time_point now, actions& out);
     void on_drained(actions& out);
@@ -256,14 +321,18 @@ class session {
     bool negotiate_ = false;    // the client asked for more than we speak
     bool asked_ = false;        // during the log-in: the server awaits a word of the client
     bool cancel_in_flight_ = false;
-    bool cancelled_ = false;    // while waiting: answer the held request with 57014
-    bool go_upstream_ = false;  // the next look-up must not wait again
-    bool leads_next_ = false;   // woken as the leader of the flight it waited in
-    bool waited_ = false;       // for another session's identical miss
-    bool unholdable_ = false;   // until the next Sync, messages are not held back
-    bool failed_ = false;       // an error since the last ReadyForQuery
-    bool skipping_ = false;     // the server skips what is sent until a Sync
-    bool copy_in_ = false;      // it reads CopyData now; Sync and Flush are ignored there
+    bool cancelled_ = false;      // while waiting: answer the held request with 57014
+    bool go_upstream_ = false;    // the next look-up must not wait again
+    bool leads_next_ = false;     // woken as the leader of the flight it waited in
+    bool waited_ = false;         // for another session's identical miss
+    bool unholdable_ = false;     // until the next Sync, messages are not held back
+    bool failed_ = false;         // an error since the last ReadyForQuery
+    bool skipping_ = false;       // the server skips what is sent until a Sync
+    bool discarding_ = false;     // the rest of a long message that was refused
+    bool server_hidden_ = false;  // of a long message from the server, cut away
+    bool batch_writes_ = false;   // since the last Sync: something that the Sync may commit
+    bool batch_rows_ = false;     // and something that may send back more rows than are allowed
+    bool copy_in_ = false;        // it reads CopyData now; Sync and Flush are ignored there
     bool draining_ = false;
     bool terminating_ = false;      // the client has ended; the server is to finish what it owes
     bool server_fatal_ = false;     // the server has said why it ends
@@ -328,6 +397,8 @@ class session {
     [[nodiscard]] bool commit_in_flight() const noexcept {
         return writing_ && !writing_->marked.empty();
     }
+    std::unique_ptr<limiter> limits_;  // null: there are none
+    std::unique_ptr<cut> cut_;
     std::unique_ptr<fills> fills_;
     std::unique_ptr<fill> flight_;  // while waiting: key and hash
 

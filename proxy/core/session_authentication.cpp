@@ -85,7 +85,7 @@ std::size_t session::on_login_client(protocol::bytes in, actions& out) {
     return frame.whole.size();
 }
 
-std::size_t session::on_login_server(protocol::bytes in, actions& out) {
+std::size_t session::on_login_server(protocol::bytes in, time_point now, actions& out) {
     protocol::frame frame;
     std::error_code error;
     auto found = protocol::next(in, frame, error);
@@ -137,7 +137,7 @@ std::size_t session::on_login_server(protocol::bytes in, actions& out) {
         note_fatal(frame);
         server_fatal_ = true;
     }
-    if (frame.type == 'Z') finish_login(out);
+    if (frame.type == 'Z') finish_login(now, out);
     return frame.whole.size();
 }
 
@@ -205,7 +205,7 @@ void session::on_credentials(credentials given, actions& out) {
     out.server.own(std::move(to_server));
 }
 
-void session::finish_login(actions& out) {
+void session::finish_login(time_point now, actions& out) {
     state_ = state::ready;
     status_ = 'I';
     server_fatal_ = false;
@@ -216,6 +216,7 @@ void session::finish_login(actions& out) {
     database_->clients.fetch_add(1);
     login_altered_ = services_.dbs.defaults_altered.load();
     adopt_login_defaults(database_->latest_catalog());
+    begin_limits(now);
     out.logged_in = true;
     out.resume_client = true;
     if (draining_) on_shutdown(out);

@@ -58,7 +58,7 @@ struct session::batch {
 
 std::size_t session::on_batch(protocol::bytes in, time_point now, actions& out) {
     batch b;
-    const bool may_hold = status_ == 'I' && caching() && !skipping_ && !copy_in_;
+    const bool may_hold = status_ == 'I' && (caching() || limits_) && !skipping_ && !copy_in_;
     if (may_hold && in.size() < hold_until_) return 0;
     if (may_hold && !read_batch(in, b)) {
         if (in.size() < batch_limit) {
@@ -74,6 +74,17 @@ std::size_t session::on_batch(protocol::bytes in, time_point now, actions& out) 
         b.why = reason::too_long;
     }
     auto result = verdict::forward;
+    switch (admit_batch(b, now, out)) {
+        case admission::hold:
+            return 0;
+        case admission::refused:
+            if (b.complete && may_refuse_here()) return refuse_here(out), b.size;
+            unholdable_ = true;
+            send_failure(false, std::exchange(limits_->refusal, {}), out);
+            return forward_one(in, now, out);
+        case admission::pass:
+            break;
+    }
     if (cancelled_ && b.complete) {
         cancelled_ = false;
         refuse_cancelled(out);
@@ -91,7 +102,34 @@ std::size_t session::on_batch(protocol::bytes in, time_point now, actions& out) 
     if (next_fill_ < 0) settle_lead(false, out);
     unholdable_ = true;
     batch_reason_ = b.why;
-    return forward_one(in, out);
+    return forward_one(in, now, out);
+}
+
+// What is read of it so far; the Executes of one that is not held are charged as they come.
+session::admission session::admit_batch(batch& b, time_point now, actions& out) {
+    if (!limits_) return admission::pass;
+    demand wanted{.place = !b.complete};
+    std::string_view sql;
+    for (const auto& u : b.units) {
+        if (!u.definition) {
+            wanted.place = true;
+            continue;
+        }
+        const auto its = demand_of(*u.definition->text);
+        if (b.complete && u.executed) wanted.queries += its.queries;
+        wanted.place = wanted.place || its.place;
+        if (sql.empty()) sql = u.definition->text->sql;
+    }
+    const auto admitted = admit(wanted, sql, now, out);
+    if (!limits_ || admitted != admission::pass || !b.complete) return admitted;
+    for (const auto& u : b.units) {
+        std::uint32_t page = 0;
+        if (!u.definition) continue;
+        if (judge_page(*u.definition->text, &u.bind, page, out)) return admission::refused;
+        if (page > 0) b.why = reason::row_limit;  // only the server can stop there
+    }
+    limits_->pages_judged = true;
+    return admitted;
 }
 
 // False: its end has not come yet. A sequence that is no batch for the cache sets b.why and counts
@@ -201,6 +239,11 @@ session::verdict session::look_up_batch(batch& b, time_point now, actions& out) 
     }
     if (busy) return all_hit && owed_others_ == 0 ? hold_until_drained() : verdict::forward;
     if (all_hit) {
+        for (const auto& u : b.units) {
+            if (!too_large_for_tenant(*u.entry)) continue;
+            refuse_here(out);
+            return verdict::served;
+        }
         serve_batch(b, out);
         return verdict::served;
     }
@@ -233,6 +276,7 @@ void session::serve_batch(batch& b, actions& out) {
     portals_.drop_unnamed();
     count_hit(b.units.size(), out);
     settle_lead(true, out);
+    consumed(out);
 }
 
 }  // namespace pgsidecar::core

@@ -69,6 +69,9 @@ session::verdict session::look_up_query(const std::shared_ptr<const statement_te
             auto entry = services_.store.find(key, hash, now);
             if (why == reason::pipeline_busy) {
                 if (entry && owed_others_ == 0) return hold_until_drained();
+            } else if (entry && too_large_for_tenant(*entry)) {
+                refuse_here(out);
+                return verdict::served;
             } else if (entry) {
                 statements_.set_client("", nullptr);
                 portals_.drop_unnamed();
@@ -76,6 +79,7 @@ session::verdict session::look_up_query(const std::shared_ptr<const statement_te
                 out.client.literal(ready_idle);
                 count_hit(1, out);
                 settle_lead(true, out);
+                consumed(out);
                 return verdict::served;
             } else {
                 return begin_fill(key, hash, planned->read, out);
@@ -204,8 +208,10 @@ void session::leave_flight(actions& out) {
 }
 
 void session::on_wake(const wake_up& wake) {
-    if (waiting_ != wait::flight || wake.token != wait_token_) return;
+    const auto awaited = wake.admitted ? wait::gate : wait::flight;
+    if (waiting_ != awaited || wake.token != wait_token_) return;
     waiting_ = wait::none;
+    if (wake.admitted) return limits_->admitted();
     leads_next_ = wake.leads;
     go_upstream_ = !wake.look_again;
     if (!leads_next_) flight_.reset();
@@ -221,12 +227,14 @@ void session::refuse_cancelled(actions& out) {
 
 bool session::on_cancel(actions& out) {
     if (state_ != state::ready) return false;
-    if (waiting_ == wait::flight) {
+    if (waiting_ == wait::flight || waiting_ == wait::gate) {
         leave_flight(out);
+        if (waiting_ == wait::gate) leave_gate(out);
         cancelled_ = true;
         out.resume_client = true;
         return false;
     }
+    if (cancel_in_flight_) return false;               // one is on its way already
     if (owed_.empty() && !transparent_) return false;  // too late: nothing runs
     cancel_in_flight_ = true;
     return true;

@@ -35,7 +35,8 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
     if (client_stream_ > 0) {
         const auto part = in.substr(0, client_stream_);
         client_stream_ -= static_cast<std::uint32_t>(part.size());
-        out.server.forward(part);
+        if (!discarding_) out.server.forward(part);
+        discarding_ = discarding_ && client_stream_ > 0;
         return part.size();
     }
     protocol::head head;
@@ -53,8 +54,13 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
     const bool extended = head.type == 'P' || head.type == 'B' || head.type == 'D' ||
                           head.type == 'E' || head.type == 'C';
     if (extended && !unholdable_) return on_batch(in, now, out);
-    if (head.type != 'Q' || head.length > services_.decide.max_sql_length() + 6)
-        return forward_one(in, out);
+    const bool long_query = head.type == 'Q' && head.length > services_.decide.max_sql_length() + 6;
+    if (long_query || head.type == 'F') {
+        const auto admitted = admit({1, true}, {}, now, out);
+        if (admitted == admission::hold) return 0;
+        if (admitted == admission::refused) return refuse_long(head, in, out);
+    }
+    if (head.type != 'Q' || long_query) return forward_one(in, now, out);
 
     protocol::frame frame;
     if (protocol::next(in, frame, error) != peek_result::ok) return 0;
@@ -64,6 +70,25 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
         return in.size();
     }
     const auto text = text_of(query.sql);
+    switch (admit(demand_of(*text), query.sql, now, out)) {
+        case admission::hold:
+            return 0;
+        case admission::refused:
+            refuse_request(out);
+            return frame.whole.size();
+        case admission::pass:
+            break;
+    }
+    std::uint32_t page = 0;
+    if (judge_page(*text, nullptr, page, out)) {
+        refuse_request(out);
+        return frame.whole.size();
+    }
+    if (limits_) limits_->pages_judged = true;
+    if (page > 0) {
+        forward_cut_query(text, page, out);
+        return frame.whole.size();
+    }
     switch (look_up_query(text, now, out)) {
         case verdict::served:
             return frame.whole.size();
@@ -77,17 +102,28 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
     return frame.whole.size();
 }
 
-std::size_t session::forward_one(protocol::bytes in, actions& out) {
+// A message that is not read whole, of a request that is refused.
+std::size_t session::refuse_long(const protocol::head& head, protocol::bytes in, actions& out) {
+    refuse_request(out);
+    const auto part = in.substr(0, head.length);
+    client_stream_ = static_cast<std::uint32_t>(head.length - part.size());
+    discarding_ = client_stream_ > 0;
+    return part.size();
+}
+
+std::size_t session::forward_one(protocol::bytes in, time_point now, actions& out) {
     protocol::head head;
     protocol::frame frame;
     std::error_code error;
     if (protocol::peek_head(in, head, error) != peek_result::ok) return 0;
-    if (head.length > protocol::frontend_length_limit(head.type)) return on_request(in, {}, out);
+    if (head.length > protocol::frontend_length_limit(head.type)) return on_request(in, now, out);
+    // In the middle of a batch, after a Flush.
+    if (limits_ && unholdable_ && owed_.empty()) limits_->began(now);
     const auto parse_limit = services_.decide.max_sql_length() + whole_limit;
     const std::size_t limit = head.type == 'P' || head.type == 'Q' ? parse_limit : whole_limit;
     if (head.length <= limit && head.type != 'd') {
         if (protocol::next(in, frame, error) != peek_result::ok) return 0;
-        return forward_frame(frame, out) ? frame.whole.size() : 0;
+        return forward_frame(frame, now, out) ? frame.whole.size() : 0;
     }
     if (in.size() < std::min<std::size_t>(head.length, front_limit) && head.type != 'd') return 0;
     protocol::reader front{in.substr(protocol::head_size)};
@@ -96,7 +132,7 @@ std::size_t session::forward_one(protocol::bytes in, actions& out) {
             protocol::bind names;
             names.portal = front.cstring();
             names.statement = front.cstring();
-            forward_bind(names, out);
+            (void)forward_bind(names, out);
             break;
         }
         case 'P':
@@ -122,7 +158,7 @@ std::size_t session::forward_one(protocol::bytes in, actions& out) {
 }
 
 // False: hold the frame back, nothing of it was sent.
-bool session::forward_frame(const protocol::frame& f, actions& out) {
+bool session::forward_frame(const protocol::frame& f, time_point now, actions& out) {
     bool well_formed = true;
     switch (f.type) {
         case 'Q': {
@@ -136,9 +172,11 @@ bool session::forward_frame(const protocol::frame& f, actions& out) {
         case 'D':
         case 'E':
         case 'C':
-            switch (forward_extended(f, out)) {
+            switch (forward_extended(f, now, out)) {
                 case sending::held:
                     return false;
+                case sending::replaced:
+                    return true;
                 case sending::malformed:
                     well_formed = false;
                     break;
@@ -147,6 +185,7 @@ bool session::forward_frame(const protocol::frame& f, actions& out) {
             }
             break;
         case 'S':
+            if (must_await_rows(out)) return false;
             forward_sync();
             break;
         case 'F': {
@@ -180,12 +219,15 @@ void session::forward_sync() {
     unholdable_ = false;
     next_fill_ = -1;
     batch_reason_ = policy::reason::miss;
+    batch_writes_ = batch_rows_ = false;
+    if (limits_) limits_->request_consumed();
     if (copy_in_) return;  // ignored there
     skipping_ = false;
     owe({.what = reply::sync});
 }
 
 void session::forward_function_call() {
+    if (limits_) limits_->request_consumed();
     note_effects(unknown_write(), policy::statement_kind::call, true);
     owe({.what = reply::function_call});
 }
@@ -205,6 +247,8 @@ void session::forward_query(const std::shared_ptr<const statement_text>& text,
                             std::string_view whole, actions& out) {
     if (skipping_) return out.server.forward(whole);  // thrown away there, and owes nothing
     unholdable_ = false;                              // it ends a batch without a Sync
+    batch_writes_ = batch_rows_ = false;
+    if (limits_) limits_->request_consumed();
     auto effects = services_.decide.plan_for(*text, *database_, scope());
     for (const auto name : named_statements(*text)) send_repair(name, true, out);
     repair_before_dialect_change(*effects, true, out);

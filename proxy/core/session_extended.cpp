@@ -10,7 +10,7 @@
 
 namespace pgsidecar::core {
 
-session::sending session::forward_extended(const protocol::frame& f, actions& out) {
+session::sending session::forward_extended(const protocol::frame& f, time_point now, actions& out) {
     std::error_code error;
     switch (f.type) {
         case 'P': {
@@ -23,7 +23,7 @@ session::sending session::forward_extended(const protocol::frame& f, actions& ou
         case 'B': {
             protocol::bind m;
             if (protocol::parse(f.body, m)) return sending::malformed;
-            forward_bind(m, out);
+            if (!forward_bind(m, out)) return sending::replaced;
             break;
         }
         case 'D': {
@@ -44,8 +44,7 @@ session::sending session::forward_extended(const protocol::frame& f, actions& ou
                 return sending::malformed;
             const auto* bound = portals_.find(m.portal);
             if (bound && must_release_database(*bound->definition->text, out)) return sending::held;
-            forward_execute(bound, out);
-            break;
+            return send_execute(bound, m, now, out);
         }
         default: {
             protocol::close m;
@@ -139,14 +138,24 @@ void session::forward_parse(std::string_view name, std::string_view sql, std::st
     out.server.forward(whole);
 }
 
-void session::forward_bind(const protocol::bind& m, actions& out) {
+// False: it was refused, and something that fails stands in its place.
+bool session::forward_bind(const protocol::bind& m, actions& out) {
+    const auto definition = statements_.client(m.statement);
+    std::uint32_t page = 0;
+    // A long Bind is forwarded by its front alone: its values are not looked at.
+    if (limits_ && definition && !m.parameters_raw.empty() &&
+        judge_page(*definition->text, &m, page, out)) {
+        fail_in_place(out);
+        return false;
+    }
     send_repair(m.statement, false, out);
-    portal bound{statements_.client(m.statement)};
+    portal bound{.definition = definition, .page = page};
     if (next_fill_ >= 0) ++next_fill_;
     owe({.what = reply::bind, .fill = current_fill()});
-    if (skipping_) return;
+    if (skipping_) return true;
     if (bound.definition) bound.settings = bound_settings(*bound.definition, m);
     portals_.bind(m.portal, std::move(bound));
+    return true;
 }
 
 // The values of set_config(name, $1, ...), as literals would have given them. Null: there are none,
@@ -192,8 +201,22 @@ std::shared_ptr<const plan> session::effects_of(const portal& bound) {
     return own;
 }
 
-void session::forward_execute(const portal* bound, actions& out) {
-    owed_reply item{.what = reply::execute, .fill = current_fill()};
+session::sending session::send_execute(const portal* bound, const protocol::execute& m,
+                                       time_point now, actions& out) {
+    if (limits_ && !skipping_ && (!bound || demand_of(*bound->definition->text).queries > 0) &&
+        refuse_message(limits_->charge_one(now), out))
+        return sending::replaced;
+    const std::uint32_t page = bound && m.row_limit <= 0 ? bound->page : 0;
+    forward_execute(bound, page, out);
+    if (page == 0) return sending::done;
+    std::string message;
+    protocol::write(message, protocol::execute{m.portal, static_cast<std::int32_t>(page) + 1});
+    out.server.own(std::move(message));
+    return sending::replaced;
+}
+
+void session::forward_execute(const portal* bound, std::uint32_t page, actions& out) {
+    owed_reply item{.what = reply::execute, .fill = current_fill(), .page = page};
     if (!bound) {
         // A portal of SQL's DECLARE, or of a statement that was never seen.
         out.outcomes.push_back(policy::reason::unknown_statement);
@@ -209,6 +232,7 @@ void session::forward_execute(const portal* bound, actions& out) {
     }
     const auto text = bound->definition->text;
     const auto effects = effects_of(*bound);
+    note_rows(*bound, *effects);
     for (const auto name : named_statements(*text)) send_repair(name, false, out);
     repair_before_dialect_change(*effects, false, out);
     count_forwarded(*text, *effects, out);

@@ -27,7 +27,7 @@ session::~session() {
 bool session::blocked() const noexcept {
     return terminating_ || waiting_ != wait::none || releasing_ == release::waiting ||
            cancel_in_flight_ || state_ == state::connecting || state_ == state::closed ||
-           (state_ == state::login && !asked_);
+           (state_ == state::login && !asked_) || (cut_ && cut_->ready_given);
 }
 
 bool session::idle() const noexcept {
@@ -79,13 +79,17 @@ std::size_t session::on_server(protocol::bytes in, time_point now, actions& out)
         const auto rest = in.substr(used);
         std::size_t step = rest.size();
         if (state_ == state::login)
-            step = on_login_server(rest, out);
+            step = on_login_server(rest, now, out);
         else if (state_ == state::ready)
             step = on_reply(rest, now, out);
         else
             fail("08P01", "the server spoke before it was asked", "server out of step", out);
         if (step == 0) break;
         used += step;
+    }
+    if (waiting_ == wait::rows && owed_.empty()) {
+        waiting_ = wait::none;
+        out.resume_client = true;
     }
     return used;
 }
@@ -104,6 +108,7 @@ void session::end_with(std::string reply, std::string_view why, actions& out) {
     out.refused_because = why;
     out.close = true;
     leave_flight(out);
+    leave_gate(out);
     abandon_fills(out);
     release_marks(out, true);
     if (state_ == state::ready && database_) database_->clients.fetch_sub(1);
@@ -183,7 +188,7 @@ void session::accept_startup(const protocol::startup_message& m, actions& out) {
         return fail("28000", "no PostgreSQL user name specified in startup packet", "no user name",
                     out);
     if (start_up_->database.empty()) start_up_->database = *user_;
-    if (!services_.options.cache) transparent_ = true;
+    if (!services_.options.cache && services_.tenants == nullptr) transparent_ = true;
     protocol::write_startup(start_up_->packet, protocol::protocol_3_0, forwarded);
     state_ = state::connecting;
     out.connect_upstream = true;
@@ -214,6 +219,7 @@ void session::on_server_closed(actions& out) {
     if (server_restarts_) distrust_catalogs(out);
     if (server_fatal_ || terminating_) {
         leave_flight(out);
+        leave_gate(out);
         abandon_fills(out);
         release_marks(out, true);
         if (state_ == state::ready) database_->clients.fetch_sub(1);
@@ -239,6 +245,7 @@ void session::on_client_finished(actions& out) {
 void session::on_client_closed(actions& out) {
     if (state_ == state::closed) return;
     leave_flight(out);
+    leave_gate(out);
     abandon_fills(out);
     release_marks(out, true);
     if (state_ == state::ready) {

@@ -25,7 +25,7 @@ std::size_t session::on_reply(protocol::bytes in, time_point now, actions& out) 
     if (server_stream_ > 0) {
         const auto part = in.substr(0, server_stream_);
         server_stream_ -= static_cast<std::uint32_t>(part.size());
-        out.client.forward(part);
+        if (!server_hidden_) out.client.forward(part);
         return part.size();
     }
     protocol::head head;
@@ -58,8 +58,9 @@ std::size_t session::on_reply(protocol::bytes in, time_point now, actions& out) 
     free_followers(out);
     if (head.type == 'T' || head.type == 't') return 0;
     if (head.type == 'V') bump_marks();
+    server_hidden_ = (data && count_row(head.length, now, out)) || (cut_ && cut_->hides());
     server_stream_ = static_cast<std::uint32_t>(head.length - in.size());
-    out.client.forward(in);
+    if (!server_hidden_) out.client.forward(in);
     return in.size();
 }
 
@@ -87,10 +88,11 @@ void session::note_fatal(const protocol::frame& f) {
 
 void session::handle_reply(const protocol::frame& f, time_point now, actions& out) {
     if (commit_in_flight() && !is_row(f.type)) bump_marks();
-    bool hide = swallow();
+    bool hide = swallow() || (cut_ && cut_->hides());
     switch (f.type) {
         case 'D':
         case 'd':
+            if (count_row(f.whole.size(), now, out)) hide = true;
             record(f, out);
             break;
         case 'T':
@@ -118,6 +120,12 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
         case 'I':
         case 's':
             record(f, out);
+            if (!owed_.empty() && owed_.front().page_over && !hide) {
+                end_page(out);
+                hide = true;
+            }
+            if (limits_) limits_->statement_ended();
+            if (cut_ && cut_->answer) tell_cut(true, out);
             on_completed(f);
             break;
         case 'V':
@@ -126,7 +134,7 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             on_copy_in();
             break;
         case 'E':
-            hide = on_reply_error(f) && hide;
+            hide = answer_error(f, out);
             break;
         case 'Z':
             on_ready(f, now, out);
@@ -150,6 +158,7 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             hide = false;
             break;
         case 'W':
+            leave_gate(out);
             transparent_ = true;
             break;
         default:
@@ -205,6 +214,18 @@ void session::on_copy_in() {
             ++i;
     }
     copy_in_ = true;
+}
+
+// True: the client does not get this one.
+bool session::answer_error(const protocol::frame& f, actions& out) {
+    const auto refusal = owed_.empty() ? nullptr : owed_.front().refusal;
+    const bool hidden = swallow();
+    if (limits_) limits_->statement_ended();
+    if (on_reply_error(f) && hidden) return true;
+    if (cut_) return cut_hides_error(f, out);
+    if (!refusal || server_fatal_) return false;
+    out.client.own(*refusal);
+    return true;
 }
 
 // True: the error answers something of ours and is not for the client.
@@ -279,8 +300,12 @@ void session::on_ready(const protocol::frame& f, time_point now, actions& out) {
         store_fills(!failed_ && status_ == 'I', now, out);
         failed_ = false;
     }
-    if (owed_.empty()) on_drained(out);
-    if (!hide) out.client.forward(f.whole);
+    const bool cut_away = cut_ && !hide && settle_cut(status_, out);
+    if (owed_.empty())
+        on_drained(out);
+    else if (limits_)
+        limits_->began(now);
+    if (!hide && !cut_away && state_ != state::closed) out.client.forward(f.whole);
     if (draining_ && idle()) on_shutdown(out);
 }
 
@@ -296,6 +321,10 @@ void session::on_drained(actions& out) {
     } else {
         release_commits();
     }
+    if (status_ == 'I')
+        leave_gate(out);
+    else if (limits_)
+        limits_->ended();
     if (waiting_ == wait::drain) {
         waiting_ = wait::none;
         out.resume_client = true;

@@ -43,6 +43,11 @@ class session_settings {
     void rollback_to(std::string_view name);
     [[nodiscard]] bool in_transaction() const noexcept { return !seen().frames.empty(); }
 
+    // What RESET returns to; nullptr: not given in the start-up packet.
+    [[nodiscard]] const std::string* at_start(std::string_view name) const {
+        const auto it = start_.find(name);
+        return it == start_.end() ? nullptr : &it->second;
+    }
     // nullptr: neither set nor given at start-up; the log-in default counts.
     [[nodiscard]] const std::string* find(std::string_view name) const;
     // Canonical text of everything that can change an answer; settings that cannot

@@ -149,6 +149,7 @@ void pump::settle() {
         client_rest_.keep(shown, used);
     }
     if (ended_) return;
+    watch();
     wait_client();
     wait_server();
 }
@@ -189,6 +190,7 @@ void pump::perform_side_effects() {
         home_.use_database(session_.database_name());
     }
     if (todo.connect_upstream) connect_upstream();
+    if (todo.cancel_upstream) send_cancel({});
     if (todo.ask_credentials) home_.look_up_secret(session_.user(), token_);
     if (todo.cancel_request) return answer_cancel_request(*todo.cancel_request);
     if (close) {
@@ -197,6 +199,7 @@ void pump::perform_side_effects() {
     }
     if (client_.pending() > 0) flush_client();
     if (server_ && server_->pending() > 0) flush_server();
+    watch();
 }
 
 void pump::flush_client() {
@@ -247,14 +250,15 @@ void pump::on_cancel(std::function<void()> done) {
     todo.clear();
     const bool forward = session_.on_cancel(todo);
     perform();
-    if (!forward) {
-        done();
-        if (!ended_) settle();
-        return;
-    }
+    if (forward) return send_cancel(std::move(done));
+    done();
+    if (!ended_) settle();
+}
+
+void pump::send_cancel(std::function<void()> done) {
     home_.send_cancel(session_.server_pid(), session_.server_key(),
                       [self = shared_from_this(), done = std::move(done)] {
-                          done();
+                          if (done) done();
                           if (self->ended_) return;
                           auto& after = self->home_.actions();
                           after.clear();
@@ -262,6 +266,24 @@ void pump::on_cancel(std::function<void()> done) {
                           self->perform();
                           if (!self->ended_) self->settle();
                       });
+}
+
+void pump::watch() {
+    const auto due = session_.deadline();
+    if (due >= watched_) return;
+    watched_ = due;
+    home_.watch(due, token_);
+}
+
+void pump::on_deadline(std::chrono::steady_clock::time_point due,
+                       std::chrono::steady_clock::time_point now) {
+    if (due != watched_) return;
+    watched_ = core::limiter::never;
+    auto& todo = home_.actions();
+    todo.clear();
+    session_.on_deadline(now, todo);
+    perform();
+    if (!ended_) settle();
 }
 
 void pump::answer_cancel_request(const core::actions::cancel& request) {

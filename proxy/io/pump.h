@@ -28,6 +28,9 @@ class pump : public std::enable_shared_from_this<pump> {
     void on_secret(std::optional<std::string> secret);  // nothing: nobody could be asked
     // From another connection that brought our cancel key; `done` when it may be closed.
     void on_cancel(std::function<void()> done);
+    // After worker::watch(). Only the last `due` that was asked for counts.
+    void on_deadline(std::chrono::steady_clock::time_point due,
+                     std::chrono::steady_clock::time_point now);
     void shut_down();  // once idle
     void kill();       // now
     // Past its deadline while not logged in.
@@ -51,7 +54,8 @@ class pump : public std::enable_shared_from_this<pump> {
     void perform_side_effects();
     void settle();
     void connect_upstream();
-    void send_cancel();
+    void send_cancel(std::function<void()> done);
+    void watch();
     void answer_cancel_request(const core::actions::cancel& request);
     void flush_client();
     void flush_server();
@@ -67,7 +71,9 @@ class pump : public std::enable_shared_from_this<pump> {
     std::shared_ptr<connector> connecting_;
     rest client_rest_;
     rest server_rest_;
-    std::chrono::steady_clock::time_point deadline_;
+    std::chrono::steady_clock::time_point deadline_;  // of the log-in
+    // The worker calls on_deadline() then, or earlier.
+    std::chrono::steady_clock::time_point watched_ = core::limiter::never;
     bool client_waits_ = false;  // a wait for readability is armed
     bool server_waits_ = false;
     bool client_flushes_ = false;

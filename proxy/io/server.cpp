@@ -43,6 +43,7 @@ server::server(std::shared_ptr<const config::settings> settings)
       options_{options_from(*settings_)},
       client_tls_{make_client_side_tls(settings_->client_tls)},
       server_tls_{make_server_side_tls(settings_->upstream.tls)},
+      tenants_{settings_->tenants},
       store_{settings_->cache.store},
       databases_{versions_},
       catalogs_{databases_, *settings_},
@@ -218,7 +219,13 @@ std::string server::statistics() const {
     out += "},\"entries\":" + std::to_string(s.entries) + ",\"bytes\":" + std::to_string(s.bytes) +
            ",\"evictions\":" + std::to_string(s.evictions) +
            ",\"invalidations\":" + std::to_string(s.invalidations) +
-           ",\"clients\":" + std::to_string(clients()) + "}";
+           ",\"clients\":" + std::to_string(clients()) + ",\"limits\":{";
+    for (std::size_t i = 0; i < policy::limit_kinds; ++i) {
+        const auto kind = static_cast<policy::limit_kind>(i);
+        out.append(i == 0 ? "\"" : ",\"").append(policy::to_string(kind)).append("\":") +=
+            std::to_string(tenants_.met(kind));
+    }
+    out += "},\"tenants\":" + std::to_string(tenants_.size()) + "}";
     return out;
 }
 

@@ -12,6 +12,7 @@
 #include "cache/flights.h"
 #include "cache/store.h"
 #include "config/settings.h"
+#include "policy/tenants.h"
 #include "proxy/core/databases.h"
 #include "proxy/io/cancel.h"
 #include "proxy/io/catalogs.h"
@@ -37,6 +38,10 @@ class server {
     [[nodiscard]] cache::flights& flights() noexcept { return flights_; }
     [[nodiscard]] core::databases& databases() noexcept { return databases_; }
     [[nodiscard]] io::catalogs& catalogs() noexcept { return catalogs_; }
+    // Null: no limits are in force.
+    [[nodiscard]] policy::tenant_directory* tenants() noexcept {
+        return settings_->enable_optimizations && tenants_.active() ? &tenants_ : nullptr;
+    }
     [[nodiscard]] stored_secrets& secrets() noexcept { return secrets_; }
     [[nodiscard]] cancel_keys& keys() noexcept { return keys_; }
     [[nodiscard]] const core::session_options& session_options() const noexcept { return options_; }
@@ -60,6 +65,7 @@ class server {
     core::session_options options_;
     ssl_ctx_ptr client_tls_;
     ssl_ctx_ptr server_tls_;
+    policy::tenant_directory tenants_;
     cache::versions versions_;
     cache::store store_;
     cache::flights flights_;

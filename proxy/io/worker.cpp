@@ -20,9 +20,11 @@ worker::worker(server& owner, unsigned index)
       index_{index},
       work_{context_.get_executor()},
       timer_{context_},
+      watch_timer_{context_},
       decider_{owner.rules(), {.max_sql_length = owner.settings().max_sql_length}},
       services_{decider_,          owner.store(),           owner.flights(),
-                owner.databases(), owner.session_options(), key_buffer_},
+                owner.databases(), owner.session_options(), key_buffer_,
+                owner.tenants()},
       scratch_(scratch_size) {}
 
 worker::~worker() { stop(); }
@@ -36,6 +38,7 @@ void worker::stop() {
     if (!thread_.joinable()) return;
     post([this] {
         timer_.cancel();
+        watch_timer_.cancel();
         work_.reset();
         for (const auto copy = pumps_; const auto& [token, p] : copy) p->kill();
         context_.stop();
@@ -53,6 +56,27 @@ void worker::tick() {
             if (p->too_late(now)) late.push_back(p);
         for (const auto& p : late) p->give_up();
         tick();
+    });
+}
+
+void worker::watch(std::chrono::steady_clock::time_point due, std::uint64_t token) {
+    watched_.emplace(due, token);
+    if (due < armed_) arm_watch();
+}
+
+void worker::arm_watch() {
+    armed_ = watched_.empty() ? core::limiter::never : watched_.top().first;
+    if (watched_.empty()) return;
+    watch_timer_.expires_at(armed_);
+    watch_timer_.async_wait([this](boost::system::error_code error) {
+        if (error) return;
+        const auto now = std::chrono::steady_clock::now();
+        while (!watched_.empty() && watched_.top().first <= now) {
+            const auto [due, token] = watched_.top();
+            watched_.pop();
+            if (const auto p = find(token)) p->on_deadline(due, now);
+        }
+        arm_watch();
     });
 }
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <queue>
 #include <span>
 #include <string>
 #include <thread>
@@ -54,6 +55,8 @@ class worker {
     void forget_key(std::int32_t pid, std::uint64_t token);
     void cancel(std::int32_t pid, const std::string& key, std::function<void()> done);
     void send_cancel(std::int32_t pid, const std::string& key, std::function<void()> done);
+    // Calls the pump's on_deadline() at that time.
+    void watch(std::chrono::steady_clock::time_point due, std::uint64_t token);
     void look_up_secret(const std::string& user, std::uint64_t token);
     void remove(std::uint64_t token);
 
@@ -66,18 +69,25 @@ class worker {
 
   private:
     void tick();
+    void arm_watch();
 
     server& owner_;
     const unsigned index_;
     boost::asio::io_context context_{1};
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
     boost::asio::steady_timer timer_;
+    boost::asio::steady_timer watch_timer_;
     core::decider decider_;
     core::actions actions_;
     std::string key_buffer_;
     const core::session_services services_;
     std::vector<char> scratch_;
     std::unordered_map<std::uint64_t, std::shared_ptr<pump>> pumps_;
+    // Deadlines of sessions, the earliest on top. One that has moved on since is looked at in vain,
+    // once; a session is in it again only for an earlier time, so most requests leave it alone.
+    using watched = std::pair<std::chrono::steady_clock::time_point, std::uint64_t>;
+    std::priority_queue<watched, std::vector<watched>, std::greater<>> watched_;
+    std::chrono::steady_clock::time_point armed_ = core::limiter::never;
     std::uint64_t next_session_ = 1;
     std::atomic<std::size_t> clients_{0};
     std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(policy::reason::count_)>

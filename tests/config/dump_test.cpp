@@ -33,6 +33,18 @@ settings unusual() {
          pgsidecar::policy::rule_mode::off},
         {"\xc3\xa9t\xc3\xa9 {}", {"x"}, {}, std::chrono::days{2}, pgsidecar::policy::rule_mode::on},
     };
+    s.tenants.limits = pgsidecar::policy::enforcement::warn;
+    s.tenant_source_texts = {"setting:App.Tenant", "user:{tenant}", "comment:it's \"x\""};
+    s.tenants.default_tenant = "null";
+    s.tenants.default_tier = "gold";
+    s.tenants.max_tenants = 1;
+    s.tenants.tiers[0].query_timeout = 1h;
+    s.tenants.tiers[0].max_result_bytes = 12'345;
+    s.tenants.tiers[0].max_page_size_mode = pgsidecar::policy::enforcement::off;
+    s.tenants.tiers[0].burst = 7;
+    s.tenants.tiers.insert(s.tenants.tiers.begin() + 1, s.tenants.tiers[0]);
+    s.tenants.tiers[1].name = "gold";
+    s.tenants.tiers[1].members = {"*", "a: #\xc3\xa9"};
     s.log.level = log_level::off;
     return s;
 }
@@ -76,6 +88,14 @@ TEST_CASE("the difference between two settings names exactly what differs") {
     t.cache.rules.rules[0].functions = {"f"};
     CHECK(changed_keys(s, t) == keys{"cache.rules"});
 
+    t = s;
+    t.tenants.tiers[1].max_page_size_mode = pgsidecar::policy::enforcement::warn;
+    CHECK(changed_keys(s, t) == keys{"tenants.tiers"});
+    t = s;
+    t.tenants.limits = pgsidecar::policy::enforcement::enforce;
+    t.tenant_source_texts.pop_back();
+    CHECK(changed_keys(s, t) == keys{"tenants.limits", "tenants.sources"});
+
     // A new password is a difference although a dump shows none.
     s.upstream.control_connection = "password=a";
     t = s;
@@ -100,4 +120,5 @@ TEST_CASE("every known key is named once") {
     std::ranges::sort(keys);
     CHECK(std::ranges::adjacent_find(keys) == keys.end());
     CHECK(std::ranges::find(keys, "cache.rules[].ttl") != keys.end());
+    CHECK(std::ranges::find(keys, "tenants.tiers[].burst") != keys.end());
 }

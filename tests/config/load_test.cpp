@@ -95,7 +95,15 @@ cache:
   catalog_refresh_interval: 17s
   key_settings: [App.Tenant, TimeZone]
   rules:
-    - {name: r, tables: [a.b, c], functions: [pg_catalog.f, g], ttl: 18, mode: off}
+    - {name: r, tables: [a.b, c], functions: [pg_catalog.f, g], ttl: 18, mode: off, unlimited: cut}
+tenants:
+  limits: warn
+  sources: [user]
+  default_tenant: nobody
+  default_tier: premium
+  max_concurrent_requests: 19
+  max_tenants: 20
+  tiers: [{name: t}]
 log:
   level: warning
   file: /var/log/p.log
@@ -143,6 +151,16 @@ log:
     CHECK(s.cache.rules.rules[0].functions == std::vector<std::string>{"pg_catalog.f", "g"});
     CHECK(s.cache.rules.rules[0].ttl == 18s);
     CHECK(s.cache.rules.rules[0].mode == pgsidecar::policy::rule_mode::off);
+    CHECK(s.cache.rules.rules[0].unlimited == pgsidecar::policy::unlimited_select::cut);
+    CHECK(s.tenants.limits == pgsidecar::policy::enforcement::warn);
+    REQUIRE(s.tenants.sources.size() == 1);
+    CHECK(s.tenants.sources[0].where == pgsidecar::policy::tenant_source::from::user);
+    CHECK(s.tenants.default_tenant == "nobody");
+    CHECK(s.tenants.default_tier == "premium");
+    CHECK(s.tenants.max_concurrent_requests == 19);
+    CHECK(s.tenants.max_tenants == 20);
+    REQUIRE(s.tenants.tiers.size() == 3);  // the keys of one: tenants_test.cpp
+    CHECK(s.tenants.tiers[1].name == "t");
     CHECK(s.log.level == log_level::warning);
     CHECK(s.log.file == "/var/log/p.log");
     // What is left at its default here was not tested above: only what has one allowed value.

@@ -6,6 +6,10 @@
 
 namespace core_test {
 
+void script::prepare(world& w) const {
+    if (limits_) w.limit(*limits_);
+}
+
 void script::begin(wired& l) const {
     if (logged_in_) l.log_in(more_);
 }
@@ -25,6 +29,7 @@ void script::act(wired& l, const step& s, std::string_view bytes) {
             (void)l.cancel();
             break;
         case step::kind::cancel_sent:
+            REQUIRE(std::exchange(l.cancel_due, false));
             l.cancel_sent();
             break;
         case step::kind::shutdown:
@@ -36,11 +41,15 @@ void script::act(wired& l, const step& s, std::string_view bytes) {
         case step::kind::catalog:
             l.catalog_read();
             break;
+        case step::kind::later:
+            l.later(s.after);
+            break;
     }
 }
 
 void script::play(const cut& c) const {
     world w;
+    prepare(w);
     std::vector<core::unsettled_commit> unsettled;
     {
         wired l{w};
@@ -69,6 +78,7 @@ void script::play(const cut& c) const {
 
 void script::play_with_failure(std::size_t at, bool halfway, bool client_dies) const {
     world w;
+    prepare(w);
     std::vector<core::unsettled_commit> unsettled;
     {
         wired l{w};

@@ -3,6 +3,8 @@
 // and with either peer gone before each step and in the middle of it: then nothing may be left
 // behind but what was handed over as unsettled.
 #pragma once
+#include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,10 +18,21 @@ struct want {
 };
 
 struct step {
-    enum class kind { client, server, connected, cancel, cancel_sent, shutdown, released, catalog };
+    enum class kind {
+        client,
+        server,
+        connected,
+        cancel,
+        cancel_sent,
+        shutdown,
+        released,
+        catalog,
+        later
+    };
     kind what = kind::client;
     std::string bytes{};
     want expected{};
+    std::chrono::milliseconds after{};  // later
 };
 
 class script {
@@ -43,6 +56,14 @@ class script {
     script& hits(const std::string& request, const std::string& reply) {
         return client(request, {.client = reply});
     }
+    script& later(std::chrono::milliseconds after, want expected = {}) {
+        return add({step::kind::later, {}, std::move(expected), after});
+    }
+    // In force from the log-in on.
+    script& limits(policy::tenant_options given) {
+        limits_ = std::move(given);
+        return *this;
+    }
     script& start_up(std::vector<protocol::startup_parameter> more) {
         more_ = std::move(more);
         return *this;
@@ -62,11 +83,13 @@ class script {
     }
     void play(const cut& c) const;
     void play_with_failure(std::size_t at, bool halfway, bool client_dies) const;
+    void prepare(world& w) const;
     void begin(wired& l) const;
     static void act(wired& l, const step& s, std::string_view bytes);
 
     std::vector<step> steps_;
     std::vector<protocol::startup_parameter> more_;
+    std::optional<policy::tenant_options> limits_;
     bool logged_in_;
 };
 

@@ -74,6 +74,15 @@ world::world(std::size_t workers, core::decider_limits limits)
     publish();
 }
 
+void world::limit(policy::tenant_options given) {
+    tenants = std::make_unique<policy::tenant_directory>(std::move(given));
+    std::deque<core::session_services> with;
+    for (const auto& s : each_services)
+        with.push_back(
+            {s.decide, s.store, s.flights, s.dbs, s.options, s.key_buffer, tenants.get()});
+    each_services.swap(with);
+}
+
 void world::publish() { db().publish(small_catalog(db().wanted())); }
 
 std::string world::unrest(const std::vector<core::unsettled_commit>& handed_over) {
@@ -102,6 +111,8 @@ std::string world::unrest(const std::vector<core::unsettled_commit>& handed_over
     if ((db().usable_catalog() != nullptr) != (schema == 0)) out.append("schema change; ");
     const auto waiting = flights.size();
     if (waiting.flights != 0 || waiting.followers != 0) out.append("flights; ");
+    if (tenants && (tenants->gate().running() != 0 || tenants->gate().waiting() != 0))
+        out.append("places at the gate; ");
     return out;
 }
 
@@ -142,6 +153,7 @@ void wired::perform() {
     logged_in = logged_in || actions_.logged_in;
     resume_ = resume_ || actions_.resume_client;
     catalog_changed = catalog_changed || actions_.catalog_changed;
+    cancel_due = cancel_due || actions_.cancel_upstream;
     ask_credentials = ask_credentials || actions_.ask_credentials;
     settled = settled || actions_.database_settled;
     if (actions_.release_database) release = *actions_.release_database;
@@ -187,6 +199,7 @@ void wired::database_released() {
 bool wired::cancel() {
     actions_.clear();
     const bool forward = session_->on_cancel(actions_);
+    cancel_due = cancel_due || forward;
     perform();
     settle();
     return forward;
@@ -197,6 +210,16 @@ void wired::cancel_sent() {
     session_->on_cancel_sent(actions_);
     perform();
     settle();
+}
+
+void wired::later(std::chrono::milliseconds after) {
+    world_.now += after;
+    while (!closing && session_->deadline() <= world_.now) {
+        actions_.clear();
+        session_->on_deadline(world_.now, actions_);
+        perform();
+        settle();
+    }
 }
 
 void wired::shutdown() {

@@ -36,6 +36,8 @@ struct defaults {
 
 struct world {
     explicit world(std::size_t workers = 1, core::decider_limits limits = {});
+    // Before the sessions are made: limits are in force from then on.
+    void limit(policy::tenant_options options);
     // A catalog under the wanted number, as the reader of catalogs would bring.
     void publish();
     [[nodiscard]] const core::session_services& services(std::size_t worker = 0) const {
@@ -54,6 +56,7 @@ struct world {
     std::shared_ptr<policy::cache_rules> rules;
     std::deque<core::decider> deciders;
     core::session_options options;
+    std::unique_ptr<policy::tenant_directory> tenants;
     std::string key_buffer;
     std::deque<core::session_services> each_services;
     core::session::time_point now{std::chrono::hours{1}};
@@ -75,7 +78,8 @@ class wired {
     void database_released();
     [[nodiscard]] bool cancel();
     void cancel_sent();
-    void catalog_read() { world_.publish(); }  // the control connection has looked again
+    void later(std::chrono::milliseconds after);  // and what is due by then
+    void catalog_read() { world_.publish(); }     // the control connection has looked again
     void shutdown();
     void client_gone();
     void server_gone();
@@ -99,6 +103,7 @@ class wired {
     std::string release;
     std::string refused_because;
     std::optional<core::actions::cancel> cancel_request;
+    bool cancel_due = false;  // one is to be sent, and cancel_sent() awaited
 
   private:
     void perform();

@@ -38,6 +38,9 @@ void check_round_trip(settings s) {
     const load_result back = load_text(text, "dump");
     require(back.ok(), "a dump that does not load", text);
     require(changed_keys(s, back.value).empty(), "a dump that changes the settings", text);
+    const auto& tenants = back.value.tenants;
+    require(tenants.sources.size() == s.tenant_source_texts.size(), "a source is lost", text);
+    require(tenants.tiers.front().name == "default", "default is not the first tier", text);
 }
 
 }  // namespace

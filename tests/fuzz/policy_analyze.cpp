@@ -1,6 +1,6 @@
 // A SQL text. Whatever it is: facts, a normal form and a shape without a crash or a leak; the same
-// facts each time; tokens that cover the text in order; literals that do not show; and the same
-// facts with other literals, where they are said not to matter.
+// facts each time; tokens that cover the text in order; literals that do not show; the same facts
+// with other literals, where they are said not to matter; and limits that name a literal.
 #include "policy/analyze.h"
 
 #include <cstdint>
@@ -36,6 +36,26 @@ void check_statement(const statement_facts& s, int depth) {
     if (s.inner) check_statement(*s.inner, depth + 1);
 }
 
+std::size_t literals_in(std::string_view sql) {
+    std::size_t count = 0;
+    sql_scanner scan{sql};
+    for (token t = scan.next(); t.kind != token_kind::end; t = scan.next())
+        if (is_literal(t.kind)) ++count;
+    return count;
+}
+
+// A limit that is a literal is one of the text's.
+void check_limit(const statement_facts& s, std::size_t literals) {
+    const auto& limit = s.page_limit;
+    require(limit.is <= limit_clause::kind::other);
+    if (limit.is == limit_clause::kind::literal) require(limit.number < literals);
+    if (limit.is == limit_clause::kind::parameter)
+        require(limit.number > 0 && static_cast<int>(limit.number) <= s.parameter_count);
+    require(limit.is == limit_clause::kind::none || s.kind == statement_kind::select);
+    require(s.values_rows == 0 || s.kind == statement_kind::insert);
+    if (s.inner) check_limit(*s.inner, literals);
+}
+
 // Every literal is another one.
 std::string with_other_literals(std::string_view sql) {
     std::string out;
@@ -65,6 +85,8 @@ void check_same(const statement_facts& a, const statement_facts& b) {
     require(a.system_column == b.system_column && a.opaque_setting == b.opaque_setting);
     require(a.unproven_datetime_cast == b.unproven_datetime_cast);
     require(a.temporary_object == b.temporary_object && a.settings.empty() && b.settings.empty());
+    require(a.returning == b.returning && a.values_rows == b.values_rows);
+    require(a.page_limit == b.page_limit);
 }
 
 void check_other_literals(std::string_view sql, const sql_facts& facts) {
@@ -74,8 +96,12 @@ void check_other_literals(std::string_view sql, const sql_facts& facts) {
     const auto its = analyze(other, 4096);
     if (!its.parsed) return;
     require(its.statements.size() == facts.statements.size());
-    for (std::size_t i = 0; i < facts.statements.size(); ++i)
+    for (std::size_t i = 0; i < facts.statements.size(); ++i) {
         check_same(facts.statements[i], its.statements[i]);
+        const auto& limit = its.statements[i].page_limit;
+        if (limit.is == limit_clause::kind::literal)
+            require(literal_number(other, limit.number).value_or(7) == 7);
+    }
 }
 
 }  // namespace
@@ -89,7 +115,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     describe(sql.substr(0, 4096), facts);
     require(facts.too_long == (size > 4096));
     require(facts.parsed ? !facts.statements.empty() : facts.statements.empty());
-    for (const auto& s : facts.statements) check_statement(s, 0);
+    const auto literals = literals_in(sql);
+    for (const auto& s : facts.statements) {
+        check_statement(s, 0);
+        check_limit(s, literals);
+    }
+    for (std::uint32_t i = 0; i < 8; ++i) require(i < literals || !literal_number(sql, i));
     check_other_literals(sql, facts);
 
     const auto again = analyze(sql, 4096);

@@ -148,6 +148,13 @@ SERVER_SETTINGS = {
 }
 
 
+# In force, and never met: nothing else may change.
+LIMITS_OUT_OF_THE_WAY = {"limits": "enforce", "tiers": [
+    {"name": "default", "query_timeout": "10m", "max_result_rows": 100000000,
+     "max_result_bytes": "1TB", "queries_per_minute": 1000000, "burst": 1000000,
+     "max_concurrent": 1000, "query_wait_timeout": "10m"}]}
+
+
 class Cluster:
     """One PostgreSQL server on a free port. `source`: a stopped Cluster whose files are copied."""
 
@@ -326,6 +333,8 @@ class Environment:
         cache = {"enable_query_result_caching": True, "max_memory": "64MB",
                  "rules": [{"name": "all", "tables": list(tables), "ttl": "10m"}]}
         cache.update(over.pop("cache", {}))
+        if os.environ.get("PGSIDECAR_TEST_LIMITS"):
+            over.setdefault("tenants", LIMITS_OUT_OF_THE_WAY)
         return {"listen_addr": "127.0.0.1", "listen_port": 0, "upstream": upstream, "cache": cache,
                 **over}
 

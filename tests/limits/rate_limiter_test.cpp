@@ -91,6 +91,76 @@ TEST_CASE("rate: over an hour of random requests the count is exact") {
     }
 }
 
+TEST_CASE("rate: several tokens at once, all or none") {
+    rate_limiter l;
+    const rate r{.per_minute = 60, .burst = 10};
+    CHECK(l.take(start, r, 0) == 0ns);
+    CHECK(l.take(start, r, 7) == 0ns);
+    CHECK(l.take(start, r, 5) == 2s);
+    CHECK(l.take(start, r, 3) == 0ns);  // the refused five cost nothing
+    CHECK(l.take(start, r, 0) == 0ns);
+    CHECK(l.take(start, r, 4) == 4s);
+    CHECK(l.take(start + 4s, r, 4) == 0ns);
+    CHECK(l.take(start + 4s, r) == 1s);
+}
+
+TEST_CASE("rate: more tokens than the bucket holds are given when it is full, and paid back") {
+    rate_limiter l;
+    const rate r{.per_minute = 60, .burst = 10};
+    CHECK(l.take(start, r, 25) == 0ns);
+    CHECK(l.take(start, r) == 16s);
+    CHECK(l.take(start, r, 25) == 25s);
+    CHECK(l.take(start + 16s - 1ns, r) == 1ns);
+    CHECK(l.take(start + 16s, r) == 0ns);
+    CHECK(l.take(start + 16s, r, 25) == 10s);  // not before it is full
+    CHECK(l.take(start + 26s, r, 11) == 0ns);
+    CHECK(l.take(start + 26s, r, 10) == 11s);
+}
+
+TEST_CASE("rate: full when nothing would change if it were forgotten") {
+    rate_limiter l;
+    const rate r{.per_minute = 60, .burst = 10};
+    CHECK(l.full(start));
+    CHECK(l.full(time_point{}));
+    CHECK(l.take(start, rate{}, 5) == 0ns);
+    CHECK(l.full(start));  // without a limit there is nothing to remember
+    CHECK(l.take(start, r) == 0ns);
+    CHECK(!l.full(start));
+    CHECK(!l.full(start + 1s - 1ns));
+    CHECK(l.full(start + 1s));
+    CHECK(l.take(start + 1s, r, 30) == 0ns);
+    CHECK(!l.full(start + 31s - 1ns));
+    CHECK(l.full(start + 31s));
+}
+
+TEST_CASE("rate: over hours of requests for many tokens the count is exact to a token") {
+    for (const std::uint32_t seed : {1U, 2U, 3U}) {
+        CAPTURE(seed);
+        std::mt19937 random{seed};
+        rate_limiter l;
+        const rate r{.per_minute = 600, .burst = 50};
+        std::uint64_t taken = 0;
+        auto now = start;
+        const auto came_in = [&] { return std::uint64_t((now - start) / 100ms); };
+        CHECK(l.take(now, r, 50) == 0ns);
+        taken = 50;
+        while (now < start + 6h) {  // asks again as soon as there may be enough
+            const auto tokens = static_cast<std::uint32_t>(random() % 200 + 1);
+            if (const auto wait = l.take(now, r, tokens); wait > 0ns) {
+                now += wait;
+                REQUIRE(l.take(now, r, tokens) == 0ns);
+            }
+            taken += tokens;
+            const auto most = came_in() + std::max(tokens, r.burst);
+            REQUIRE(taken <= most);
+            REQUIRE(taken + 1 >= most);
+        }
+        while (!l.full(now)) now += 100ms;
+        CHECK(taken <= came_in());
+        CHECK(taken + 1 >= came_in());
+    }
+}
+
 TEST_CASE("rate: threads together take no more and no less than one") {
     rate_limiter l;
     const rate r{.per_minute = 6'000, .burst = 100};

@@ -67,7 +67,7 @@ TEST_CASE("analyze: 'today' in a literal (trap)") {
         {"SELECT \"now\", \"today\" FROM a", "select r=a"},
         {"SELECT 'know', 'nowhere' -- now", "select"},
         {"SELECT now FROM now", "select r=now"},
-        {"INSERT INTO t VALUES ('now')", "insert w=t clock_literal"},
+        {"INSERT INTO t VALUES ('now')", "insert w=t values=1 clock_literal"},
     };
     check_rows(rows);
 }

@@ -21,7 +21,7 @@ TEST_CASE("analyze: a select reads what it names, wherever it names it") {
          "select r=a,b f=count/0"},
         {"SELECT 1 FROM a ORDER BY (SELECT n FROM b) LIMIT (SELECT n FROM c) OFFSET (SELECT 1 FROM "
          "d)",
-         "select r=a,b,c,d"},
+         "select r=a,b,c,d limit=other"},
         {"SELECT a FROM x UNION SELECT b FROM y EXCEPT (SELECT c FROM z INTERSECT TABLE w)",
          "select r=w,x,y,z"},
         {"SELECT ARRAY(SELECT 1 FROM a), CASE WHEN true THEN (SELECT 1 FROM b) END",
@@ -74,22 +74,22 @@ TEST_CASE("analyze: TABLESAMPLE, ctid after VACUUM FULL, SELECT INTO (traps)") {
 
 TEST_CASE("analyze: writes and what they read") {
     static constexpr said rows[] = {
-        {"INSERT INTO t VALUES (1)", "insert w=t"},
+        {"INSERT INTO t VALUES (1)", "insert w=t values=1"},
         {"INSERT INTO s.t (a) SELECT x FROM u", "insert r=u w=s.t"},
         {"INSERT INTO t SELECT * FROM t", "insert r=t w=t"},
-        {"INSERT INTO t DEFAULT VALUES RETURNING id", "insert w=t"},
-        {"INSERT INTO t VALUES ((SELECT max(x) FROM u))", "insert r=u w=t f=max/1"},
-        {"INSERT INTO t (a) VALUES (1) ON CONFLICT (a) DO NOTHING", "insert w=t"},
+        {"INSERT INTO t DEFAULT VALUES RETURNING id", "insert w=t values=1 returning"},
+        {"INSERT INTO t VALUES ((SELECT max(x) FROM u))", "insert r=u w=t f=max/1 values=1"},
+        {"INSERT INTO t (a) VALUES (1) ON CONFLICT (a) DO NOTHING", "insert w=t values=1"},
         {"INSERT INTO t AS z (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET x = excluded.x "
          "WHERE z.y > (SELECT n FROM u) RETURNING (SELECT 1 FROM v)",
-         "insert r=u,v w=t"},
+         "insert r=u,v w=t values=1 returning"},
         {"UPDATE t SET a = 1", "update w=t"},
         {"UPDATE ONLY s.t AS x SET a = u.a FROM u WHERE u.id = x.id", "update r=u w=s.t"},
         {"UPDATE t SET (a, b) = (SELECT 1, 2 FROM u)", "update r=u w=t"},
         {"UPDATE t SET a = DEFAULT WHERE CURRENT OF c", "update w=t"},
         {"UPDATE t SET a = (SELECT 1 FROM t)", "update r=t w=t"},
         {"DELETE FROM t", "delete w=t"},
-        {"DELETE FROM t USING u, v WHERE t.id = u.id RETURNING t.*", "delete r=u,v w=t"},
+        {"DELETE FROM t USING u, v WHERE t.id = u.id RETURNING t.*", "delete r=u,v w=t returning"},
         {"MERGE INTO t USING s.u AS u ON t.id = u.id WHEN MATCHED THEN DELETE "
          "WHEN NOT MATCHED THEN INSERT VALUES (u.id, (SELECT 1 FROM v))",
          "merge r=v,s.u w=t"},

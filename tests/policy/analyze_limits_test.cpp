@@ -99,6 +99,7 @@ TEST_CASE("analyze: long texts that are not deep are read") {
         {"in", "SELECT 1 FROM a WHERE x IN (-1" + repeat(", -1", 20000) + ")"},
         {"rows", "INSERT INTO a VALUES (1, -2, 'x'::text)" + repeat(", (1, -2, 'x'::text)", 10000)},
         {"statements", repeat("UPDATE t SET a = a + 1 WHERE b = 'x' || $1;", 3000)},
+        {"limits", repeat("SELECT 'x' LIMIT 10;", 20000)},
         {"columns", "SELECT 1" + repeat(", a.b + 1 AS c", 10000) + " FROM a"},
         {"whens", "SELECT CASE" + repeat(" WHEN a = 1 + 1 THEN b - 1", 5000) + " END FROM a"},
     };

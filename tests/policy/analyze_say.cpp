@@ -92,6 +92,7 @@ void flags(std::string& out, const statement_facts& f) {
     const std::pair<bool, const char*> all[] = {
         {f.locks_rows, "locks_rows"},
         {f.writes_into, "writes_into"},
+        {f.returning, "returning"},
         {f.modifying_cte, "modifying_cte"},
         {f.tablesample, "tablesample"},
         {f.clock_literal, "clock_literal"},
@@ -109,6 +110,24 @@ void flags(std::string& out, const statement_facts& f) {
     }
 }
 
+void rows(std::string& out, const statement_facts& facts) {
+    const auto number = std::to_string(facts.page_limit.number);
+    switch (facts.page_limit.is) {
+        case limit_clause::kind::none:
+            break;
+        case limit_clause::kind::literal:
+            out.append(" limit=#").append(number);
+            break;
+        case limit_clause::kind::parameter:
+            out.append(" limit=$").append(number);
+            break;
+        case limit_clause::kind::other:
+            out.append(" limit=other");
+            break;
+    }
+    if (facts.values_rows > 0) out.append(" values=").append(std::to_string(facts.values_rows));
+}
+
 }  // namespace
 
 std::string say(const statement_facts& facts) {
@@ -123,6 +142,7 @@ std::string say(const statement_facts& facts) {
     list(out, "cur=", facts.current_settings);
     settings(out, facts);
     if (facts.parameter_count > 0) out += " $" + std::to_string(facts.parameter_count);
+    rows(out, facts);
     flags(out, facts);
     if (facts.inner) out += " {" + say(*facts.inner) + "}";
     return out;

@@ -1,7 +1,8 @@
 // Facts in words, for tables of SQL -> what is expected. Only what differs from the default is
 // said, in a fixed order:
 //   kind name=x r=reads w=writes f=functions/arguments c=cast types dt=columns cast to dates
-//   cur=settings read  name:=value, name:=DEFAULT, name:=$1, each with "local"  $n flags {inner}
+//   cur=settings read  name:=value, name:=DEFAULT, name:=$1, each with "local"  $n
+//   limit=#0 (a literal's ordinal), limit=$1, limit=other  values=rows  flags {inner}
 #pragma once
 #include <string>
 #include <string_view>

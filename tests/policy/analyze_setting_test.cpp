@@ -147,7 +147,8 @@ TEST_CASE("analyze: set_config() that certainly runs once, and that which may no
          "select f=f/1,set_config/3 opaque_setting"},
         {"SELECT set_config('a', x, false) FROM t", "select r=t f=set_config/3 opaque_setting"},
         {"SELECT set_config('a', 'v', false) FROM t", "select r=t f=set_config/3 opaque_setting"},
-        {"SELECT set_config('a', 'v', false) LIMIT 0", "select f=set_config/3 opaque_setting"},
+        {"SELECT set_config('a', 'v', false) LIMIT 0",
+         "select f=set_config/3 limit=#2 opaque_setting"},
         {"SELECT CASE WHEN f(1) THEN set_config('a', 'v', false) END",
          "select f=f/1,set_config/3 opaque_setting"},
         {"SELECT COALESCE('x', set_config('a', 'v', false))",
@@ -157,7 +158,7 @@ TEST_CASE("analyze: set_config() that certainly runs once, and that which may no
          "select f=set_config/3 opaque_setting"},
         {"SELECT * FROM set_config('a', 'v', false)", "select f=set_config/3 opaque_setting"},
         {"INSERT INTO t VALUES (set_config('a', 'v', false))",
-         "insert w=t f=set_config/3 opaque_setting"},
+         "insert w=t f=set_config/3 values=1 opaque_setting"},
         {"SELECT s.set_config('a', 'v', false)", "select f=s.set_config/3"},
     };
     check_rows(rows);
