@@ -59,6 +59,17 @@ constexpr std::array setting_table{
                       PGSIDECAR_AT(client_login_timeout),
                       "How long a client may take from connecting to being logged in.",
                       {1, hour}},
+    key_row<settings>{"client_idle_timeout",
+                      PGSIDECAR_AT(client_idle_timeout),
+                      "A client that says nothing for so long, outside a transaction, is "
+                      "disconnected (57P05); 0 is never. Let it be longer than the life of idle "
+                      "connections in the application's own pool.",
+                      {0, 365 * day}},
+    key_row<settings>{"idle_transaction_timeout",
+                      PGSIDECAR_AT(idle_transaction_timeout),
+                      "A client that says nothing for so long inside a transaction is disconnected "
+                      "(25P03), which rolls it back; 0 is never.",
+                      {0, 365 * day}},
     key_row<settings>{"shutdown_timeout",
                       PGSIDECAR_AT(shutdown_timeout),
                       "How long a shutdown waits for clients to finish; 0 does not wait.",

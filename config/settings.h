@@ -74,6 +74,8 @@ struct settings {
 
     std::chrono::milliseconds server_connect_timeout{std::chrono::seconds{15}};
     std::chrono::milliseconds client_login_timeout{std::chrono::seconds{60}};
+    std::chrono::milliseconds client_idle_timeout{0};       // 0 = none
+    std::chrono::milliseconds idle_transaction_timeout{0};  // 0 = none
     std::chrono::milliseconds shutdown_timeout{std::chrono::seconds{30}};
 
     std::size_t max_sql_length = 1u

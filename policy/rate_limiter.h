@@ -35,7 +35,7 @@ class rate_limiter {
             const auto from = std::max(full_at, at);
             const auto missing = from + each * wanted - at - each * burst;
             if (missing > 0) return std::chrono::nanoseconds{missing};
-            const auto next = from + each * tokens;
+            const auto next = from + each * std::min<std::int64_t>(tokens, most_at_once);
             if (full_at_.compare_exchange_weak(full_at, next, std::memory_order_relaxed))
                 return std::chrono::nanoseconds{0};
         }
@@ -47,7 +47,8 @@ class rate_limiter {
     }
 
   private:
-    static constexpr std::int64_t minute = 60'000'000'000;  // ns
+    static constexpr std::int64_t most_at_once = 1'000'000;  // so that no product overflows
+    static constexpr std::int64_t minute = 60'000'000'000;   // ns
     static_assert(std::is_same_v<time_point::duration, std::chrono::nanoseconds>);
     std::atomic<std::int64_t> full_at_{std::numeric_limits<std::int64_t>::min() / 2};
 };

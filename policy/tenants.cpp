@@ -11,6 +11,8 @@
 namespace pgsidecar::policy {
 namespace {
 
+// Looking for tenants to forget takes as long as there are tenants.
+constexpr std::chrono::milliseconds sweep_interval{100};
 constexpr std::string_view placeholder = "{tenant}";
 
 int hex_digit(char c) noexcept {
@@ -240,6 +242,8 @@ std::shared_ptr<tenant> tenant_directory::find(std::string_view name,
     const std::lock_guard lock{mutex_};
     if (const auto it = known_.find(name); it != known_.end()) return it->second;
     if (known_.size() >= options_->max_tenants) {
+        if (now - swept_at_ < sweep_interval) return default_;
+        swept_at_ = now;
         // Whoever forgot more would give a tenant its rate back for a change of its name.
         std::erase_if(known_, [&](const auto& item) {
             return item.second.use_count() == 1 && item.second->queries.full(now);

@@ -97,8 +97,8 @@ class tenant_directory {
     // True when a statement's own text can name the tenant.
     [[nodiscard]] bool reads_comments() const noexcept { return reads_comments_; }
     // Never null. Makes the tenant when it is new; an empty name is the default tenant. When too
-    // many are known, those that nobody uses and whose rate is fully restored are forgotten; if
-    // there are none, a new name counts as the default tenant.
+    // many are known, those that nobody uses and whose rate is fully restored are forgotten (looked
+    // for ten times a second at most); if there are none, a new name counts as the default tenant.
     [[nodiscard]] std::shared_ptr<tenant> find(std::string_view name, rate_limiter::time_point now);
     [[nodiscard]] std::size_t size() const;
     [[nodiscard]] policy::gate& gate() noexcept { return gate_; }
@@ -135,6 +135,7 @@ class tenant_directory {
     };
     std::unordered_map<std::string, std::shared_ptr<tenant>, hash, std::equal_to<>> known_;
     std::shared_ptr<tenant> default_;
+    rate_limiter::time_point swept_at_{};  // under the mutex
 };
 
 }  // namespace pgsidecar::policy

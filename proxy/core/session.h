@@ -48,10 +48,12 @@ struct session_options {
     bool client_tls_offered = false;
     bool client_tls_required = false;
     bool single_flight = true;
-    std::size_t max_entry_size = 1U << 20;  // bytes of an answer that may be recorded
-    std::string upstream_name;              // host:port, a part of every key
-    bool server_tls_optional = false;       // server_tls_sslmode is allow or prefer
-    const crypto* scram = nullptr;          // null: every log-in is relayed as it is
+    std::size_t max_entry_size = 1U << 20;             // bytes of an answer that may be recorded
+    std::string upstream_name;                         // host:port, a part of every key
+    bool server_tls_optional = false;                  // server_tls_sslmode is allow or prefer
+    const crypto* scram = nullptr;                     // null: every log-in is relayed as it is
+    std::chrono::milliseconds client_idle_timeout{0};  // 0: none
+    std::chrono::milliseconds idle_transaction_timeout{0};  // 0: none
 };
 
 // Shared by the sessions of one worker, which keep a reference; outlives them.
@@ -106,7 +108,7 @@ class session {
     [[nodiscard]] bool expects_startup() const noexcept { return state_ == state::startup; }
     [[nodiscard]] bool logged_in() const noexcept { return state_ == state::ready; }
     [[nodiscard]] bool closed() const noexcept { return state_ == state::closed; }
-    [[nodiscard]] bool idle() const noexcept;
+    [[nodiscard]] bool idle() const noexcept { return quiet() && status_ == 'I'; }
     [[nodiscard]] std::int32_t server_pid() const noexcept { return server_pid_; }
     [[nodiscard]] const std::string& server_key() const noexcept { return server_key_; }
     [[nodiscard]] const std::string& client_key() const noexcept { return client_key_; }
@@ -136,6 +138,10 @@ class session {
     struct batch;
 
     // session_login.cpp
+    [[nodiscard]] bool quiet() const noexcept;  // nothing is under way, but for a transaction
+    [[nodiscard]] bool in_transaction() const noexcept { return status_ != 'I' || unholdable_; }
+    [[nodiscard]] time_point idle_deadline() const noexcept;
+    void end_idle(actions& out);
     std::size_t on_startup(protocol::bytes in, actions& out);
     void accept_startup(const protocol::startup_message& m, actions& out);
     void follow_startup(const protocol::startup_message& m);
@@ -347,6 +353,7 @@ class session {
     bool untracked_ = false;      // the options could not be followed: never cache
     bool client_active_ = false;  // transparent: bytes sent since the last ReadyForQuery
     char status_ = 'I';
+    time_point quiet_since_{};        // the last bytes of either peer
     std::uint32_t minor_ = 0;         // protocol minor version spoken with the client
     std::uint32_t taints_ = 0;        // how often something happened that cannot be followed
     std::uint32_t clean_taints_ = 0;  // taints_ at the last DISCARD ALL; equal: clean

@@ -373,13 +373,16 @@ std::optional<char> session::status_after_failure() {
 }
 
 session::time_point session::deadline() const noexcept {
-    if (!limits_ || state_ != state::ready) return limiter::never;
+    if (state_ != state::ready) return limiter::never;
+    const auto idle = idle_deadline();
+    if (!limits_ || idle != limiter::never) return idle;
     if (cut_) return cut_->due;
     return limits_->deadline(!owed_.empty() || waiting_ == wait::flight);
 }
 
 void session::on_deadline(time_point now, actions& out) {
     if (now < deadline()) return;
+    if (idle_deadline() <= now) return end_idle(out);
     if (cut_) return on_silence(now, out);
     if (limits_->waiting()) {
         if (!rules(limits_->waited_too_long(), out)) return;

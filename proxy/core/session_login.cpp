@@ -30,13 +30,30 @@ bool session::blocked() const noexcept {
            (state_ == state::login && !asked_) || (cut_ && cut_->ready_given);
 }
 
-bool session::idle() const noexcept {
-    return state_ == state::ready && owed_.empty() && status_ == 'I' && waiting_ == wait::none &&
-           !client_active_ && client_stream_ == 0;
+bool session::quiet() const noexcept {
+    return state_ == state::ready && owed_.empty() && waiting_ == wait::none && !client_active_ &&
+           client_stream_ == 0;
+}
+
+session::time_point session::idle_deadline() const noexcept {
+    const auto& o = services_.options;
+    const auto most = in_transaction() ? o.idle_transaction_timeout : o.client_idle_timeout;
+    return most.count() == 0 || !quiet() ? limiter::never : quiet_since_ + most;
+}
+
+// With PostgreSQL's codes for its own such time-outs.
+void session::end_idle(actions& out) {
+    if (in_transaction())
+        fail("25P03", "terminating connection due to idle_transaction_timeout",
+             "idle_transaction_timeout", out);
+    else
+        fail("57P05", "terminating connection due to client_idle_timeout", "client_idle_timeout",
+             out);
 }
 
 std::size_t session::on_client(protocol::bytes in, time_point now, actions& out) {
     std::size_t used = 0;
+    quiet_since_ = now;
     while (used < in.size() && !blocked() && !out.close && !out.start_client_tls) {
         const auto rest = in.substr(used);
         std::size_t step = 0;
@@ -75,6 +92,7 @@ const std::string& session::database_name() const noexcept {
 
 std::size_t session::on_server(protocol::bytes in, time_point now, actions& out) {
     std::size_t used = 0;
+    quiet_since_ = now;
     while (used < in.size() && state_ != state::closed && !out.close) {
         const auto rest = in.substr(used);
         std::size_t step = rest.size();

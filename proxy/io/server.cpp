@@ -33,7 +33,9 @@ core::session_options options_from(const config::settings& s) {
             .upstream_name = s.upstream.host + ":" + std::to_string(s.upstream.port),
             .server_tls_optional =
                 s.upstream.tls.mode == mode::allow || s.upstream.tls.mode == mode::prefer,
-            .scram = s.upstream.control_connection.empty() ? nullptr : &openssl_crypto()};
+            .scram = s.upstream.control_connection.empty() ? nullptr : &openssl_crypto(),
+            .client_idle_timeout = s.client_idle_timeout,
+            .idle_transaction_timeout = s.idle_transaction_timeout};
 }
 
 }  // namespace

@@ -64,6 +64,8 @@ enable_optimizations: no
 pool_mode: session
 server_connect_timeout: 5s
 client_login_timeout: 6s
+client_idle_timeout: 71s
+idle_transaction_timeout: 72s
 shutdown_timeout: 7s
 max_sql_length: 9kB
 client_tls_sslmode: verify-ca
@@ -119,6 +121,8 @@ log:
     CHECK_FALSE(s.enable_optimizations);
     CHECK(s.server_connect_timeout == 5s);
     CHECK(s.client_login_timeout == 6s);
+    CHECK(s.client_idle_timeout == 71s);
+    CHECK(s.idle_transaction_timeout == 72s);
     CHECK(s.shutdown_timeout == 7s);
     CHECK(s.max_sql_length == 9 * 1024);
     CHECK(s.client_tls.mode == tls_mode::verify_ca);

@@ -490,3 +490,20 @@ TEST_CASE("limits: an answer of the cache waits for its turn like any other") {
     q.deliver();
     CHECK(show(q.each[1]->to_client()) == show(answer("one")));
 }
+
+TEST_CASE("limits: a status that the client was not told of ends the connection") {
+    const auto unsure =
+        out_of_time(" The server has not confirmed it; what it writes may be kept.");
+    std::string fatal;
+    protocol::write_error(fatal, "FATAL", "08006",
+                          "the server ended a statement otherwise than its client was told");
+    script s;
+    s.limits(one_second);
+    s.passes(begin, begun);
+    s.client(insert_kv, {.server = insert_kv});
+    s.later(1s);
+    s.event(step::kind::cancel_sent);
+    s.later(25ms, {.client = unsure + ready('E')});
+    s.server(completed("INSERT 0 1") + ready('I'), {.client = fatal});
+    s.play_everyhow();
+}

@@ -219,3 +219,35 @@ class RestartTest(CacheTest):
             self.assertEqual(session.q("SELECT i FROM t").value, str(want))
         self._own_hit(session, "SELECT i FROM t")
         session.close()
+
+
+class IdleTest(CacheTest):
+    config = {"client_idle_timeout": "500ms", "idle_transaction_timeout": "200ms"}
+
+    def ended(self, session, code, at_least):
+        began = time.monotonic()
+        raw = session.read_to_end()
+        self.assertGreaterEqual(time.monotonic() - began, at_least - 0.05)
+        self.assertIn(code, raw)
+
+    def test_idle_clients_are_disconnected(self):
+        self.require_program()
+        session = self.wire()
+        session.q("SELECT 1")
+        self.ended(session, b"57P05", 0.5)
+
+    def test_an_idle_transaction_is_rolled_back(self):
+        self.require_program()
+        self.setup_sql("CREATE TABLE t (i int)")
+        session = self.wire()
+        session.q("BEGIN; INSERT INTO t VALUES (1)")
+        self.ended(session, b"25P03", 0.2)
+        wait_until("its backend to go", lambda: env.cluster.fetch(
+            "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%%' AND datname = '%s'"
+            % self.database)[0][0] == 0)
+        self.assertEqual(env.cluster.fetch("SELECT count(*) FROM t", self.database), [(0,)])
+
+    def test_a_long_query_is_not_idle(self):
+        self.require_program()
+        session = self.wire()
+        self.assertEqual(session.q("SELECT pg_sleep(1)").error, None)

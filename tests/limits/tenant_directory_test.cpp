@@ -86,14 +86,15 @@ TEST_CASE("directory: bounded; who is idle and has its whole rate is forgotten f
 
     // Nobody is left to be forgotten: held, used and fourth stay.
     CHECK(d.find("idle", start)->name == "default");
-    CHECK(d.find("fifth", start + 999ms)->name == "default");
+    CHECK(d.find("fifth", start + 900ms)->name == "default");
     CHECK(d.size() == 4);
     CHECK(d.find("fourth", start) == fourth);
-    CHECK(!d.find("used", start)->queries.full(start + 999ms));
+    CHECK(!d.find("used", start)->queries.full(start + 900ms));
 
-    CHECK(d.find("fifth", start + 1s)->name == "fifth");  // in place of the used one
-    CHECK(d.find("idle", start + 1s)->name == "idle");    // in place of the fifth
-    CHECK(d.find("idle", start + 1s)->met[0] == 0);
+    CHECK(d.find("fifth", start + 1s)->name == "fifth");       // in place of the used one
+    CHECK(d.find("idle", start + 1099ms)->name == "default");  // not looked for that often
+    CHECK(d.find("idle", start + 1100ms)->name == "idle");     // in place of the fifth
+    CHECK(d.find("idle", start + 1100ms)->met[0] == 0);
     CHECK(d.find("held", start + 1s) == held);
     CHECK(held->met[0] == 1);
 }
