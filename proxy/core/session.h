@@ -249,7 +249,8 @@ class session {
     [[nodiscard]] bool too_large_for_tenant(const cache::entry& e);
     [[nodiscard]] bool count_row(std::size_t size, time_point now, actions& out);
     [[nodiscard]] bool front_request_is_whole();
-    void begin_cut(bool answer, std::string error, actions& out);
+    // session_cut.cpp
+    void begin_cut(bool answer, time_point now, actions& out);
     void tell_cut(bool completed, actions& out);
     [[nodiscard]] bool cut_hides_error(const protocol::frame& f, actions& out);
     [[nodiscard]] bool copy_failed(const protocol::error_response& m) const;

@@ -1,5 +1,5 @@
-// What the tenant's limits do to a session: requests that are held or refused, answers that are
-// cut, and time that runs out.
+// What the tenant's limits do to requests: who asks, and whether it is held, refused or let in.
+// Answers that are cut are in session_cut.cpp.
 //
 // A request is refused here and now when the session is idle: nothing of it was sent, so nothing
 // has to be undone. Otherwise something that must fail is sent in its place. Then the server itself
@@ -16,14 +16,6 @@ namespace pgsidecar::core {
 namespace {
 
 using policy::statement_kind;
-using std::chrono::milliseconds;
-
-// How long after query_timeout the server may still say itself how its statement ended.
-constexpr milliseconds grace{25};
-// It has more to do where a long answer is under way.
-constexpr milliseconds patience_with_rows{1000};
-// A server that does not react for so long after that is given up.
-constexpr milliseconds silence{5000};
 
 // Connections are kept in order by these; a client that is over its rate may still do that.
 bool counts(const policy::statement_facts& s) {
@@ -50,43 +42,6 @@ bool counts(const policy::statement_facts& s) {
     }
 }
 
-bool controls_transaction(const policy::statement_facts& s) {
-    return s.kind == statement_kind::begin || s.kind == statement_kind::commit ||
-           s.kind == statement_kind::rollback || s.kind == statement_kind::prepare_transaction ||
-           s.kind == statement_kind::rollback_to;
-}
-
-bool ends_request(reply what) {
-    return what == reply::sync || what == reply::query || what == reply::function_call;
-}
-
-// At most so many rows come back; nothing: as many as there are.
-std::optional<std::uint32_t> bounded_rows(const policy::statement_facts& s) {
-    switch (s.kind) {
-        case statement_kind::insert:
-            if (!s.returning) return 0;
-            // A function among the values may return a set.
-            if (s.values_rows == 0 || !s.functions.empty()) return std::nullopt;
-            return s.values_rows;
-        case statement_kind::update:
-        case statement_kind::delete_:
-        case statement_kind::merge:
-            if (s.returning) return std::nullopt;
-            return 0;
-        case statement_kind::select:
-        case statement_kind::copy_to:
-        case statement_kind::explain:
-        case statement_kind::explain_analyze:
-        case statement_kind::fetch:
-        case statement_kind::execute:
-        case statement_kind::call:
-        case statement_kind::other:
-            return std::nullopt;
-        default:
-            return 0;
-    }
-}
-
 // What the rows of an answer take on the wire.
 std::size_t row_bytes(protocol::bytes answer) {
     std::size_t total = 0;
@@ -97,16 +52,6 @@ std::size_t row_bytes(protocol::bytes answer) {
         answer.remove_prefix(f.whole.size());
     }
     return total;
-}
-
-// The same error with more to its DETAIL.
-std::string with_detail(const std::string& error, std::string_view more) {
-    protocol::error_response m;
-    if (protocol::parse(std::string_view{error}.substr(protocol::head_size), m)) return error;
-    std::string out;
-    protocol::write_error(out, "ERROR", m.sqlstate(), m.message(),
-                          std::string{m.detail()}.append(more), m.hint());
-    return out;
 }
 
 }  // namespace
@@ -270,108 +215,6 @@ bool session::too_large_for_tenant(const cache::entry& e) {
     return true;
 }
 
-// The server's next row, or a part of a COPY. True: it is one too many, and is not passed on.
-bool session::count_row(std::size_t size, time_point now, actions& out) {
-    if (!limits_ || cut_ || owed_.empty()) return false;
-    if (auto& item = owed_.front(); item.page > 0 && limits_->rows() >= item.page)
-        return item.page_over = true;
-    auto r = limits_->add_row(size);
-    if (!rules(std::move(r), out)) return false;
-    begin_cut(true, std::exchange(limits_->refusal, {}), out);
-    cut_->due = now + patience_with_rows;
-    return true;
-}
-
-// Has the request in front, whose answer is awaited, been sent whole?
-bool session::front_request_is_whole() {
-    for (std::size_t i = 0; i < owed_.size(); ++i)
-        if (ends_request(owed_.at(i).what)) return true;
-    return false;
-}
-
-// The request under way is to end with `error`. `answer`: the server has begun an answer of which
-// the client gets no more; otherwise what still comes in time is passed on.
-void session::begin_cut(bool answer, std::string error, actions& out) {
-    spoil_fill();
-    free_followers(out);
-    cut_ = std::make_unique<cut>();
-    cut_->answer = answer;
-    cut_->error = std::move(error);
-    if (copy_in_ && client_stream_ == 0) {
-        std::string message;
-        protocol::write(message, protocol::copy_fail{"pgsidecar: a limit of its tenant"});
-        out.server.own(std::move(message));
-    } else if (!cancel_in_flight_) {
-        cancel_in_flight_ = true;
-        out.cancel_upstream = true;
-    }
-    // If it is done before the cancel comes, the rest of its batch must not take effect.
-    if (!front_request_is_whole() && client_stream_ == 0 && !copy_in_) send_failure(false, {}, out);
-}
-
-void session::tell_cut(bool completed, actions& out) {
-    auto& c = *cut_;
-    if (std::exchange(c.told, true)) return;
-    const bool kept =
-        completed && status_ == 'I' && !owed_.empty() && owed_.front().effects &&
-        std::any_of(owed_.front().effects->writes.begin(), owed_.front().effects->writes.end(),
-                    [](const planned_write& w) { return !w.reads_only; });
-    out.client.own(kept ? with_detail(c.error, " What it wrote is kept.") : c.error);
-}
-
-// An error of the server while an answer is cut. True: it is not for the client.
-bool session::cut_hides_error(const protocol::frame& f, actions& out) {
-    if (server_fatal_) return false;
-    protocol::error_response m;
-    const bool parsed = !protocol::parse(f.body, m);
-    // Time was up, but this is how it has really ended.
-    if (!cut_->answer && !cut_->told && !(parsed && m.sqlstate() == "57014") && !copy_failed(m))
-        return false;
-    tell_cut(false, out);
-    return true;
-}
-
-bool session::copy_failed(const protocol::error_response& m) const {
-    return m.message().find("pgsidecar: a limit of its tenant") != std::string_view::npos;
-}
-
-// ReadyForQuery behind a request that was cut. True: the client does not get this one.
-bool session::settle_cut(char status, actions& out) {
-    auto& c = *cut_;
-    // Done in time, and the client knows. Or it was answered by an error of another kind.
-    if (!c.told) {
-        cut_.reset();
-        return false;
-    }
-    if (status == 'T' && owed_.empty()) {
-        // It was done before the cancel came. The client was told of an error, so the block ends.
-        send_failure(true, {}, out);
-        return true;
-    }
-    const bool given = c.ready_given;
-    const bool kept = !given || status == c.promised;
-    cut_.reset();
-    if (!kept)
-        fail("08006", "the server ended a statement otherwise than its client was told",
-             "server out of step after query_timeout", out);
-    if (given) out.resume_client = true;
-    return given;
-}
-
-// The status behind the request in front if it fails now; nothing: only the server knows.
-std::optional<char> session::status_after_failure() {
-    for (std::size_t i = 0; i < owed_.size(); ++i) {
-        const auto& item = owed_.at(i);
-        if (item.what == reply::query || item.what == reply::execute) {
-            if (!item.text || !item.text->facts().parsed) return std::nullopt;
-            const auto& all = item.text->facts().statements;
-            if (std::any_of(all.begin(), all.end(), controls_transaction)) return std::nullopt;
-        }
-        if (ends_request(item.what)) return status_ == 'I' ? 'I' : 'E';
-    }
-    return std::nullopt;
-}
-
 session::time_point session::deadline() const noexcept {
     if (state_ != state::ready) return limiter::never;
     const auto idle = idle_deadline();
@@ -396,56 +239,7 @@ void session::on_deadline(time_point now, actions& out) {
         out.resume_client = true;
         return;
     }
-    begin_cut(false, std::exchange(limits_->refusal, {}), out);
-    cut_->due = now + grace;
-}
-
-// The server has not answered to the cancel. What the status will be is known nearly always: then
-// the client has its answer, and this session waits for the server before it sends any more.
-void session::on_silence(time_point now, actions& out) {
-    auto& c = *cut_;
-    if (c.silent) return fail("08006", "the server does not react", "no reaction to a cancel", out);
-    c.silent = true;
-    c.due = now + std::max(limits_->patience(), silence);
-    if (server_stream_ > 0) return;  // in the middle of a message
-    const auto promised = status_after_failure();
-    if (front_request_is_whole() && !promised) return;
-    if (!c.told) {
-        c.told = true;
-        out.client.own(
-            with_detail(c.error, " The server has not confirmed it; what it writes may be kept."));
-    }
-    if (!promised) return;  // its Sync brings the rest
-    c.ready_given = true;
-    c.promised = *promised;
-    std::string ready;
-    protocol::write_ready(ready, c.promised);
-    out.client.own(std::move(ready));
-}
-
-// Rows that a batch sends back may be too many, and only then is it known that what it writes must
-// not be kept: what makes it permanent waits until they have been counted.
-void session::note_rows(const portal& bound, const plan& effects) {
-    if (!limits_ || !limits_->cuts_answers()) return;
-    const auto& all = bound.definition->text->facts().statements;
-    batch_writes_ = batch_writes_ || all.empty() ||
-                    std::any_of(effects.writes.begin(), effects.writes.end(),
-                                [](const planned_write& w) { return !w.reads_only; });
-    const auto most = limits_->tenant().of->max_result_rows;
-    batch_rows_ = batch_rows_ || all.empty() || std::any_of(all.begin(), all.end(), [&](auto& s) {
-                      const auto rows = bounded_rows(s);
-                      return !rows || *rows > most;
-                  });
-}
-
-bool session::must_await_rows(actions& out) {
-    if (!batch_writes_ || !batch_rows_ || owed_.empty() || skipping_ || cut_ || copy_in_)
-        return false;
-    std::string message;
-    protocol::write(message, protocol::flush{});
-    out.server.own(std::move(message));
-    waiting_ = wait::rows;
-    return true;
+    begin_cut(false, now, out);
 }
 
 }  // namespace pgsidecar::core
