@@ -16,15 +16,9 @@
 #include <string_view>
 
 #include "protocol/backend.h"
+#include "proxy/core/scram.h"
 
 namespace pgsidecar::core {
-
-// What of cryptography a log-in needs. Digests are 32 bytes.
-struct crypto {
-    std::string (*sha256)(std::string_view text);
-    std::string (*hmac_sha256)(std::string_view key, std::string_view text);
-    bool (*equal)(std::string_view a, std::string_view b);  // in time that tells nothing
-};
 
 struct credentials {
     bool answered = false;       // false: nobody could be asked for the secret
@@ -37,14 +31,10 @@ struct credentials {
 
 class scram_bridge {
   public:
-    struct fault {
-        std::string_view sqlstate;
-        std::string_view message;
-    };
-    using outcome = std::optional<fault>;
+    using outcome = login_outcome;
 
     scram_bridge(const crypto& functions, credentials given);
-    void begin(std::string& to_server);
+    void begin(std::string& to_server) { prover_.begin(to_server); }
     [[nodiscard]] outcome on_server(const protocol::authentication& m, std::string& to_client);
     [[nodiscard]] outcome on_client(protocol::bytes body, std::string& to_client,
                                     std::string& to_server);
@@ -58,30 +48,13 @@ class scram_bridge {
         done
     };
 
-    [[nodiscard]] outcome on_server_first(protocol::bytes text, std::string& to_client);
-    [[nodiscard]] outcome on_server_final(protocol::bytes text, std::string& to_client);
-    [[nodiscard]] outcome on_client_first(protocol::bytes body, std::string& to_client);
-    [[nodiscard]] outcome on_client_final(protocol::bytes body, std::string& to_server);
-    void read_secret();
-    [[nodiscard]] std::string client_key(const std::string& proof) const;
-    void prove(const std::string& key, std::string& to_server);
+    scram_bridge(const crypto& functions, credentials&& given, const scram_secret& secret);
 
-    const crypto& functions_;
-    credentials given_;
+    std::string random_;
+    std::string server_key_;
     stage stage_ = stage::server_first;
-    bool proved_ = false;
-    std::uint32_t iterations_ = 0;
-    std::string salt_;                     // as the server shows them
-    std::string stored_key_, server_key_;  // of the secret; empty if it cannot be used
-
-    // Of the log-in at the server, where we are the client, and of the client's at us.
-    struct half {
-        std::string header, first_bare, server_first, nonce, without_proof;
-        [[nodiscard]] std::string signed_text() const {
-            return first_bare + "," + server_first + "," + without_proof;
-        }
-    };
-    half upstream_, client_;
+    scram_prover prover_;
+    scram_verifier verifier_;
 };
 
 }  // namespace pgsidecar::core

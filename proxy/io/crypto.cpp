@@ -35,7 +35,32 @@ bool equal(std::string_view a, std::string_view b) {
     return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-constexpr core::crypto functions{sha256, hmac_sha256, equal};
+std::string pbkdf2_sha256(std::string_view password, std::string_view salt,
+                          std::uint32_t iterations) {
+    std::string out(SHA256_DIGEST_LENGTH, '\0');
+    PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()), octets(salt),
+                      static_cast<int>(salt.size()), static_cast<int>(iterations), EVP_sha256(),
+                      SHA256_DIGEST_LENGTH, octets(out));
+    return out;
+}
+
+// By EVP, for the plain function is deprecated. A system in FIPS mode has none: then nobody can log
+// in by MD5.
+std::string md5_hex(std::string_view text) {
+    std::string raw(EVP_MAX_MD_SIZE, '\0'), out;
+    unsigned size = 0;
+    if (EVP_Digest(text.data(), text.size(), octets(raw), &size, EVP_md5(), nullptr) != 1)
+        return out;
+    constexpr std::string_view digits = "0123456789abcdef";
+    for (unsigned i = 0; i < size; ++i) {
+        const auto byte = static_cast<unsigned char>(raw[i]);
+        out.push_back(digits[byte >> 4]);
+        out.push_back(digits[byte & 15]);
+    }
+    return out;
+}
+
+constexpr core::crypto functions{sha256, hmac_sha256, pbkdf2_sha256, md5_hex, equal};
 
 }  // namespace
 
