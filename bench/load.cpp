@@ -1,9 +1,13 @@
-// bench_load: a closed-loop load generator for the wire protocol.
+// bench_load: a load generator for the wire protocol.
 //
 // One thread, one epoll, one read buffer. Every connection keeps `pipeline` requests under way:
-// a batch is one slice of the pre-built bytes, sent by one call; the next goes out when the last
-// ReadyForQuery of the batch came. Keys are taken in turn over all connections. Every reply is
-// walked frame by frame: an ErrorResponse or a wrong number of rows ends the run with exit code 1.
+// a batch is one slice of the pre-built bytes, sent by one call. Keys are taken in turn over all
+// connections. Every reply is walked frame by frame: an ErrorResponse or a wrong number of rows
+// ends the run with exit code 1.
+//
+// Closed loop: the next batch goes out when the last ReadyForQuery of the one before came. With a
+// rate: each batch has its time, whatever became of those before; it goes out on the first
+// connection that is idle from then on, and its latency counts from that time.
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,6 +16,7 @@
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
+#include <deque>
 #include <map>
 #include <string>
 #include <vector>
@@ -28,6 +33,8 @@ struct options {
     std::size_t connections = 16;
     std::size_t pipeline = 1;
     double seconds = 3;
+    double rate = 0;         // requests a second of all connections; 0 = closed loop
+    bool refusals = false;   // a tenant's limits may refuse requests
     bool warm = false;       // one pass over all keys first, not measured
     bool no_repeat = false;  // stop once every key was asked for
     bool any_rows = false;   // do not check the number of rows
@@ -46,6 +53,7 @@ struct totals {
     std::uint64_t queries = 0;
     std::uint64_t bytes = 0;
     std::uint64_t rows = 0;
+    std::uint64_t refusals = 0;
     histogram latency;
 };
 
@@ -61,6 +69,7 @@ class generator {
             c.owner = log_in(options_.conninfo);
             c.fd = socket_of(c.owner);
             if (!set_.prepare.empty()) exchange(c.fd, set_.prepare, 1);
+            c.frames.refusals_awaited = options_.refusals;
             epoll_event e{};
             e.events = EPOLLIN;
             e.data.ptr = &c;
@@ -69,38 +78,71 @@ class generator {
     }
 
     // Runs until the deadline, or until `limit` requests were begun; then drains what is owed.
-    void run(std::uint64_t deadline, std::uint64_t limit) {
-        totals_.queries = totals_.bytes = totals_.rows = 0;
-        totals_.latency.clear();
+    // `rate`: requests a second; 0 = closed loop.
+    void run(std::uint64_t deadline, std::uint64_t limit, double rate) {
+        totals_ = {};
         begun_ = 0;
         limit_ = limit;
+        rate_ = rate;
         deadline_ = deadline;
-        auto now = now_ns();
-        for (auto& c : clients_) start_batch(c, now);
+        began_ = now_ns();
+        idle_.clear();
+        for (auto& c : clients_) idle_.push_back(&c);
         std::vector<epoll_event> events(clients_.size());
-        while (busy_ > 0) {
-            const int n =
-                epoll_wait(poller_, events.data(), static_cast<int>(events.size()), 10000);
-            if (n == 0) die("no reply for 10 seconds");
-            if (n < 0 && errno != EINTR) die("epoll_wait failed");
+        while (true) {
+            const auto pause = start_what_is_due();
+            if (busy_ == 0 && pause == never) break;
+            const auto longest = std::min(pause, silence);
+            const timespec timeout{static_cast<time_t>(longest / 1000000000),
+                                   static_cast<long>(longest % 1000000000)};
+            const int n = epoll_pwait2(poller_, events.data(), static_cast<int>(events.size()),
+                                       &timeout, nullptr);
+            if (n == 0 && longest == silence) die("no reply for 10 seconds");
+            if (n < 0 && errno != EINTR) die("epoll_pwait2 failed");
             for (int i = 0; i < n; ++i) {
                 take(*static_cast<client*>(events[static_cast<std::size_t>(i)].data.ptr));
             }
         }
-        for (auto& c : clients_) totals_.rows += std::exchange(c.frames.rows, 0);
+        for (auto& c : clients_) {
+            totals_.rows += std::exchange(c.frames.rows, 0);
+            totals_.refusals += std::exchange(c.frames.refusals, 0);
+        }
     }
 
     [[nodiscard]] const totals& result() const { return totals_; }
 
   private:
-    void start_batch(client& c, std::uint64_t now) {
-        if (now >= deadline_ || begun_ >= limit_) return;
+    static constexpr auto never = ~std::uint64_t{0};
+    static constexpr std::uint64_t silence = 10'000'000'000;  // ns
+
+    // When the next batch is to go out.
+    [[nodiscard]] std::uint64_t next_due(std::uint64_t now) const {
+        if (rate_ <= 0) return now;
+        return began_ + static_cast<std::uint64_t>(static_cast<double>(begun_) * 1e9 / rate_);
+    }
+
+    // Returns the nanoseconds until an idle connection has something to send again; never: not
+    // before a reply came.
+    std::uint64_t start_what_is_due() {
+        while (!idle_.empty()) {
+            const auto now = now_ns();
+            const auto due = next_due(now);
+            if (due >= deadline_ || begun_ >= limit_) return never;
+            if (due > now) return due - now;
+            auto& c = *idle_.front();
+            idle_.pop_front();
+            start_batch(c, due);
+        }
+        return never;
+    }
+
+    void start_batch(client& c, std::uint64_t due) {
         const auto bytes = set_.slice(cursor_, options_.pipeline);
         cursor_ = (cursor_ + options_.pipeline) % options_.work.keys;
         begun_ += options_.pipeline;
         ++busy_;
         c.pending = static_cast<std::uint32_t>(options_.pipeline);
-        c.sent_at = now;
+        c.sent_at = due;
         send_all(c.fd, bytes);
     }
 
@@ -116,16 +158,19 @@ class generator {
         c.pending -= ready;
         if (c.pending > 0) return;
         --busy_;
-        start_batch(c, now);
+        idle_.push_back(&c);
+        if (rate_ <= 0) start_what_is_due();
     }
 
     options options_;
     request_set set_;
     std::vector<client> clients_;
+    std::deque<client*> idle_;  // who waits longest in front
     std::vector<char> buffer_ = std::vector<char>(std::size_t{1} << 18);
     int poller_ = -1;
-    std::uint64_t cursor_ = 0, begun_ = 0, limit_ = 0, deadline_ = 0;
+    std::uint64_t cursor_ = 0, begun_ = 0, limit_ = 0, began_ = 0, deadline_ = 0;
     std::size_t busy_ = 0;
+    double rate_ = 0;
     totals totals_;
 };
 
@@ -133,13 +178,13 @@ void measure(const options& o) {
     generator g(o);
     g.connect();
     constexpr auto for_ever = ~std::uint64_t{0};
-    if (o.warm) g.run(for_ever, o.work.keys);
+    if (o.warm) g.run(for_ever, o.work.keys, 0);
 
     const auto server_before = o.server_pid > 0 ? cpu_us_of(o.server_pid) : 0;
     const auto own_before = own_cpu_us();
     const auto began = now_ns();
     g.run(began + static_cast<std::uint64_t>(o.seconds * 1e9),
-          o.no_repeat ? o.work.keys - o.work.keys % o.pipeline : for_ever);
+          o.no_repeat ? o.work.keys - o.work.keys % o.pipeline : for_ever, o.rate);
     const auto elapsed = static_cast<double>(now_ns() - began) / 1e9;
     const auto own = static_cast<double>(own_cpu_us() - own_before);
     const auto server =
@@ -147,24 +192,25 @@ void measure(const options& o) {
 
     const auto& t = g.result();
     const auto queries = static_cast<double>(t.queries);
-    if (!o.any_rows && t.rows != t.queries * rows_per_reply(o.work.what)) {
+    if (!o.any_rows && t.rows != (t.queries - t.refusals) * rows_per_reply(o.work.what)) {
         die("wrong number of rows: " + std::to_string(t.rows) + " in " + std::to_string(t.queries) +
-            " replies");
+            " replies, of which " + std::to_string(t.refusals) + " refusals");
     }
     const auto us = [&t](double q) { return static_cast<double>(t.latency.quantile(q)) / 1e3; };
-    std::printf(
-        "{\"qps\":%.0f,\"queries\":%" PRIu64
-        ",\"seconds\":%.3f,\"p50_us\":%.1f,"
-        "\"p90_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,\"bytes\":%" PRIu64 ",\"rows\":%" PRIu64
-        ",\"client_cpu_us\":%.3f,\"client_cpu_share\":%.2f,"
-        "\"server_cpu_us\":%.3f,\"server_cpu_share\":%.2f}\n",
-        queries / elapsed, t.queries, elapsed, us(0.5), us(0.9), us(0.99), us(1), t.bytes, t.rows,
-        own / queries, own / elapsed / 1e6, server / queries, server / elapsed / 1e6);
+    std::printf("{\"qps\":%.0f,\"queries\":%" PRIu64
+                ",\"seconds\":%.3f,\"p50_us\":%.1f,"
+                "\"p90_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,\"bytes\":%" PRIu64
+                ",\"rows\":%" PRIu64 ",\"refusals\":%" PRIu64
+                ",\"client_cpu_us\":%.3f,\"client_cpu_share\":%.2f,"
+                "\"server_cpu_us\":%.3f,\"server_cpu_share\":%.2f}\n",
+                queries / elapsed, t.queries, elapsed, us(0.5), us(0.9), us(0.99), us(1), t.bytes,
+                t.rows, t.refusals, own / queries, own / elapsed / 1e6, server / queries,
+                server / elapsed / 1e6);
 }
 
 int run(int argc, char** argv) {
     options o;
-    CLI::App app{"Closed-loop load over the PostgreSQL wire protocol; prints one line of JSON."};
+    CLI::App app{"Load over the PostgreSQL wire protocol; prints one line of JSON."};
     const std::map<std::string, shape> shapes{
         {"simple", shape::simple}, {"extended", shape::extended}, {"prepared", shape::prepared}};
     const std::map<std::string, query> queries{{"point", query::point}, {"list", query::list}};
@@ -182,6 +228,9 @@ int run(int argc, char** argv) {
     app.add_option("--pipeline", o.pipeline, "Requests sent at once on each connection")
         ->check(CLI::Range(1, 1000));
     app.add_option("--seconds", o.seconds, "How long to measure");
+    app.add_option("--rate", o.rate, "Requests a second of all connections, sent when they are due")
+        ->check(CLI::Range(1.0, 1e9));
+    app.add_flag("--refusals", o.refusals, "Count what a tenant's limits refuse, and go on");
     app.add_flag("--warm", o.warm, "Ask for every key once before measuring");
     app.add_flag("--no-repeat", o.no_repeat, "Stop when every key was asked for once");
     app.add_flag("--any-rows", o.any_rows, "Accept replies with any number of rows");

@@ -138,10 +138,6 @@ measure_idle() {
     printf '0\t%s\tsimple\tidle\t%s\t1\t%s\n' "$target" "$idle" "$line" >>"$work/results.tsv"
 }
 
-show() {
-    if [[ -t 2 ]]; then printf '\r\033[K%s' "$*" >&2; else printf '%s\n' "$*" >&2; fi
-}
-
 wanted() {
     case " $targets " in *" $1 "*) return 0 ;; *) return 1 ;; esac
 }
@@ -182,7 +178,7 @@ main() {
     local round target
     ulimit -n "$(ulimit -Hn)"
     build_tools
-    prepare_directory
+    prepare_directory bench-run
     trap stop_everything EXIT
     trap 'exit 130' INT TERM
     start_everything

@@ -1,12 +1,17 @@
-# shellcheck shell=bash disable=SC2154,SC2034 # the settings are run.sh's
-# To be sourced by run.sh: starts and stops everything that is measured. Each server is pinned to
-# one core, logs into $work and is waited for by the line that it logs when it listens.
+# shellcheck shell=bash disable=SC2154,SC2034 # the settings are those of run.sh and limits.sh
+# To be sourced by run.sh and limits.sh: starts and stops everything that is measured. Each server is
+# pinned to one core, logs into $work and is waited for by the line that it logs when it listens.
 
 declare -A port_of pid_of
 started=()
 
+show() {
+    if [[ -t 2 ]]; then printf '\r\033[K%s' "$*" >&2; else printf '%s\n' "$*" >&2; fi
+}
+
+# prepare_directory NAME: build/NAME is $work from now on; what an earlier run left there ends.
 prepare_directory() {
-    local link=$root/build/bench-run
+    local link=$root/build/$1
     if [[ -e $link/data ]]; then postgres_stop "$link" || true; fi
     if [[ -L $link ]]; then rm -rf "$(readlink "$link")"; fi
     rm -rf "$link"

@@ -35,12 +35,15 @@ void send_all(int fd, std::string_view bytes);
 // Walks a stream of server frames handed over in pieces; only types are looked at.
 class frame_counter {
   public:
-    // Returns how many ReadyForQuery ended in these bytes; an ErrorResponse ends the program.
+    // Returns how many ReadyForQuery ended in these bytes; an ErrorResponse ends the program,
+    // unless it is a tenant's refusal and these are awaited.
     std::uint32_t feed(std::string_view bytes);
-    std::uint64_t rows = 0;  // DataRow frames begun
+    bool refusals_awaited = false;
+    std::uint64_t rows = 0;      // DataRow frames begun
+    std::uint64_t refusals = 0;  // ErrorResponse frames of a limit
 
   private:
-    void take_error(std::string_view rest) const;
+    void take_error(std::string_view rest);
 
     std::array<char, 5> header_{};
     std::uint32_t have_ = 0;  // octets of the header present

@@ -50,7 +50,8 @@ class LimitTest(CacheTest):
 
 
 class RateTest(LimitTest):
-    config = tenants(default={"queries_per_minute": 60, "burst": 5})
+    config = tenants(default={"queries_per_minute": 2, "burst": 5}, others=[
+        {"name": "premium", "members": ["free*"], "queries_per_minute": 1000000, "burst": 0}])
 
     def use_up(self, session, left=0):
         for i in range(5 - left):
@@ -58,15 +59,14 @@ class RateTest(LimitTest):
 
     def test_the_query_above_the_burst_is_refused_and_told_when_to_come_back(self):
         session = self.tenant("a")
-        self.use_up(session)
         began = time.monotonic()
+        self.use_up(session)
         error = self.refused(session.q("SELECT 6"), "55P03", "queries_per_minute", "a")
         self.assertEqual(error["S"], "ERROR")
-        self.assertIn("60 queries a minute, at most 5 at once", error["D"])
+        self.assertIn("2 queries a minute, at most 5 at once", error["D"])
         wait = int(re.search(r"Retry after (\d+) ms", error["H"]).group(1))
-        self.assertLessEqual(wait, 1000)
-        wait_until("the next token", lambda: session.q("SELECT 7").error is None, 10)
-        self.assertGreaterEqual(time.monotonic() - began, wait / 1000 - 0.05)
+        self.assertLessEqual(wait, 30000)
+        self.assertGreaterEqual(wait, 30000 - 1000 * (time.monotonic() - began) - 1)
         self.assertGreater(self.met("queries_per_minute"), 0)
 
     def test_tenants_have_a_rate_each(self):
@@ -91,12 +91,12 @@ class RateTest(LimitTest):
 
     def test_answers_from_the_cache_count(self):
         self.setup_sql("CREATE TABLE t AS SELECT 1 AS i")
-        self.cached(self.tenant("e0"), "SELECT i FROM t")
+        self.cached(self.tenant("free"), "SELECT i FROM t")
         session = self.tenant("e")
         before = self.hits()
         for _ in range(5):
             self.assertEqual(session.q("SELECT i FROM t").value, "1")
-        self.assertGreaterEqual(self.hits() - before, 4)
+        self.assertGreater(self.hits(), before)
         self.refused(session.q("SELECT i FROM t"), "55P03", "queries_per_minute", "e")
         self.refused(session.x("SELECT i FROM t"), "55P03", "queries_per_minute", "e")
 
@@ -190,9 +190,26 @@ class RateTest(LimitTest):
         self.assertEqual(conn.info.transaction_status.name, "IDLE")
 
 
+class ComeBackTest(LimitTest):
+    config = tenants(default={"queries_per_minute": 120, "burst": 1})
+
+    def test_who_comes_back_when_told_is_let_in(self):
+        session = self.tenant("a")
+        for _ in range(4):
+            began = time.monotonic()
+            self.assertEqual(session.q("SELECT 1").error, None)
+            reply = session.q("SELECT 1")
+            if reply.error is None:  # the machine was slow: a token came meanwhile
+                self.assertGreater(time.monotonic() - began, 0.4)
+                continue
+            wait = int(re.search(r"Retry after (\d+) ms", reply.errors[0]["H"]).group(1)) / 1000
+            self.assertLessEqual(wait, 0.5)
+            time.sleep(wait)
+
+
 class SourceTest(LimitTest):
     config = tenants(
-        default={"queries_per_minute": 60, "burst": 3},
+        default={"queries_per_minute": 2, "burst": 3},
         sources=["startup:pgsidecar.tenant", "setting:app.tenant_id", "comment:tenant",
                  "application_name:rx-{tenant}", "user:{tenant}_user", "database:{tenant}"],
         others=[{"name": "premium", "members": ["gold*"], "burst": 7}])
@@ -351,6 +368,21 @@ class TimeoutTest(LimitTest):
             os.kill(pid, signal.SIGCONT)
         self.assertEqual(session.read_reply().value, "2")
         self.assertEqual(session.q("SELECT 3").value, "3")
+
+    def test_a_cancel_that_came_too_early_is_sent_again(self):
+        """A stopped backend drops it when it goes on, and then runs the statement."""
+        session = self.tenant("k")
+        pid = int(session.q("SELECT pg_backend_pid()").value)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            self.refused(session.q("SELECT pg_sleep(30)"), "57014", "query_timeout", "k")
+            session.send(wire.query("SELECT 2"))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        self.assertEqual(session.read_reply().value, "2")
+        self.assertEqual(env.cluster.fetch("SELECT count(*) FROM pg_stat_activity WHERE state = "
+                                           "'active' AND query LIKE '%pg_sleep(30%' AND pid <> "
+                                           "pg_backend_pid()"), [(0,)])
 
     def test_a_server_that_does_not_react_inside_a_block(self):
         session = self.tenant("i")
