@@ -106,10 +106,35 @@ void check_tiers(const policy::tenant_options& tenants, findings& out) {
                    show(tenants.default_tier) + " is not one of the tiers: " + some_of(known)});
 }
 
+bool is_loopback(std::string_view address) {
+    return address.starts_with("127.") || address == "::1";
+}
+
+void check_authentication(const settings& s, findings& out) {
+    if (s.auth_type == auth_type::hba && s.auth_hba_file.empty())
+        out.push_back({"auth_type", {"auth_hba_file"}, "needs auth_hba_file"});
+    if (s.auth_type != auth_type::hba && !s.auth_hba_file.empty())
+        out.push_back({"auth_hba_file", {"auth_type"}, "is read with auth_type: hba alone"});
+    if (s.auth_type == auth_type::relay && !s.auth_file.empty())
+        out.push_back({"auth_file", {"auth_type"}, "is not read while auth_type is relay"});
+    if (s.auth_type == auth_type::trust && !is_loopback(s.listen_addr))
+        out.push_back({"auth_type",
+                       {"listen_addr"},
+                       "trust lets everybody in; listen on a loopback address, or say in "
+                       "auth_hba_file whom to trust"});
+    const bool asks = s.auth_type != auth_type::relay && s.auth_type != auth_type::trust;
+    if (asks && s.auth_file.empty() && s.upstream.control_connection.empty())
+        out.push_back({"auth_type",
+                       {"auth_file", "upstream.control_connection"},
+                       "knows no users: set auth_file, or upstream.control_connection for "
+                       "auth_query"});
+}
+
 }  // namespace
 
 std::vector<finding> check_combinations(const settings& s) {
     findings out;
+    check_authentication(s, out);
     check_tls(s.client_tls, "client_tls_", out);
     if (s.client_tls.mode != tls_mode::disable && s.client_tls.cert_file.empty() &&
         s.client_tls.key_file.empty()) {

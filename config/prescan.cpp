@@ -1,8 +1,8 @@
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
 #include "config/load.h"
+#include "config/text_lines.h"
 #include "config/tree.h"
 #include "protocol/utf8.h"
 
@@ -34,14 +34,10 @@ class scan {
     }
 
     void lines() {
-        std::string_view rest = text_;
-        if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);
-        for (int line = 1; !rest.empty() && problems_.size() < max_reports; ++line) {
-            std::string_view one = rest.substr(0, rest.find('\n'));
-            rest.remove_prefix(std::min(one.size() + 1, rest.size()));
-            if (one.ends_with('\r')) one.remove_suffix(1);
-            indentation(one, line);
-            if (!characters(one, line)) return;
+        text_lines in{text_};
+        for (std::string_view one; problems_.size() < max_reports && in.next(one);) {
+            indentation(one, in.number());
+            if (!characters(one, in.number())) return;
         }
     }
 

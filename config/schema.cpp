@@ -101,6 +101,31 @@ constexpr std::array setting_table{
     key_row<settings>{"client_tls_min_protocol", PGSIDECAR_AT(client_tls.min_protocol),
                       "Oldest TLS version accepted from clients."},
 
+    key_row<settings>{"auth_type",
+                      PGSIDECAR_AT(auth_type),
+                      "Who asks a client for its password. `relay`: the server, and its answers "
+                      "are passed on. Otherwise the proxy, which then logs in at the server as the "
+                      "same user with what it has learnt: `scram-sha-256` (with channel binding "
+                      "under TLS), `md5` (SCRAM for those whose secret is one), `plain`, `hba` (by "
+                      "the first record of `auth_hba_file` that fits), or nobody, `trust` (on a "
+                      "loopback address alone).",
+                      {},
+                      nullptr,
+                      key_flag::restart},
+    key_row<settings>{"auth_file",
+                      PGSIDECAR_AT(auth_file),
+                      "Users and their passwords, MD5 hashes or SCRAM secrets, a line each: "
+                      "`\"user\" \"secret\"`, as PgBouncer has it. Whom it does not name "
+                      "`auth_query` is asked about, if there is an `upstream.control_connection`.",
+                      {},
+                      check_path,
+                      key_flag::restart},
+    key_row<settings>{"auth_hba_file",
+                      PGSIDECAR_AT(auth_hba_file),
+                      "For `auth_type: hba`: who may log in from where and how, as pg_hba.conf.",
+                      {},
+                      check_path,
+                      key_flag::restart},
     key_row<settings>{
         "auth_query",
         PGSIDECAR_AT(auth_query),

@@ -19,7 +19,7 @@ namespace pgsidecar::config {
 using slot =
     std::variant<bool*, std::uint16_t*, unsigned*, std::size_t*, std::chrono::milliseconds*,
                  std::chrono::seconds*, std::string*, tls_mode*, tls_version*, pool_mode*,
-                 cache_provider*, log_level*, policy::rule_mode*, policy::enforcement*,
+                 cache_provider*, log_level*, policy::rule_mode*, auth_type*, policy::enforcement*,
                  policy::unlimited_select*, std::vector<std::string>*,
                  std::vector<policy::cache_rule>*, std::vector<policy::tier>*>;
 

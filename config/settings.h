@@ -21,6 +21,8 @@ namespace pgsidecar::config {
 enum class tls_mode : std::uint8_t { disable, allow, prefer, require, verify_ca, verify_full };
 enum class tls_version : std::uint8_t { v1_2, v1_3 };
 enum class pool_mode : std::uint8_t { session };
+// Who asks clients for their passwords: the server (relay), or the proxy, by PgBouncer's words.
+enum class auth_type : std::uint8_t { relay, trust, plain, md5, scram_sha_256, hba };
 enum class cache_provider : std::uint8_t { memory };
 enum class log_level : std::uint8_t { trace, debug, info, warning, error, off };
 
@@ -82,8 +84,13 @@ struct settings {
                                  << 20;  // bytes; a longer text is forwarded unread, never cached
 
     tls_settings client_tls;  // keys client_tls_*
+    config::auth_type auth_type = config::auth_type::relay;
+    std::string auth_file;      // as PgBouncer's userlist.txt; empty = none
+    std::string auth_hba_file;  // as pg_hba.conf; with auth_type hba
     // PgBouncer's word: gives a user's name and stored password for $1.
-    std::string auth_query = "SELECT usename, passwd FROM pg_catalog.pg_shadow WHERE usename = $1";
+    std::string auth_query =
+        "SELECT usename, CASE WHEN valuntil < pg_catalog.now() THEN NULL ELSE passwd END "
+        "FROM pg_catalog.pg_shadow WHERE usename = $1";
     keepalive_settings keepalive;
     upstream_settings upstream;
     cache_settings cache;

@@ -15,6 +15,8 @@ constexpr std::array<std::string_view, 6> tls_modes{"disable", "allow",     "pre
                                                     "require", "verify-ca", "verify-full"};
 constexpr std::array<std::string_view, 2> tls_versions{"TLSv1.2", "TLSv1.3"};
 constexpr std::array<std::string_view, 1> pool_modes{"session"};
+constexpr std::array<std::string_view, 6> auth_types{"relay", "trust",         "plain",
+                                                     "md5",   "scram-sha-256", "hba"};
 constexpr std::array<std::string_view, 1> providers{"memory"};
 constexpr std::array<std::string_view, 6> levels{"trace",   "debug", "info",
                                                  "warning", "error", "off"};
@@ -25,6 +27,7 @@ constexpr std::array<std::string_view, 3> enforcements{"off", "warn", "enforce"}
 std::span<const std::string_view> names(tls_mode) noexcept { return tls_modes; }
 std::span<const std::string_view> names(tls_version) noexcept { return tls_versions; }
 std::span<const std::string_view> names(pool_mode) noexcept { return pool_modes; }
+std::span<const std::string_view> names(auth_type) noexcept { return auth_types; }
 std::span<const std::string_view> names(cache_provider) noexcept { return providers; }
 std::span<const std::string_view> names(log_level) noexcept { return levels; }
 std::span<const std::string_view> names(rule_mode) noexcept { return rule_modes; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "config/address.h"
 #include "config/values.h"
 #include "policy/tenants.h"
 
@@ -12,27 +13,12 @@ namespace {
 bool is_control(char c) noexcept { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 bool is_letter(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_hex(char c) noexcept {
-    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
 
 bool is_ipv4(std::string_view text) noexcept {
-    for (int part = 0; part < 4; ++part) {
-        const std::string_view number = text.substr(0, text.find('.'));
-        if (number.empty() || number.size() > 3 || !std::ranges::all_of(number, is_digit)) {
-            return false;
-        }
-        int value = 0;
-        for (const char c : number) value = value * 10 + (c - '0');
-        if (value > 255 || (number.size() > 1 && number[0] == '0')) return false;
-        text.remove_prefix(number.size());
-        if (part < 3 && !text.starts_with('.')) return false;
-        if (part < 3) text.remove_prefix(1);
-    }
-    return text.empty();
+    return text.find(':') == std::string_view::npos && read_ip_address(text);
 }
 
-// The form only: groups of up to four hex digits, one "::" at most, a scope, an IPv4 tail.
+// With a scope, it may be.
 bool is_ipv6(std::string_view text) noexcept {
     if (const std::size_t scope = text.find('%'); scope != std::string_view::npos) {
         const std::string_view name = text.substr(scope + 1);
@@ -43,29 +29,7 @@ bool is_ipv6(std::string_view text) noexcept {
         }
         text = text.substr(0, scope);
     }
-    std::size_t groups = 0;
-    if (text.find('.') != std::string_view::npos) {
-        const std::size_t colon = text.rfind(':');
-        if (colon == std::string_view::npos || !is_ipv4(text.substr(colon + 1))) return false;
-        text = text.substr(0, text.substr(0, colon).ends_with(':') ? colon + 1 : colon);
-        groups = 2;
-    }
-    const std::size_t gap = text.find("::");
-    const bool has_gap = gap != std::string_view::npos;
-    if (has_gap && text.find("::", gap + 1) != std::string_view::npos) return false;
-    if (!has_gap && (text.starts_with(':') || text.ends_with(':'))) return false;
-    if (has_gap &&
-        ((gap != 0 && text.starts_with(':')) || (gap + 2 != text.size() && text.ends_with(':')))) {
-        return false;
-    }
-    while (!text.empty()) {
-        const std::string_view group = text.substr(0, text.find(':'));
-        text.remove_prefix(std::min(group.size() + 1, text.size()));
-        if (group.empty()) continue;  // beside the "::"
-        if (group.size() > 4 || !std::ranges::all_of(group, is_hex)) return false;
-        ++groups;
-    }
-    return has_gap ? groups < 8 : groups == 8;
+    return text.find(':') != std::string_view::npos && read_ip_address(text);
 }
 
 std::string check_qualified(std::string_view text, const char* what, const char* form) {

@@ -28,6 +28,11 @@ std::shared_ptr<const pgsidecar::config::settings> load(const arguments& given) 
     for (const auto& problem : loaded.problems)
         std::cerr << "pgsidecar: " << pgsidecar::config::to_string(problem) << '\n';
     if (!loaded.ok()) return nullptr;
+    // What the files that it names hold is a part of the configuration.
+    if (const auto wrong = pgsidecar::io::users::problems(loaded.value); !wrong.empty()) {
+        std::cerr << wrong;
+        return nullptr;
+    }
     return std::make_shared<const pgsidecar::config::settings>(std::move(loaded.value));
 }
 

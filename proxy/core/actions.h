@@ -37,6 +37,7 @@ struct actions {
     bool start_client_tls = false;  // after writing what is in `client`
     bool connect_upstream = false;  // then on_upstream_connected() or on_upstream_failed()
     bool ask_credentials = false;   // of user(); then on_credentials()
+    bool ask_login = false;         // how user() is to log in; then on_login_rules()
     bool close = false;             // after writing both outboxes
     bool resume_client = false;     // held bytes of the client may now be shown again
     bool logged_in = false;         // just now
@@ -59,7 +60,8 @@ struct actions {
     void clear() {
         client.clear();
         server.clear();
-        start_client_tls = connect_upstream = ask_credentials = close = resume_client = false;
+        start_client_tls = connect_upstream = ask_credentials = ask_login = close = resume_client =
+            false;
         logged_in = database_settled = catalog_changed = cancel_upstream = false;
         release_database.reset();
         refused_because.clear();

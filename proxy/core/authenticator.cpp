@@ -24,11 +24,6 @@ constexpr std::uint32_t most_iterations = 10'000'000;  // what a server may make
 constexpr std::size_t md5_salt_size = 4;
 constexpr std::string_view md5_prefix = "md5";
 
-bool is_md5(std::string_view secret) {
-    return secret.size() == 35 && secret.starts_with(md5_prefix) &&
-           secret.find_first_not_of("0123456789abcdef", 3) == std::string_view::npos;
-}
-
 // A key by the secret's own salt, as a client computes it from what it was typed.
 std::string client_key_of(const crypto& functions, std::string_view password,
                           std::string_view salt_text, std::uint32_t iterations,
@@ -41,6 +36,11 @@ std::string client_key_of(const crypto& functions, std::string_view password,
 }
 
 }  // namespace
+
+bool is_md5_secret(std::string_view secret) noexcept {
+    return secret.size() == 35 && secret.starts_with(md5_prefix) &&
+           secret.find_first_not_of("0123456789abcdef", 3) == std::string_view::npos;
+}
 
 std::string make_scram_secret(const crypto& functions, std::string_view password,
                               std::string_view salt) {
@@ -56,7 +56,7 @@ authenticator::authenticator(const crypto& functions, auth_method method, client
     : functions_{functions}, method_{method}, given_{std::move(given)} {
     proven_.user = given_.user;
     if (given_.secret && given_.secret->empty()) given_.secret.reset();
-    const bool md5_stored = given_.secret && is_md5(*given_.secret);
+    const bool md5_stored = given_.secret && is_md5_secret(*given_.secret);
     const bool plain = given_.secret && !md5_stored && !read_scram_secret(*given_.secret);
     if (method_ == auth_method::md5 && !md5_stored && !plain) method_ = auth_method::scram_sha_256;
     if (plain) proven_.password = *given_.secret;
@@ -129,7 +129,7 @@ bool authenticator::right_password(std::string_view typed) const {
                                    stored ? stored->iterations : usual_iterations, server_key);
     if (stored) return functions_.equal(functions_.sha256(key), stored->stored_key);
     if (!given_.secret || typed.empty()) return false;
-    if (is_md5(*given_.secret))
+    if (is_md5_secret(*given_.secret))
         return functions_.equal(md5_of(typed), given_.secret->substr(md5_prefix.size()));
     // Digests, for texts of different length would tell that much.
     return functions_.equal(functions_.sha256(typed), functions_.sha256(*given_.secret));

@@ -35,6 +35,8 @@ inline constexpr std::size_t scram_salt_size = 16;
 [[nodiscard]] std::string make_scram_secret(const crypto& functions, std::string_view password,
                                             std::string_view salt);
 
+[[nodiscard]] bool is_md5_secret(std::string_view secret) noexcept;
+
 // Of one log-in.
 struct client_login {
     std::string user;

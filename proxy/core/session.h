@@ -2,7 +2,8 @@
 // It owns no socket, clock or random source; the pump (proxy/io) shows it bytes, and does what the
 // actions say before it shows it more. Created per accepted connection, used by one thread.
 //
-//     startup --StartupMessage--> connecting --connected--> login --ReadyForQuery--> ready -->
+//     startup --StartupMessage--> (authenticating, where the proxy asks for passwords itself) -->
+//     connecting --connected--> login --ReadyForQuery--> ready -->
 //     closed
 //     login --not admitted, server_tls_sslmode allow or prefer--> connecting, once
 //
@@ -32,6 +33,7 @@
 #include "protocol/frontend.h"
 #include "protocol/startup.h"
 #include "proxy/core/actions.h"
+#include "proxy/core/authenticator.h"
 #include "proxy/core/decider.h"
 #include "proxy/core/dialect.h"
 #include "proxy/core/limiter.h"
@@ -52,6 +54,7 @@ struct session_options {
     std::string upstream_name;                         // host:port, a part of every key
     bool server_tls_optional = false;                  // server_tls_sslmode is allow or prefer
     const crypto* scram = nullptr;                     // null: every log-in is relayed as it is
+    bool authenticates = false;                        // the proxy itself; `scram` is there then
     std::chrono::milliseconds client_idle_timeout{0};  // 0: none
     std::chrono::milliseconds idle_transaction_timeout{0};  // 0: none
 };
@@ -83,9 +86,14 @@ class session {
     // is to get, at least 32 random bytes; the pump remembers it together with server_pid().
     // `encrypted`: that connection is under TLS. Asked for again (connect_upstream) after a
     // refusal, the second connection is to be encrypted if the first was not.
-    void on_upstream_connected(std::string cancel_key, bool encrypted, actions& out);
+    // `server_binding`: tls-server-end-point of its certificate, where the proxy authenticates.
+    void on_upstream_connected(std::string cancel_key, bool encrypted, actions& out,
+                               std::string server_binding = {});
     void on_upstream_failed(std::string_view sqlstate, std::string_view message, actions& out);
     void on_credentials(credentials given, actions& out);  // after actions::ask_credentials
+    // After actions::ask_login. Nothing: nobody could be asked; the client is refused. `random` of
+    // `given` holds scram_nonce_size bytes more than the client's log-in needs.
+    void on_login_rules(auth_method method, std::optional<client_login> given, actions& out);
     void on_server_closed(actions& out);
     void on_client_finished(actions& out);  // it sends no more, but may still read
     void on_client_closed(actions& out);
@@ -117,7 +125,7 @@ class session {
     [[nodiscard]] const std::string& database_name() const noexcept;
 
   private:
-    enum class state : std::uint8_t { startup, connecting, login, ready, closed };
+    enum class state : std::uint8_t { startup, authenticating, connecting, login, ready, closed };
     enum class release : std::uint8_t { none, waiting, done };
     enum class wait : std::uint8_t { none, flight, drain, gate, rows };
 
@@ -149,6 +157,10 @@ class session {
     // session_authentication.cpp
     std::size_t on_login_client(protocol::bytes in, actions& out);
     std::size_t on_login_server(protocol::bytes in, time_point now, actions& out);
+    std::size_t on_password(protocol::bytes in, actions& out);
+    void follow_guard(std::string to_client, actions& out);
+    void negotiate(actions& out);
+    void on_question(const protocol::authentication& m, protocol::bytes whole, actions& out);
     [[nodiscard]] bool tries_the_other_way(const protocol::frame& f, actions& out);
     void on_authentication(const protocol::authentication& m, protocol::bytes whole, actions& out);
     void ask_client(bool wants_answer, std::string message, actions& out);
@@ -223,7 +235,8 @@ class session {
         bool silent = false;       // the server had its time
         char promised = 'I';       // with ready_given
         std::string error;
-        time_point due = limiter::never;  // to hear of the server
+        time_point due = limiter::never;   // to hear of the server
+        time_point ends = limiter::never;  // or to give it up
         [[nodiscard]] bool hides() const noexcept { return answer || told; }
     };
     // What a request asks of its tenant.
@@ -377,6 +390,10 @@ class session {
         std::string refusal;          // of the first connection, in the server's words
         std::string offer;            // AuthenticationSASL, held until the credentials are here
         std::unique_ptr<scram_bridge> bridge;
+        std::unique_ptr<authenticator> guard;  // of the client, while it is asked
+        server_credentials known;              // what that has shown
+        std::string random;                    // for the log-in at the server
+        std::unique_ptr<server_login> at_server;
         bool encrypted = false;  // the connection to the server
         bool heard = false;      // it has said something
     };

@@ -13,7 +13,8 @@ namespace pgsidecar::core {
 
 using protocol::peek_result;
 
-void session::on_upstream_connected(std::string cancel_key, bool encrypted, actions& out) {
+void session::on_upstream_connected(std::string cancel_key, bool encrypted, actions& out,
+                                    std::string server_binding) {
     if (state_ != state::connecting) return;
     client_key_ = std::move(cancel_key);
     // Protocol 3.0 has keys of four bytes and no other.
@@ -24,21 +25,110 @@ void session::on_upstream_connected(std::string cancel_key, bool encrypted, acti
     out.server.own(again || !services_.options.server_tls_optional
                        ? std::exchange(start_up_->packet, {})
                        : start_up_->packet);
-    if (negotiate_ && !again) {
-        protocol::negotiate_protocol_version m;
-        // Never more than was asked for: libpq refuses that.
-        m.newest = protocol::protocol_3_0 + minor_;
-        for (std::string_view rest = start_up_->unknown_options; !rest.empty();) {
-            const auto end = rest.find('\0');
-            m.unrecognised.push_back(rest.substr(0, end));
-            rest.remove_prefix(end + 1);
-        }
-        std::string message;
-        protocol::write(message, m);
-        out.client.own(std::move(message));
-    }
+    if (services_.options.authenticates)
+        start_up_->at_server =
+            std::make_unique<server_login>(*services_.options.scram, start_up_->known,
+                                           std::move(server_binding), start_up_->random);
+    else if (!again)
+        negotiate(out);
     state_ = state::login;
     out.resume_client = true;
+}
+
+// The client asked for more than we speak.
+void session::negotiate(actions& out) {
+    if (!negotiate_) return;
+    protocol::negotiate_protocol_version m;
+    // Never more than was asked for: libpq refuses that.
+    m.newest = protocol::protocol_3_0 + minor_;
+    for (std::string_view rest = start_up_->unknown_options; !rest.empty();) {
+        const auto end = rest.find('\0');
+        m.unrecognised.push_back(rest.substr(0, end));
+        rest.remove_prefix(end + 1);
+    }
+    std::string message;
+    protocol::write(message, m);
+    out.client.own(std::move(message));
+}
+
+void session::on_login_rules(auth_method method, std::optional<client_login> given, actions& out) {
+    if (state_ != state::authenticating || start_up_->guard) return;
+    if (!given)
+        return fail("08006", "passwords cannot be checked at the moment",
+                    "auth_query could not be asked", out);
+    start_up_->random = given->random.substr(client_login::random_size);
+    start_up_->guard =
+        std::make_unique<authenticator>(*services_.options.scram, method, std::move(*given));
+    std::string to_client;
+    start_up_->guard->begin(to_client);
+    follow_guard(std::move(to_client), out);
+}
+
+// A password message of a client that the proxy itself authenticates.
+std::size_t session::on_password(protocol::bytes in, actions& out) {
+    protocol::frame frame;
+    std::error_code error;
+    protocol::head head;
+    auto found = protocol::peek_head(in, head, error);
+    if (found == peek_result::ok && ((head.type != 'p' && head.type != 'X') ||
+                                     head.length > protocol::frontend_length_limit(head.type)))
+        found = peek_result::bad;
+    if (found == peek_result::ok) found = protocol::next(in, frame, error);
+    if (found == peek_result::need_more) return 0;
+    if (found == peek_result::bad) {
+        fail("08P01", "expected a password message during authentication",
+             "unexpected message during log-in", out);
+        return in.size();
+    }
+    if (frame.type == 'X') {
+        out.close = true;
+        state_ = state::closed;
+        return frame.whole.size();
+    }
+    asked_ = false;
+    std::string to_client;
+    start_up_->guard->on_client(frame.body, to_client);
+    follow_guard(std::move(to_client), out);
+    return frame.whole.size();
+}
+
+void session::follow_guard(std::string to_client, actions& out) {
+    auto& guard = *start_up_->guard;
+    if (!to_client.empty()) out.client.own(std::move(to_client));
+    switch (guard.verdict()) {
+        case authenticator::result::more:
+            asked_ = true;
+            out.resume_client = true;
+            return;
+        case authenticator::result::admitted:
+            start_up_->known = guard.proven();
+            start_up_->guard.reset();
+            state_ = state::connecting;
+            out.connect_upstream = true;
+            return;
+        case authenticator::result::refused: {
+            const auto fault = guard.fault();
+            auto text = std::string{fault.message};
+            if (fault.sqlstate == "28P01") text += " for user \"" + *user_ + "\"";
+            return fail(fault.sqlstate, text, "log-in refused by the proxy", out);
+        }
+    }
+}
+
+// The server asks the proxy, which asked the client before.
+void session::on_question(const protocol::authentication& m, protocol::bytes whole, actions& out) {
+    auto& login = *start_up_->at_server;
+    if (m.kind == protocol::auth_kind::ok) {
+        if (!login.finished())
+            return fail("08001", "the server did not prove that it knows the password",
+                        "SCRAM exchange with the server", out);
+        out.client.forward(whole);
+        return;
+    }
+    std::string to_server;
+    if (const auto fault = login.on_server(whole.substr(protocol::head_size), to_server))
+        return fail(fault->sqlstate, fault->message, "log-in at the server", out);
+    out.server.own(std::move(to_server));
 }
 
 void session::on_upstream_failed(std::string_view sqlstate, std::string_view message,
@@ -125,6 +215,10 @@ std::size_t session::on_login_server(protocol::bytes in, time_point now, actions
         std::string ours;
         protocol::write(ours, protocol::backend_key_data{key.pid, client_key_});
         out.client.own(std::move(ours));
+        return frame.whole.size();
+    }
+    if (frame.type == 'R' && start_up_->at_server) {
+        on_question(auth, frame.whole, out);
         return frame.whole.size();
     }
     if (frame.type == 'R') {

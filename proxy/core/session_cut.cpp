@@ -18,6 +18,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds grace{25};
 // It has more to do where a long answer is under way.
 constexpr milliseconds patience_with_rows{1000};
+constexpr milliseconds again{200};
 // A server that does not react for so long after that is given up.
 constexpr milliseconds silence{5000};
 
@@ -88,8 +89,8 @@ bool session::front_request_is_whole() {
     return false;
 }
 
-// The request under way is to end with the refusal's error. `answer`: the server has begun an answer of which
-// the client gets no more; otherwise what still comes in time is passed on.
+// The request under way is to end with the refusal's error. `answer`: the server has begun an
+// answer of which the client gets no more; otherwise what still comes in time is passed on.
 void session::begin_cut(bool answer, time_point now, actions& out) {
     spoil_fill();
     free_followers(out);
@@ -97,6 +98,7 @@ void session::begin_cut(bool answer, time_point now, actions& out) {
     cut_->answer = answer;
     cut_->error = std::exchange(limits_->refusal, {});
     cut_->due = now + (answer ? patience_with_rows : grace);
+    cut_->ends = cut_->due + std::max(limits_->patience(), silence);
     if (copy_in_ && client_stream_ == 0) {
         std::string message;
         protocol::write(message, protocol::copy_fail{"pgsidecar: a limit of its tenant"});
@@ -173,12 +175,18 @@ std::optional<char> session::status_after_failure() {
 }
 
 // The server has not answered to the cancel. What the status will be is known nearly always: then
-// the client has its answer, and this session waits for the server before it sends any more.
+// the client has its answer, and this session waits for the server before it sends any more. A
+// cancel that comes before the server has begun with the statement is lost: it is sent again.
 void session::on_silence(time_point now, actions& out) {
     auto& c = *cut_;
-    if (c.silent) return fail("08006", "the server does not react", "no reaction to a cancel", out);
-    c.silent = true;
-    c.due = now + std::max(limits_->patience(), silence);
+    const bool given_up = now >= c.ends;
+    if (c.silent && !cancel_in_flight_ && !copy_in_) {
+        cancel_in_flight_ = true;
+        out.cancel_upstream = true;
+    }
+    if (given_up) return fail("08006", "the server does not react", "no reaction to a cancel", out);
+    c.due = std::min(now + again, c.ends);
+    if (std::exchange(c.silent, true)) return;
     if (server_stream_ > 0) return;  // in the middle of a message
     const auto promised = status_after_failure();
     if (front_request_is_whole() && !promised) return;

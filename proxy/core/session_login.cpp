@@ -27,7 +27,8 @@ session::~session() {
 bool session::blocked() const noexcept {
     return terminating_ || waiting_ != wait::none || releasing_ == release::waiting ||
            cancel_in_flight_ || state_ == state::connecting || state_ == state::closed ||
-           (state_ == state::login && !asked_) || (cut_ && cut_->ready_given);
+           ((state_ == state::login || state_ == state::authenticating) && !asked_) ||
+           (cut_ && cut_->ready_given);
 }
 
 bool session::quiet() const noexcept {
@@ -60,6 +61,9 @@ std::size_t session::on_client(protocol::bytes in, time_point now, actions& out)
         switch (state_) {
             case state::startup:
                 step = on_startup(rest, out);
+                break;
+            case state::authenticating:
+                step = on_password(rest, out);
                 break;
             case state::login:
                 step = on_login_client(rest, out);
@@ -208,6 +212,12 @@ void session::accept_startup(const protocol::startup_message& m, actions& out) {
     if (start_up_->database.empty()) start_up_->database = *user_;
     if (!services_.options.cache && services_.tenants == nullptr) transparent_ = true;
     protocol::write_startup(start_up_->packet, protocol::protocol_3_0, forwarded);
+    if (services_.options.authenticates) {
+        negotiate(out);
+        state_ = state::authenticating;
+        out.ask_login = true;
+        return;
+    }
     state_ = state::connecting;
     out.connect_upstream = true;
 }
@@ -281,7 +291,8 @@ void session::on_client_closed(actions& out) {
 
 void session::on_shutdown(actions& out) {
     draining_ = true;
-    if (state_ == state::startup || state_ == state::connecting || idle())
+    if (state_ == state::startup || state_ == state::authenticating ||
+        state_ == state::connecting || idle())
         fail("57P01", "terminating connection due to administrator command", "shutdown", out);
 }
 

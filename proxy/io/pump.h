@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "config/address.h"
 #include "proxy/core/session.h"
 #include "proxy/io/connector.h"
 #include "proxy/io/rest.h"
@@ -26,6 +27,7 @@ class pump : public std::enable_shared_from_this<pump> {
     void on_wake(const core::wake_up& wake);
     void on_database_released();
     void on_secret(std::optional<std::string> secret);  // nothing: nobody could be asked
+    void on_login_rules(core::auth_method method, std::optional<core::client_login> login);
     // From another connection that brought our cancel key; `done` when it may be closed.
     void on_cancel(std::function<void()> done);
     // After worker::watch(). Only the last `due` that was asked for counts.
@@ -54,6 +56,7 @@ class pump : public std::enable_shared_from_this<pump> {
     void perform_side_effects();
     void settle();
     void connect_upstream();
+    void ask_login();
     void send_cancel(std::function<void()> done);
     void watch();
     void answer_cancel_request(const core::actions::cancel& request);
@@ -66,6 +69,7 @@ class pump : public std::enable_shared_from_this<pump> {
     worker& home_;
     const std::uint64_t token_;
     core::session session_;
+    std::unique_ptr<config::ip_address> client_address_;  // until it is asked for
     transport client_;
     std::unique_ptr<transport> server_;
     std::shared_ptr<connector> connecting_;
@@ -74,7 +78,7 @@ class pump : public std::enable_shared_from_this<pump> {
     std::chrono::steady_clock::time_point deadline_;  // of the log-in
     // The worker calls on_deadline() then, or earlier.
     std::chrono::steady_clock::time_point watched_ = core::limiter::never;
-    bool client_waits_ = false;  // a wait for readability is armed
+    bool client_waits_ = false;                           // a wait for readability is armed
     bool server_waits_ = false;
     bool client_flushes_ = false;
     bool server_flushes_ = false;

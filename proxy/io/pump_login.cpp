@@ -11,12 +11,23 @@ namespace pgsidecar::io {
 namespace {
 using boost::system::error_code;
 constexpr std::size_t random_key_size = 32;
+
+std::unique_ptr<config::ip_address> address_of(const tcp::socket& client) {
+    error_code error;
+    const auto peer = client.remote_endpoint(error).address();
+    if (error) return nullptr;
+    namespace ip = boost::asio::ip;
+    const auto v6 = peer.is_v6() ? peer.to_v6() : ip::make_address_v6(ip::v4_mapped, peer.to_v4());
+    return std::make_unique<config::ip_address>(v6.to_bytes());
+}
 }  // namespace
 
 pump::pump(worker& home, tcp::socket client, std::uint64_t token)
     : home_{home},
       token_{token},
       session_{home.services(), token},
+      client_address_{home.settings().auth_type == config::auth_type::hba ? address_of(client)
+                                                                          : nullptr},
       client_{home.context(), std::move(client), home.settings().keepalive} {}
 
 void pump::start() {
@@ -73,23 +84,24 @@ void pump::connect_upstream() {
     connecting_ = std::make_shared<connector>(home_.context(), home_.settings(),
                                               encrypted ? home_.server_tls() : nullptr,
                                               home_.settings().server_connect_timeout);
-    connecting_->start(
-        [self = shared_from_this()](std::unique_ptr<transport> link, const connect_error& error) {
-            self->connecting_.reset();
-            if (self->ended_) return;
-            auto& todo = self->home_.actions();
-            todo.clear();
-            if (link) {
-                self->server_ = std::move(link);
-                self->session_.on_upstream_connected(random_bytes(random_key_size),
-                                                     self->server_->encrypted(), todo);
-            } else {
-                log_warning(error.message);
-                self->session_.on_upstream_failed(error.sqlstate, error.message, todo);
-            }
-            self->perform();
-            if (!self->ended_) self->settle();
-        });
+    connecting_->start([self = shared_from_this()](std::unique_ptr<transport> link,
+                                                   const connect_error& error) {
+        self->connecting_.reset();
+        if (self->ended_) return;
+        auto& todo = self->home_.actions();
+        todo.clear();
+        if (link) {
+            self->server_ = std::move(link);
+            self->session_.on_upstream_connected(
+                random_bytes(random_key_size), self->server_->encrypted(), todo,
+                self->server_->encrypted() ? peer_end_point(*self->server_->tls()) : std::string{});
+        } else {
+            log_warning(error.message);
+            self->session_.on_upstream_failed(error.sqlstate, error.message, todo);
+        }
+        self->perform();
+        if (!self->ended_) self->settle();
+    });
 }
 
 void pump::on_secret(std::optional<std::string> secret) {
@@ -102,6 +114,28 @@ void pump::on_secret(std::optional<std::string> secret) {
     auto& todo = home_.actions();
     todo.clear();
     session_.on_credentials(std::move(given), todo);
+    perform();
+    if (!ended_) settle();
+}
+
+void pump::ask_login() {
+    users::question q;
+    q.user = session_.user();
+    q.database = session_.database_name();
+    q.encrypted = client_.encrypted();
+    // No rule is for an address that is not known.
+    if (const auto address = std::exchange(client_address_, nullptr)) q.client = *address;
+    home_.look_up_login(std::move(q), token_);
+}
+
+void pump::on_login_rules(core::auth_method method, std::optional<core::client_login> login) {
+    if (login) {
+        if (client_.encrypted()) login->binding = own_end_point(*client_.tls());
+        login->random = random_bytes(core::client_login::random_size + core::scram_nonce_size);
+    }
+    auto& todo = home_.actions();
+    todo.clear();
+    session_.on_login_rules(method, std::move(login), todo);
     perform();
     if (!ended_) settle();
 }

@@ -23,6 +23,7 @@ constexpr auto catalog_patience = std::chrono::seconds{2};
 
 core::session_options options_from(const config::settings& s) {
     using mode = config::tls_mode;
+    const bool authenticates = s.auth_type != config::auth_type::relay;
     return {.cache = s.enable_optimizations && s.cache.enable_query_result_caching,
             .client_tls_offered = s.client_tls.mode != mode::disable,
             .client_tls_required = s.client_tls.mode == mode::require ||
@@ -33,7 +34,9 @@ core::session_options options_from(const config::settings& s) {
             .upstream_name = s.upstream.host + ":" + std::to_string(s.upstream.port),
             .server_tls_optional =
                 s.upstream.tls.mode == mode::allow || s.upstream.tls.mode == mode::prefer,
-            .scram = s.upstream.control_connection.empty() ? nullptr : &openssl_crypto(),
+            .scram = s.upstream.control_connection.empty() && !authenticates ? nullptr
+                                                                             : &openssl_crypto(),
+            .authenticates = authenticates,
             .client_idle_timeout = s.client_idle_timeout,
             .idle_transaction_timeout = s.idle_transaction_timeout};
 }
@@ -50,6 +53,7 @@ server::server(std::shared_ptr<const config::settings> settings)
       databases_{versions_},
       catalogs_{databases_, *settings_},
       secrets_{*settings_},
+      users_{*settings_, secrets_},
       acceptor_{context_},
       signals_{context_},
       drain_timer_{context_},

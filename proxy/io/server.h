@@ -18,6 +18,7 @@
 #include "proxy/io/catalogs.h"
 #include "proxy/io/stored_secrets.h"
 #include "proxy/io/tls.h"
+#include "proxy/io/users.h"
 #include "proxy/io/worker.h"
 
 namespace pgsidecar::io {
@@ -43,6 +44,7 @@ class server {
         return settings_->enable_optimizations && tenants_.active() ? &tenants_ : nullptr;
     }
     [[nodiscard]] stored_secrets& secrets() noexcept { return secrets_; }
+    [[nodiscard]] io::users& users() noexcept { return users_; }
     [[nodiscard]] cancel_keys& keys() noexcept { return keys_; }
     [[nodiscard]] const core::session_options& session_options() const noexcept { return options_; }
     [[nodiscard]] const ssl_ctx_ptr& client_tls() const noexcept { return client_tls_; }
@@ -72,6 +74,7 @@ class server {
     core::databases databases_;
     io::catalogs catalogs_;
     stored_secrets secrets_;
+    io::users users_;
     cancel_keys keys_;
     boost::asio::io_context context_{1};
     tcp::acceptor acceptor_;

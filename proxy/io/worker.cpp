@@ -157,6 +157,15 @@ void worker::look_up_secret(const std::string& user, std::uint64_t token) {
     });
 }
 
+void worker::look_up_login(users::question q, std::uint64_t token) {
+    owner_.users().look_up(std::move(q), [this, token](core::auth_method method,
+                                                       std::optional<core::client_login> login) {
+        post([this, token, method, login = std::move(login)]() mutable {
+            if (const auto p = find(token)) p->on_login_rules(method, std::move(login));
+        });
+    });
+}
+
 void worker::remove(std::uint64_t token) {
     // Not at once: the pump is on the stack.
     post([this, token] {

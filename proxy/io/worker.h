@@ -18,6 +18,7 @@
 
 #include "proxy/core/session.h"
 #include "proxy/io/pump.h"
+#include "proxy/io/users.h"
 
 namespace pgsidecar::io {
 
@@ -58,6 +59,7 @@ class worker {
     // Calls the pump's on_deadline() at that time.
     void watch(std::chrono::steady_clock::time_point due, std::uint64_t token);
     void look_up_secret(const std::string& user, std::uint64_t token);
+    void look_up_login(users::question q, std::uint64_t token);
     void remove(std::uint64_t token);
 
     [[nodiscard]] std::shared_ptr<pump> find(std::uint64_t token);

@@ -73,6 +73,9 @@ client_tls_cert_file: c.crt
 client_tls_key_file: c.key
 client_tls_ca_file: c.ca
 client_tls_min_protocol: TLSv1.3
+auth_type: hba
+auth_file: users.txt
+auth_hba_file: hba.conf
 auth_query: SELECT * FROM s.f($1)
 tcp_keepalive: off
 tcp_keepidle: 10

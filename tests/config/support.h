@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/load.h"
+#include "config/tree.h"
 
 namespace doctest {
 template <>
@@ -31,6 +32,15 @@ inline lines problems_of(const load_result& r) {
 
 inline lines problems(std::string_view yaml, const std::vector<std::string>& overrides = {}) {
     return problems_of(load_text(yaml, "f", overrides));
+}
+
+// Of a file that is not the configuration itself.
+inline lines problems_of(const std::vector<text_problem>& problems) {
+    lines out;
+    for (const text_problem& p : problems) {
+        out.push_back(to_string(problem{"f", p.line, p.column, p.key, p.reason}));
+    }
+    return out;
 }
 
 }  // namespace pgsidecar::config

@@ -154,6 +154,24 @@ TEST_CASE("limits: a server that does not react is answered for, and waited for"
     }
 }
 
+TEST_CASE("limits: a cancel that came before its statement began is sent again") {
+    const auto unsure =
+        out_of_time(" The server has not confirmed it; what it writes may be kept.");
+    script s;
+    s.limits(one_second);
+    s.client(insert_kv, {.server = insert_kv});
+    s.later(1s);
+    s.event(step::kind::cancel_sent);
+    s.later(25ms, {.client = unsure + ready()});
+    for (int i = 0; i < 3; ++i) {
+        s.later(200ms);
+        s.event(step::kind::cancel_sent);
+    }
+    s.server(failed("57014") + ready(), {});
+    s.passes(select_kv, answer("one"));
+    s.play_everyhow();
+}
+
 TEST_CASE("limits: a block of a server that did not react is aborted as its client was told") {
     const auto unsure =
         out_of_time(" The server has not confirmed it; what it writes may be kept.");

@@ -1,5 +1,7 @@
 // Any text as a configuration file, its last line as an override. Whatever loads must dump to a
 // text that loads to the same settings; whatever does not must say why, briefly and on one line.
+// No configuration begins with a control character, so those stand for other files: what follows
+// \1 is read as an auth_file, what follows \2 as an auth_hba_file.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -9,8 +11,11 @@
 #include <string_view>
 #include <vector>
 
+#include "config/auth_file.h"
 #include "config/conninfo.h"
+#include "config/hba_file.h"
 #include "config/load.h"
+#include "protocol/utf8.h"
 
 using namespace pgsidecar::config;
 
@@ -43,10 +48,71 @@ void check_round_trip(settings s) {
     require(tenants.tiers.front().name == "default", "default is not the first tier", text);
 }
 
+void check_messages(const std::vector<text_problem>& problems) {
+    require(problems.size() <= 20, "problems without end", {});
+    int line = 0;
+    for (const text_problem& p : problems) {
+        check_message({"f", p.line, p.column, p.key, p.reason});
+        require(pgsidecar::protocol::is_utf8(p.reason), "a message that is not UTF-8", p.reason);
+        require(p.line >= line, "problems out of order", p.reason);
+        line = p.line;
+    }
+}
+
+void check_auth_file(std::string_view text) {
+    const auth_file_result r = read_auth_file(text);
+    check_messages(r.problems);
+    require(r.problems.empty() || r.users.empty(), "users beside problems", text);
+    for (const auth_user& user : r.users) {
+        require(r.find(user.name) == &user, "a user that is not found", user.name);
+        require(!user.name.empty() && user.name.size() <= max_name_size, "a bad name", user.name);
+    }
+    require(r.find({}) == nullptr, "a user without a name", text);
+}
+
+// A client that the record lets in, unless one above it does.
+void check_record(const hba_rules& rules, const hba_record& r) {
+    const auto kind = r.type == hba_type::local     ? hba_connection::local
+                      : r.type == hba_type::hostssl ? hba_connection::tls
+                                                    : hba_connection::plain;
+    const bool alike = r.databases.same_user;
+    if (!r.databases.all && !alike && r.databases.names.empty()) return;  // only replication
+    const std::string user = r.users.names.empty() ? "u" : r.users.names.back();
+    const std::string database = alike                       ? user
+                                 : r.databases.names.empty() ? "d"
+                                                             : r.databases.names.front();
+    const hba_record* const found = rules.find(kind, database, user, r.network);
+    require(found != nullptr && found <= &r, "a record that does not fit itself", database);
+    const auto method = rules.match(kind, database, user, r.network);
+    require(method == found->method, "another method", database);
+}
+
+void check_hba_file(std::string_view text) {
+    const hba_file_result r = read_hba_file(text);
+    check_messages(r.problems);
+    require(r.problems.empty() || r.rules.records.empty(), "records beside problems", text);
+    // Quadratic in the records; a text that fits a fuzzer has few.
+    for (const hba_record& record : r.rules.records) check_record(r.rules, record);
+
+    ip_address client{};
+    const std::string_view last = text.substr(text.size() - std::min(text.size(), client.size()));
+    std::ranges::transform(last, client.begin(), [](char c) { return std::uint8_t(c); });
+    for (const auto kind : {hba_connection::local, hba_connection::plain, hba_connection::tls}) {
+        const auto* const found = r.rules.find(kind, last, last, client);
+        const auto method = r.rules.match(kind, last, last, client);
+        require(found != nullptr || method == hba_method::reject, "let in by nothing", text);
+    }
+    if (const auto address = read_ip_address(last)) {
+        require(last.find(':') != std::string_view::npos || holds_ipv4(*address), "family", last);
+    }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     std::string_view text{reinterpret_cast<const char*>(data), size};
+    if (text.starts_with('\1')) return check_auth_file(text.substr(1)), 0;
+    if (text.starts_with('\2')) return check_hba_file(text.substr(1)), 0;
     const load_result alone = load_text(text, "f");
     for (const problem& p : alone.problems) check_message(p);
     if (alone.ok()) check_round_trip(alone.value);
