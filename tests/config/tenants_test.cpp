@@ -223,7 +223,7 @@ TEST_CASE("tenants: overrides") {
                 "--set tenants: is no single key; name one below it",
                 "--set tenants.limit: is not a known key; did you mean tenants.limits?",
                 "--set tenants.tiers: takes a list of tiers",
-                "--set tenants.tiers[0].burst: \"x\" is not a whole number from 0 to 1000000",
+                "--set tenants.tiers[0].burst: \"x\" is not a whole number from 0 to 100000000",
                 "--set tenants.default_tenant: is empty"});
 }
 
@@ -323,9 +323,10 @@ TEST_CASE("tiers: a value that does not fit is refused at its line") {
         {"name: a, max_result_bytes: 1000",
          ".max_result_bytes: \"1000\" is not between 1kB and 1TB"},
         {"name: a, queries_per_minute: 0",
-         ".queries_per_minute: \"0\" is not a whole number from 1 to 1000000; for no limit set "
+         ".queries_per_minute: \"0\" is not a whole number from 1 to 100000000; for no limit set "
          "queries_per_minute_mode to off"},
-        {"name: a, burst: 1000001", ".burst: \"1000001\" is not a whole number from 0 to 1000000"},
+        {"name: a, burst: 100000001",
+         ".burst: \"100000001\" is not a whole number from 0 to 100000000"},
         {"name: a, max_concurrent: many",
          ".max_concurrent: \"many\" is not a whole number from 1 to 1000000"},
         {"name: a, query_wait_timeout: 0", ".query_wait_timeout: \"0\" is not between 1ms and 1d"},
@@ -356,7 +357,7 @@ TEST_CASE("tiers: messages count by the list as the file has it, each problem on
                    "      max_page_size: x\n") ==
           lines{"f:4: tenants.tiers[0].max_result_rows: \"x\" is not a whole number from 1 to "
                 "4000000000",
-                "f:6: tenants.tiers[1].burst: \"x\" is not a whole number from 0 to 1000000",
+                "f:6: tenants.tiers[1].burst: \"x\" is not a whole number from 0 to 100000000",
                 "f:7: tenants.tiers[1].brust: is not a known key; did you mean "
                 "tenants.tiers[].burst?",
                 "f:11: tenants.tiers[3].max_page_size: \"x\" is not a whole number from 1 to "
