@@ -1,5 +1,6 @@
 #include "proxy/io/pump.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <utility>
 
@@ -13,6 +14,7 @@ using boost::system::error_code;
 
 // Unsent output at which the other side is no longer read, in bytes.
 constexpr std::size_t pause_above = 256U << 10;
+constexpr auto horizon = std::chrono::minutes{1};
 // Reads of one connection before the others have their turn.
 constexpr int turn = 16;
 
@@ -270,7 +272,11 @@ void pump::send_cancel(std::function<void()> done) {
 }
 
 void pump::watch() {
-    const auto due = session_.deadline();
+    auto due = session_.deadline();
+    if (due >= watched_) return;
+    // What is far away is looked at in between: the entry of a session that has ended stays until
+    // its time comes.
+    due = std::min(due, std::chrono::steady_clock::now() + horizon);
     if (due >= watched_) return;
     watched_ = due;
     home_.watch(due, token_);
