@@ -202,7 +202,6 @@ class record_reader {
             return "an address and a netmask of two families";
         }
         out = *mask;
-        if (!ipv6) std::fill_n(out.begin(), 12, std::uint8_t{0xff});
         return {};
     }
 
