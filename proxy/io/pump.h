@@ -78,7 +78,7 @@ class pump : public std::enable_shared_from_this<pump> {
     std::chrono::steady_clock::time_point deadline_;  // of the log-in
     // The worker calls on_deadline() then, or earlier.
     std::chrono::steady_clock::time_point watched_ = core::limiter::never;
-    bool client_waits_ = false;                           // a wait for readability is armed
+    bool client_waits_ = false;  // a wait for readability is armed
     bool server_waits_ = false;
     bool client_flushes_ = false;
     bool server_flushes_ = false;
