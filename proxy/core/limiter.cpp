@@ -165,7 +165,8 @@ limiter::time_point limiter::deadline(bool runs) const noexcept {
 ruling limiter::waited_too_long() {
     const auto& t = *tenant_->of;
     const bool own = directory_.effective(t.max_concurrent_mode) == enforcement::enforce &&
-                     tenant_->lane.running() >= t.max_concurrent;
+                     (directory_.options().max_concurrent_requests == 0 ||
+                      tenant_->lane.running() >= t.max_concurrent);
     const auto kind = own ? limit_kind::max_concurrent : limit_kind::max_concurrent_requests;
     const auto most = own ? t.max_concurrent : directory_.options().max_concurrent_requests;
     return met(kind, try_again, "no place within " + std::string{to_string(kind)},

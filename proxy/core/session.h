@@ -265,12 +265,13 @@ class session {
     // session_cut.cpp
     void begin_cut(bool answer, time_point now, actions& out);
     void tell_cut(bool completed, actions& out);
+    void forget_parse(const owed_reply& item);
     [[nodiscard]] bool cut_hides_error(const protocol::frame& f, actions& out);
     [[nodiscard]] bool copy_failed(const protocol::error_response& m) const;
     [[nodiscard]] bool settle_cut(char status, actions& out);
     [[nodiscard]] std::optional<char> status_after_failure();
     void on_silence(time_point now, actions& out);
-    void note_rows(const portal& bound, const plan& effects);
+    void note_rows(const statement_text& text, const plan& effects);
     [[nodiscard]] bool must_await_rows(actions& out);
 
     // session_pages.cpp
@@ -352,7 +353,10 @@ class session {
     bool server_hidden_ = false;  // of a long message from the server, cut away
     bool batch_writes_ = false;   // since the last Sync: something that the Sync may commit
     bool batch_rows_ = false;     // and something that may send back more rows than are allowed
-    bool copy_in_ = false;        // it reads CopyData now; Sync and Flush are ignored there
+    bool block_ = false;         // since nothing was owed: something that is, or may be, in a block
+    bool block_rows_ = false;    // and may send back more rows than are allowed
+    bool control_done_ = false;  // a part of the request under way has begun or ended a block
+    bool copy_in_ = false;       // it reads CopyData now; Sync and Flush are ignored there
     bool draining_ = false;
     bool terminating_ = false;      // the client has ended; the server is to finish what it owes
     bool server_fatal_ = false;     // the server has said why it ends

@@ -251,6 +251,8 @@ void session::forward_query(const std::shared_ptr<const statement_text>& text,
     if (limits_) limits_->request_consumed();
     auto effects = services_.decide.plan_for(*text, *database_, scope());
     for (const auto name : named_statements(*text)) send_repair(name, true, out);
+    note_rows(*text, *effects);
+    batch_writes_ = batch_rows_ = false;
     repair_before_dialect_change(*effects, true, out);
     count_forwarded(*text, *effects, out);
     statements_.set("", {});  // a simple query drops the unnamed statement

@@ -25,7 +25,8 @@ constexpr milliseconds silence{5000};
 bool controls_transaction(const policy::statement_facts& s) {
     return s.kind == statement_kind::begin || s.kind == statement_kind::commit ||
            s.kind == statement_kind::rollback || s.kind == statement_kind::prepare_transaction ||
-           s.kind == statement_kind::rollback_to;
+           s.kind == statement_kind::rollback_to || s.kind == statement_kind::savepoint ||
+           s.kind == statement_kind::release;
 }
 
 bool ends_request(reply what) {
@@ -73,12 +74,17 @@ std::string with_detail(const std::string& error, std::string_view more) {
 
 // The server's next row, or a part of a COPY. True: it is one too many, and is not passed on.
 bool session::count_row(std::size_t size, time_point now, actions& out) {
-    if (!limits_ || cut_ || owed_.empty()) return false;
+    if (!limits_ || owed_.empty() || (cut_ && cut_->hides())) return false;
     if (auto& item = owed_.front(); item.page > 0 && limits_->rows() >= item.page)
         return item.page_over = true;
     auto r = limits_->add_row(size);
     if (!rules(std::move(r), out)) return false;
-    begin_cut(true, now, out);
+    if (cut_) {  // its time had run out before, and the cancel is on its way
+        cut_->answer = true;
+        cut_->error = std::exchange(limits_->refusal, {});
+    } else {
+        begin_cut(true, now, out);
+    }
     return true;
 }
 
@@ -108,17 +114,27 @@ void session::begin_cut(bool answer, time_point now, actions& out) {
         out.cancel_upstream = true;
     }
     // If it is done before the cancel comes, the rest of its batch must not take effect.
-    if (!front_request_is_whole() && client_stream_ == 0 && !copy_in_) send_failure(false, {}, out);
+    if (!front_request_is_whole() && client_stream_ == 0 && !copy_in_)
+        send_failure(false, cut_->error, out);
 }
 
 void session::tell_cut(bool completed, actions& out) {
     auto& c = *cut_;
     if (std::exchange(c.told, true)) return;
+    // Without its Sync a batch can still be made to fail, and was.
     const bool kept =
-        completed && status_ == 'I' && !owed_.empty() && owed_.front().effects &&
+        completed && status_ == 'I' && front_request_is_whole() && owed_.front().effects &&
         std::any_of(owed_.front().effects->writes.begin(), owed_.front().effects->writes.end(),
                     [](const planned_write& w) { return !w.reads_only; });
     out.client.own(kept ? with_detail(c.error, " What it wrote is kept.") : c.error);
+}
+
+// The client was told of an error before: to it this statement does not exist.
+void session::forget_parse(const owed_reply& item) {
+    if (item.injected) return;
+    auto views = statements_.get(item.name);
+    views.client = item.before.client;
+    statements_.set(item.name, std::move(views));
 }
 
 // An error of the server while an answer is cut. True: it is not for the client.
@@ -162,11 +178,14 @@ bool session::settle_cut(char status, actions& out) {
 
 // The status behind the request in front if it fails now; nothing: only the server knows.
 std::optional<char> session::status_after_failure() {
+    // All is done but for ReadyForQuery, or a part that says what the rest is in.
+    if (owed_.front().what == reply::sync || control_done_) return std::nullopt;
     for (std::size_t i = 0; i < owed_.size(); ++i) {
         const auto& item = owed_.at(i);
         if (item.what == reply::query || item.what == reply::execute) {
             if (!item.text || !item.text->facts().parsed) return std::nullopt;
             const auto& all = item.text->facts().statements;
+            if (item.what == reply::query && item.done >= all.size()) return std::nullopt;
             if (std::any_of(all.begin(), all.end(), controls_transaction)) return std::nullopt;
         }
         if (ends_request(item.what)) return status_ == 'I' ? 'I' : 'E';
@@ -205,17 +224,21 @@ void session::on_silence(time_point now, actions& out) {
 
 // Rows that a batch sends back may be too many, and only then is it known that what it writes must
 // not be kept: what makes it permanent waits until they have been counted.
-void session::note_rows(const portal& bound, const plan& effects) {
+void session::note_rows(const statement_text& text, const plan& effects) {
     if (!limits_ || !limits_->cuts_answers()) return;
-    const auto& all = bound.definition->text->facts().statements;
+    const auto& all = text.facts().statements;
+    block_ = block_ || status_ != 'I' || all.empty() ||
+             std::any_of(all.begin(), all.end(), controls_transaction);
     batch_writes_ = batch_writes_ || all.empty() ||
                     std::any_of(effects.writes.begin(), effects.writes.end(),
                                 [](const planned_write& w) { return !w.reads_only; });
     const auto most = limits_->tenant().of->max_result_rows;
-    batch_rows_ = batch_rows_ || all.empty() || std::any_of(all.begin(), all.end(), [&](auto& s) {
-                      const auto rows = bounded_rows(s);
-                      return !rows || *rows > most;
-                  });
+    const bool many = all.empty() || std::any_of(all.begin(), all.end(), [&](const auto& one) {
+                          const auto rows = bounded_rows(one);
+                          return !rows || *rows > most;
+                      });
+    batch_rows_ = batch_rows_ || many;
+    block_rows_ = block_rows_ || (many && block_);
 }
 
 bool session::must_await_rows(actions& out) {

@@ -232,7 +232,7 @@ void session::forward_execute(const portal* bound, std::uint32_t page, actions& 
     }
     const auto text = bound->definition->text;
     const auto effects = effects_of(*bound);
-    note_rows(*bound, *effects);
+    note_rows(*text, *effects);
     for (const auto name : named_statements(*text)) send_repair(name, false, out);
     repair_before_dialect_change(*effects, false, out);
     count_forwarded(*text, *effects, out);

@@ -102,6 +102,13 @@ session::admission session::admit(const demand& wanted, std::string_view sql, ti
         (void)hold_until_drained();
         return admission::hold;
     }
+    // Behind an answer that may be cut in a block nothing may be under way that ends it, and who
+    // has no place yet does not get one by standing behind what needs none.
+    const bool overtakes = wanted.place && !limits_->inside() && status_ == 'I';
+    if ((block_rows_ || overtakes) && !unholdable_ && !copy_in_ && !owed_.empty()) {
+        (void)hold_until_drained();
+        return admission::hold;
+    }
     find_tenant(sql, now);
     if (rules(limits_->charge(wanted.queries, now), out)) return admission::refused;
     if (wanted.place && !limits_->inside()) {

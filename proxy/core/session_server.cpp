@@ -106,7 +106,10 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             pop_owed();
             break;
         case '1': {
-            if (!owed_.empty() && owed_.front().what == reply::parse) pop_owed();
+            if (!owed_.empty() && owed_.front().what == reply::parse) {
+                if (cut_ && cut_->told) forget_parse(owed_.front());
+                pop_owed();
+            }
             break;
         }
         case '2':
@@ -222,10 +225,12 @@ bool session::answer_error(const protocol::frame& f, actions& out) {
     const bool hidden = swallow();
     if (limits_) limits_->statement_ended();
     if (on_reply_error(f) && hidden) return true;
-    if (cut_) return cut_hides_error(f, out);
-    if (!refusal || server_fatal_) return false;
-    out.client.own(*refusal);
-    return true;
+    if (refusal && !server_fatal_ && !(cut_ && cut_->told)) {
+        out.client.own(*refusal);
+        if (cut_) cut_->told = true;
+        return true;
+    }
+    return cut_ && cut_hides_error(f, out);
 }
 
 // True: the error answers something of ours and is not for the client.
@@ -244,14 +249,16 @@ bool session::on_reply_error(const protocol::frame& f) {
     if (!ours) failed_ = true;
     const auto what = owed_.front().what;
     if (what == reply::function_call || what == reply::sync) return ours;
-    refuse(owed_.front(), true);
-    if (what == reply::query) return ours;
-    pop_owed();
-    while (!owed_.empty() && owed_.front().what != reply::sync) {
-        // A simple query or a function call is skipped as well, and owes no ReadyForQuery then.
-        refuse(owed_.front(), false);
-        pop_owed();
+    if (what == reply::query) {
+        refuse(owed_.front(), true);
+        return ours;
     }
+    // A simple query or a function call is skipped as well, and owes no ReadyForQuery then. Taken
+    // back from the last to the first, for each returns to what stood before it.
+    std::size_t end = 1;
+    while (end < owed_.size() && owed_.at(end).what != reply::sync) ++end;
+    for (std::size_t i = end; i-- > 0;) refuse(owed_.at(i), i == 0);
+    while (!owed_.empty() && end-- > 0) owed_.pop();
     skipping_ = owed_.empty();
     unholdable_ = unholdable_ || skipping_;
     return ours;
@@ -289,7 +296,7 @@ void session::on_ready(const protocol::frame& f, time_point now, actions& out) {
         pop_owed();
     pop_owed();
     copy_in_ = false;
-    skipping_ = false;
+    skipping_ = control_done_ = false;
     status_ = ready.status;
     if (!hide) {
         note_sight_of_writes();
@@ -325,6 +332,7 @@ void session::on_drained(actions& out) {
         leave_gate(out);
     else if (limits_)
         limits_->ended();
+    block_ = block_rows_ = false;
     if (waiting_ == wait::drain) {
         waiting_ = wait::none;
         out.resume_client = true;
