@@ -62,6 +62,22 @@ enum class statement_kind : std::uint8_t {
     other,        // anything not named here: treated as able to do anything
 };
 
+// BEGIN, COMMIT, ROLLBACK, savepoints.
+[[nodiscard]] constexpr bool controls_transaction(statement_kind kind) noexcept {
+    switch (kind) {
+        case statement_kind::begin:
+        case statement_kind::commit:
+        case statement_kind::rollback:
+        case statement_kind::savepoint:
+        case statement_kind::release:
+        case statement_kind::rollback_to:
+        case statement_kind::prepare_transaction:
+            return true;
+        default:
+            return false;
+    }
+}
+
 struct qualified_name {
     std::string schema;
     std::string name;

@@ -202,11 +202,12 @@ void limiter::statement_ended() noexcept {
 ruling limiter::whole_answer(std::uint64_t rows, std::size_t size) {
     const auto& t = *tenant_->of;
     ruling out;
-    if (rows > t.max_result_rows)
+    const auto off = [this](limit_kind k) { return mode_of(k) == enforcement::off; };
+    if (rows > t.max_result_rows && !off(limit_kind::max_result_rows))
         out = met(limit_kind::max_result_rows, too_much, "result exceeds max_result_rows",
                   "At most " + std::to_string(t.max_result_rows) + " rows.",
                   "Ask for fewer rows at a time, with LIMIT.");
-    if (!out.refused() && size > t.max_result_bytes)
+    if (!out.refused() && size > t.max_result_bytes && !off(limit_kind::max_result_bytes))
         if (auto more =
                 met(limit_kind::max_result_bytes, too_much, "result exceeds max_result_bytes",
                     "At most " + std::to_string(t.max_result_bytes) + " bytes of rows.",

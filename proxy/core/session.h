@@ -259,7 +259,7 @@ class session {
     void consumed(actions& out);
     void leave_gate(actions& out);
     void wake_admitted(const limiter::tickets& others, actions& out);
-    [[nodiscard]] bool too_large_for_tenant(const cache::entry& e);
+    [[nodiscard]] bool too_large_for_tenant(const cache::entry& e, actions& out);
     [[nodiscard]] bool count_row(std::size_t size, time_point now, actions& out);
     [[nodiscard]] bool front_request_is_whole();
     // session_cut.cpp
@@ -272,7 +272,7 @@ class session {
     [[nodiscard]] std::optional<char> status_after_failure();
     void on_silence(time_point now, actions& out);
     void note_rows(const statement_text& text, const plan& effects);
-    [[nodiscard]] bool must_await_rows(actions& out);
+    [[nodiscard]] bool must_await_rows(bool control, actions& out);
 
     // session_pages.cpp
     [[nodiscard]] bool judge_page(const statement_text& text, const protocol::bind* values,

@@ -240,7 +240,7 @@ session::verdict session::look_up_batch(batch& b, time_point now, actions& out) 
     if (busy) return all_hit && owed_others_ == 0 ? hold_until_drained() : verdict::forward;
     if (all_hit) {
         for (const auto& u : b.units) {
-            if (!too_large_for_tenant(*u.entry)) continue;
+            if (!too_large_for_tenant(*u.entry, out)) continue;
             refuse_here(out);
             return verdict::served;
         }

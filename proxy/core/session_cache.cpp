@@ -69,7 +69,7 @@ session::verdict session::look_up_query(const std::shared_ptr<const statement_te
             auto entry = services_.store.find(key, hash, now);
             if (why == reason::pipeline_busy) {
                 if (entry && owed_others_ == 0) return hold_until_drained();
-            } else if (entry && too_large_for_tenant(*entry)) {
+            } else if (entry && too_large_for_tenant(*entry, out)) {
                 refuse_here(out);
                 return verdict::served;
             } else if (entry) {

@@ -185,7 +185,7 @@ bool session::forward_frame(const protocol::frame& f, time_point now, actions& o
             }
             break;
         case 'S':
-            if (must_await_rows(out)) return false;
+            if (must_await_rows(false, out)) return false;
             forward_sync();
             break;
         case 'F': {

@@ -22,12 +22,9 @@ constexpr milliseconds again{200};
 // A server that does not react for so long after that is given up.
 constexpr milliseconds silence{5000};
 
-bool controls_transaction(const policy::statement_facts& s) {
-    return s.kind == statement_kind::begin || s.kind == statement_kind::commit ||
-           s.kind == statement_kind::rollback || s.kind == statement_kind::prepare_transaction ||
-           s.kind == statement_kind::rollback_to || s.kind == statement_kind::savepoint ||
-           s.kind == statement_kind::release;
-}
+constexpr std::string_view copy_refusal = "pgsidecar: a limit of its tenant";
+
+bool controls(const policy::statement_facts& s) { return policy::controls_transaction(s.kind); }
 
 bool ends_request(reply what) {
     return what == reply::sync || what == reply::query || what == reply::function_call;
@@ -107,7 +104,7 @@ void session::begin_cut(bool answer, time_point now, actions& out) {
     cut_->ends = cut_->due + std::max(limits_->patience(), silence);
     if (copy_in_ && client_stream_ == 0) {
         std::string message;
-        protocol::write(message, protocol::copy_fail{"pgsidecar: a limit of its tenant"});
+        protocol::write(message, protocol::copy_fail{copy_refusal});
         out.server.own(std::move(message));
     } else if (!cancel_in_flight_) {
         cancel_in_flight_ = true;
@@ -150,7 +147,7 @@ bool session::cut_hides_error(const protocol::frame& f, actions& out) {
 }
 
 bool session::copy_failed(const protocol::error_response& m) const {
-    return m.message().find("pgsidecar: a limit of its tenant") != std::string_view::npos;
+    return m.message().find(copy_refusal) != std::string_view::npos;
 }
 
 // ReadyForQuery behind a request that was cut. True: the client does not get this one.
@@ -186,7 +183,7 @@ std::optional<char> session::status_after_failure() {
             if (!item.text || !item.text->facts().parsed) return std::nullopt;
             const auto& all = item.text->facts().statements;
             if (item.what == reply::query && item.done >= all.size()) return std::nullopt;
-            if (std::any_of(all.begin(), all.end(), controls_transaction)) return std::nullopt;
+            if (std::any_of(all.begin(), all.end(), controls)) return std::nullopt;
         }
         if (ends_request(item.what)) return status_ == 'I' ? 'I' : 'E';
     }
@@ -227,8 +224,8 @@ void session::on_silence(time_point now, actions& out) {
 void session::note_rows(const statement_text& text, const plan& effects) {
     if (!limits_ || !limits_->cuts_answers()) return;
     const auto& all = text.facts().statements;
-    block_ = block_ || status_ != 'I' || all.empty() ||
-             std::any_of(all.begin(), all.end(), controls_transaction);
+    block_ =
+        block_ || status_ != 'I' || all.empty() || std::any_of(all.begin(), all.end(), controls);
     batch_writes_ = batch_writes_ || all.empty() ||
                     std::any_of(effects.writes.begin(), effects.writes.end(),
                                 [](const planned_write& w) { return !w.reads_only; });
@@ -241,8 +238,11 @@ void session::note_rows(const statement_text& text, const plan& effects) {
     block_rows_ = block_rows_ || (many && block_);
 }
 
-bool session::must_await_rows(actions& out) {
-    if (!batch_writes_ || !batch_rows_ || owed_.empty() || skipping_ || cut_ || copy_in_)
+// A Sync makes permanent what its batch has written; `control`: a COMMIT in the batch more than
+// that.
+bool session::must_await_rows(bool control, actions& out) {
+    if (!batch_rows_ || (!batch_writes_ && !control) || owed_.empty() || skipping_ || cut_ ||
+        copy_in_)
         return false;
     std::string message;
     protocol::write(message, protocol::flush{});

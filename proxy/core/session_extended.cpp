@@ -203,6 +203,10 @@ std::shared_ptr<const plan> session::effects_of(const portal& bound) {
 
 session::sending session::send_execute(const portal* bound, const protocol::execute& m,
                                        time_point now, actions& out) {
+    const auto controls = [](const auto& s) { return policy::controls_transaction(s.kind); };
+    if (bound && std::ranges::any_of(bound->definition->text->facts().statements, controls) &&
+        must_await_rows(true, out))
+        return sending::held;
     if (limits_ && !skipping_ && (!bound || demand_of(*bound->definition->text).queries > 0) &&
         refuse_message(limits_->charge_one(now), out))
         return sending::replaced;

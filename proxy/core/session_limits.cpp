@@ -19,15 +19,9 @@ using policy::statement_kind;
 
 // Connections are kept in order by these; a client that is over its rate may still do that.
 bool counts(const policy::statement_facts& s) {
+    if (policy::controls_transaction(s.kind)) return false;
     switch (s.kind) {
         case statement_kind::empty:
-        case statement_kind::begin:
-        case statement_kind::commit:
-        case statement_kind::rollback:
-        case statement_kind::savepoint:
-        case statement_kind::release:
-        case statement_kind::rollback_to:
-        case statement_kind::prepare_transaction:
         case statement_kind::set:
         case statement_kind::reset:
         case statement_kind::discard_all:
@@ -214,12 +208,12 @@ void session::wake_admitted(const limiter::tickets& others, actions& out) {
 }
 
 // An answer that lies ready in the cache obeys the same limits. True: it does not; it was refused.
-bool session::too_large_for_tenant(const cache::entry& e) {
+bool session::too_large_for_tenant(const cache::entry& e, actions& out) {
     if (!limits_) return false;
-    auto r = limits_->whole_answer(e.rows(), row_bytes(e.body()));
-    if (!r.refused()) return false;
-    limits_->refusal = std::move(r.message);
-    return true;
+    // Rows are a part of the body: only one that is larger has to be looked at.
+    auto size = e.body().size();
+    if (size > limits_->tenant().of->max_result_bytes) size = row_bytes(e.body());
+    return rules(limits_->whole_answer(e.rows(), size), out);
 }
 
 session::time_point session::deadline() const noexcept {

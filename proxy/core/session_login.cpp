@@ -126,7 +126,8 @@ void session::fail(std::string_view sqlstate, std::string_view message, std::str
 
 void session::end_with(std::string reply, std::string_view why, actions& out) {
     if (state_ == state::closed) return;
-    out.client.own(std::move(reply));
+    // In the middle of a long message there is no place for another one.
+    if (server_stream_ == 0 || server_hidden_) out.client.own(std::move(reply));
     out.refused_because = why;
     out.close = true;
     leave_flight(out);

@@ -53,21 +53,6 @@ bool ends_transaction(statement_kind kind) {
     }
 }
 
-bool controls_transaction(statement_kind kind) {
-    switch (kind) {
-        case statement_kind::begin:
-        case statement_kind::commit:
-        case statement_kind::rollback:
-        case statement_kind::prepare_transaction:
-        case statement_kind::savepoint:
-        case statement_kind::release:
-        case statement_kind::rollback_to:
-            return true;
-        default:
-            return false;
-    }
-}
-
 void insert_unique(std::vector<cache::table_state*>& into, cache::table_state* table) {
     if (std::find(into.begin(), into.end(), table) == into.end()) into.push_back(table);
 }
@@ -331,7 +316,7 @@ void session::statement_done(owed_reply& item, std::string_view tag) {
     const std::size_t i = item.done++;
     if (!item.text || i >= item.text->facts().statements.size()) return;
     const auto& s = item.text->facts().statements[i];
-    if (limits_ && controls_transaction(s.kind)) control_done_ = true;
+    if (limits_ && policy::controls_transaction(s.kind)) control_done_ = true;
     switch (s.kind) {
         case statement_kind::begin:
             settings_.begin();

@@ -99,8 +99,10 @@ std::optional<std::string> stored_secrets::ask(const std::string& user) {
 void stored_secrets::complain(const std::string& why) {
     if (!std::exchange(complained_, true))
         log_warning("auth_query over control_connection: " + why +
-                    ": log-ins by SCRAM with TLS on both legs are relayed, which satisfies the "
-                    "server only without channel binding");
+                    (settings_.auth_type == config::auth_type::relay
+                         ? ": log-ins by SCRAM with TLS on both legs are relayed, which satisfies "
+                           "the server only without channel binding"
+                         : ": users that auth_file does not name cannot log in"));
 }
 
 }  // namespace pgsidecar::io

@@ -86,6 +86,38 @@ TEST_CASE("limits: what makes a batch permanent waits until its rows are counted
     s.play_everyhow();
 }
 
+TEST_CASE("limits: a COMMIT waits for the rows before it in its batch") {
+    const auto read = parse("", "SELECT v FROM other, random() r") + bind("") + execute();
+    const auto starts = parse_complete() + bind_complete();
+    const auto ready_to_commit = parse("", "COMMIT") + bind("");
+    script s;
+    s.limits(two_rows);
+    s.passes(begin, begun);
+    s.client(read + ready_to_commit + execute() + sync_now(),
+             {.server = read + ready_to_commit + flush()});
+    s.server(starts + rows(3), {.server = failing, .client = starts + rows(2)});
+    s.server(completed("SELECT 3") + starts + failed("42601"), {.client = too_many_rows});
+    s.event(step::kind::cancel_sent, {.server = execute() + sync_now()});
+    s.server(ready('E'), {.client = ready('E')});
+    s.passes(rollback, rolled_back);
+    s.play_everyhow();
+}
+
+TEST_CASE("limits: no error is written into the middle of a long row") {
+    const auto all = query("SELECT v FROM other, random() r");
+    const auto wide = row_of(std::string(100'000, 'x'));
+    const auto half = wide.substr(0, 70'000);
+    script s;
+    s.limits(one_second);
+    s.client(all, {.server = all});
+    s.server(described() + half, {.client = described() + half});
+    s.later(1s);
+    s.event(step::kind::cancel_sent);
+    s.later(25ms);
+    s.later(10s);
+    s.play();
+}
+
 TEST_CASE("limits: a batch that only reads, or whose rows are known to be few, does not wait") {
     const auto read = parse("", "SELECT v FROM other, random() r") + bind("") + execute();
     const auto one = parse("", "INSERT INTO kv VALUES ('1') RETURNING v") + bind("") + execute();
