@@ -6,9 +6,8 @@ namespace pgsidecar::policy {
 
 std::string_view to_string(limit_kind k) noexcept {
     static constexpr std::array<std::string_view, static_cast<std::size_t>(limit_kind::count_)>
-        names{"query_timeout",           "query_wait_timeout", "max_result_rows",
-              "max_result_bytes",        "queries_per_minute", "max_concurrent",
-              "max_concurrent_requests", "max_page_size",      "default_page_size"};
+        names{"query_timeout",  "max_result_rows",         "max_result_bytes", "queries_per_minute",
+              "max_concurrent", "max_concurrent_requests", "max_page_size",    "default_page_size"};
     return names[static_cast<std::size_t>(k)];
 }
 

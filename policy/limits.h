@@ -16,7 +16,6 @@ enum class enforcement : std::uint8_t { off, warn, enforce };
 
 enum class limit_kind : std::uint8_t {
     query_timeout,
-    query_wait_timeout,
     max_result_rows,
     max_result_bytes,
     queries_per_minute,

@@ -175,10 +175,10 @@ ruling limiter::waited_too_long() {
                retry_after(wait_hint));
 }
 
-ruling limiter::timed_out(std::string_view detail) {
+ruling limiter::timed_out() {
     auto out =
         met(limit_kind::query_timeout, query_canceled, "canceling statement due to query_timeout",
-            "query_timeout is " + ms(tenant_->of->query_timeout) + "." + std::string{detail}, {});
+            "query_timeout is " + ms(tenant_->of->query_timeout) + ".", {});
     time_warned_ = !out.refused();
     return out;
 }

@@ -66,7 +66,7 @@ class limiter {
     // When something is due: the end of the wait at the gate, or query_timeout. May be in the past.
     [[nodiscard]] time_point deadline(bool runs) const noexcept;
     [[nodiscard]] ruling waited_too_long();
-    [[nodiscard]] ruling timed_out(std::string_view detail = {});
+    [[nodiscard]] ruling timed_out();
     // For how long a request may run.
     [[nodiscard]] std::chrono::milliseconds patience() const noexcept {
         return tenant_->of->query_timeout;

@@ -157,7 +157,6 @@ class session {
     // session_authentication.cpp
     std::size_t on_login_client(protocol::bytes in, actions& out);
     std::size_t on_login_server(protocol::bytes in, time_point now, actions& out);
-    std::size_t on_password(protocol::bytes in, actions& out);
     void follow_guard(std::string to_client, actions& out);
     void negotiate(actions& out);
     void on_question(const protocol::authentication& m, protocol::bytes whole, actions& out);

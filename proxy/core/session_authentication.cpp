@@ -64,34 +64,6 @@ void session::on_login_rules(auth_method method, std::optional<client_login> giv
     follow_guard(std::move(to_client), out);
 }
 
-// A password message of a client that the proxy itself authenticates.
-std::size_t session::on_password(protocol::bytes in, actions& out) {
-    protocol::frame frame;
-    std::error_code error;
-    protocol::head head;
-    auto found = protocol::peek_head(in, head, error);
-    if (found == peek_result::ok && ((head.type != 'p' && head.type != 'X') ||
-                                     head.length > protocol::frontend_length_limit(head.type)))
-        found = peek_result::bad;
-    if (found == peek_result::ok) found = protocol::next(in, frame, error);
-    if (found == peek_result::need_more) return 0;
-    if (found == peek_result::bad) {
-        fail("08P01", "expected a password message during authentication",
-             "unexpected message during log-in", out);
-        return in.size();
-    }
-    if (frame.type == 'X') {
-        out.close = true;
-        state_ = state::closed;
-        return frame.whole.size();
-    }
-    asked_ = false;
-    std::string to_client;
-    start_up_->guard->on_client(frame.body, to_client);
-    follow_guard(std::move(to_client), out);
-    return frame.whole.size();
-}
-
 void session::follow_guard(std::string to_client, actions& out) {
     auto& guard = *start_up_->guard;
     if (!to_client.empty()) out.client.own(std::move(to_client));
@@ -157,9 +129,13 @@ std::size_t session::on_login_client(protocol::bytes in, actions& out) {
     }
     asked_ = false;
     if (frame.type == 'X') {
-        out.server.forward(frame.whole);
+        if (!start_up_->guard) out.server.forward(frame.whole);
         out.close = true;
         state_ = state::closed;
+    } else if (start_up_->guard) {
+        std::string to_client;
+        start_up_->guard->on_client(frame.body, to_client);
+        follow_guard(std::move(to_client), out);
     } else if (start_up_->bridge) {
         std::string to_client, to_server;
         if (const auto fault = start_up_->bridge->on_client(frame.body, to_client, to_server)) {

@@ -142,9 +142,9 @@ void session::forward_parse(std::string_view name, std::string_view sql, std::st
 bool session::forward_bind(const protocol::bind& m, actions& out) {
     const auto definition = statements_.client(m.statement);
     std::uint32_t page = 0;
-    // A long Bind is forwarded by its front alone: its values are not looked at.
-    if (limits_ && definition && !m.parameters_raw.empty() &&
-        judge_page(*definition->text, &m, page, out)) {
+    // A long Bind is forwarded by its front alone: its values are not known.
+    const auto* values = m.parameters_raw.empty() ? nullptr : &m;
+    if (limits_ && definition && judge_page(*definition->text, values, page, out)) {
         fail_in_place(out);
         return false;
     }

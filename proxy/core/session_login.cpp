@@ -63,8 +63,6 @@ std::size_t session::on_client(protocol::bytes in, time_point now, actions& out)
                 step = on_startup(rest, out);
                 break;
             case state::authenticating:
-                step = on_password(rest, out);
-                break;
             case state::login:
                 step = on_login_client(rest, out);
                 break;

@@ -123,7 +123,7 @@ void pump::ask_login() {
     q.user = session_.user();
     q.database = session_.database_name();
     q.encrypted = client_.encrypted();
-    // No rule is for an address that is not known.
+    // Without an address the client has gone already.
     if (const auto address = std::exchange(client_address_, nullptr)) q.client = *address;
     home_.look_up_login(std::move(q), token_);
 }

@@ -713,6 +713,18 @@ class PageTest(LimitTest):
         session.send(wire.bind(["5"], name="s") + wire.execute() + wire.SYNC)
         self.assertEqual(len(session.read_reply().rows), 5)
 
+    def test_a_long_bind_is_no_way_around_it(self):
+        """Its values are not looked at, but what the text says is known."""
+        session = self.tenant("j")
+        long = "x" * 100000
+        reply = session.x("SELECT i FROM long WHERE $1 <> ''", [long], types=[25])
+        self.assertEqual((reply.error, len(reply.rows)), (None, 10))
+        self.refused(session.x("SELECT i FROM must WHERE $1 <> ''", [long], types=[25]), "54000",
+                     "SELECT without LIMIT", "j")
+        self.refused(session.x("SELECT i FROM other WHERE $1 <> '' LIMIT 51", [long], types=[25]),
+                     "54000", "max_page_size", "j")
+        self.assertEqual(session.q("SELECT 1").value, "1")
+
     def cut(self, reply, direct, rows=10):
         """The first rows as the server gives them, a notice, and a tag that says how many."""
         self.assertEqual(reply.error, None)
