@@ -81,26 +81,8 @@ build_tools() {
 # start_limited NAME LIMITS: the same program twice, with limits in force and without. What a tenant
 # is held to follows from its name: rate-600-*, time-200-* and so on; for others it is far away.
 start_limited() {
-    local name=$1 port
-    port=$(free_port 26600)
-    port_of[$name]=$port
-    cat >"$work/$name.yaml" <<TEXT
-listen_addr: 127.0.0.1
-listen_port: $port
-workers: 1
-upstream:
-  host: 127.0.0.1
-  port: $postgres_port
-  server_tls_sslmode: disable
-  control_connection: "host=$work port=$postgres_port user=postgres dbname=postgres"
-cache:
-  enable_query_result_caching: true
-  max_memory: 256MB
-  rules:
-    - name: prescriptions
-      tables: ["public.prescription*"]
-      ttl: 1h
-tenants:
+    local name=$1
+    start_sidecar "$name" "$postgres_port" true "tenants:
   limits: $2
   max_concurrent_requests: 1000
   tiers:
@@ -111,14 +93,11 @@ tenants:
       queries_per_minute: 1000000
       burst: 1000000
       max_concurrent: 1000
-    - {name: slow, members: ["rate-600-*"], queries_per_minute: 600, burst: 10}
-    - {name: fast, members: ["rate-6000-*"], queries_per_minute: 6000, burst: 10}
-    - {name: hasty, members: ["time-200-*"], query_timeout: 200ms}
-    - {name: patient, members: ["time-1000-*"], query_timeout: 1000ms}
-TEXT
-    taskset -c "$server_core" "$program" run -c "$work/$name.yaml" 2>"$work/$name.log" &
-    started_as "$name" "$work/$name.log" 'listening on'
-    wait_for_cache "$port" "$work/$name.log" "${pid_of[$name]}"
+    - {name: slow, members: ['rate-600-*'], queries_per_minute: 600, burst: 10}
+    - {name: fast, members: ['rate-6000-*'], queries_per_minute: 6000, burst: 10}
+    - {name: hasty, members: ['time-200-*'], query_timeout: 200ms}
+    - {name: patient, members: ['time-1000-*'], query_timeout: 1000ms}"
+    wait_for_cache "${port_of[$name]}" "$work/$name.log" "${pid_of[$name]}"
 }
 
 report() {

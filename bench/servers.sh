@@ -120,7 +120,7 @@ start_limits() {
     done
 }
 
-# start_sidecar NAME UPSTREAM_PORT ENABLE_OPTIMIZATIONS
+# start_sidecar NAME UPSTREAM_PORT ENABLE_OPTIMIZATIONS [MORE_SETTINGS]
 start_sidecar() {
     local name=$1 port
     port=$(free_port 26600)
@@ -143,6 +143,7 @@ cache:
     - name: prescriptions
       tables: ["public.prescription*"]
       ttl: 1h
+${4-}
 TEXT
     taskset -c "$server_core" "$program" run -c "$work/$name.yaml" 2>"$work/$name.log" &
     started_as "$name" "$work/$name.log" 'listening on'
