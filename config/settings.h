@@ -20,7 +20,7 @@ namespace pgsidecar::config {
 // verify_ca and verify_full both mean "the client must show a certificate that ca_file signs".
 enum class tls_mode : std::uint8_t { disable, allow, prefer, require, verify_ca, verify_full };
 enum class tls_version : std::uint8_t { v1_2, v1_3 };
-enum class pool_mode : std::uint8_t { session };
+enum class pool_mode : std::uint8_t { session, transaction };
 // Who asks clients for their passwords: the server (relay), or the proxy, by PgBouncer's words.
 enum class auth_type : std::uint8_t { relay, trust, plain, md5, scram_sha_256, hba };
 enum class cache_provider : std::uint8_t { memory };
@@ -65,6 +65,24 @@ struct keepalive_settings {
     unsigned count = 0;                // key tcp_keepcnt
 };
 
+// Server connections that clients share, with pool_mode: transaction. A pool belongs to a database,
+// a user and the start-up parameters; its keys stand at the top of the file, by PgBouncer's words.
+struct pool_settings {
+    unsigned default_pool_size = 20;    // connections of one pool
+    unsigned min_pool_size = 0;         // kept open also when nobody uses them
+    unsigned reserve_pool_size = 0;     // more, once a client has waited for reserve_pool_timeout
+    unsigned max_db_connections = 0;    // to one database, over its pools; 0 = as many as wanted
+    unsigned max_user_connections = 0;  // of one user, over its pools; 0 = as many as wanted
+    std::chrono::milliseconds reserve_pool_timeout{std::chrono::seconds{5}};
+    std::chrono::milliseconds query_wait_timeout{std::chrono::seconds{120}};  // 0 = none
+    std::chrono::milliseconds server_idle_timeout{std::chrono::minutes{10}};  // 0 = none
+    std::chrono::milliseconds server_lifetime{std::chrono::hours{1}};         // 0 = none
+    std::chrono::milliseconds server_login_retry{std::chrono::seconds{15}};   // 0 = none
+    std::chrono::milliseconds server_check_delay{std::chrono::seconds{30}};
+    std::string server_check_query{};        // empty = none is sent
+    unsigned max_prepared_statements = 200;  // of one server connection
+};
+
 struct settings {
     std::string listen_addr = "127.0.0.1";  // IP address; "*" = every interface
     std::uint16_t listen_port = 6432;
@@ -73,6 +91,7 @@ struct settings {
     unsigned max_client_conn = 10'000;
     bool enable_optimizations = true;  // false: pure pass-through
     config::pool_mode pool_mode = config::pool_mode::session;
+    pool_settings pool;
 
     std::chrono::milliseconds server_connect_timeout{std::chrono::seconds{15}};
     std::chrono::milliseconds client_login_timeout{std::chrono::seconds{60}};

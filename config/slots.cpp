@@ -14,7 +14,7 @@ using policy::unlimited_select;
 constexpr std::array<std::string_view, 6> tls_modes{"disable", "allow",     "prefer",
                                                     "require", "verify-ca", "verify-full"};
 constexpr std::array<std::string_view, 2> tls_versions{"TLSv1.2", "TLSv1.3"};
-constexpr std::array<std::string_view, 1> pool_modes{"session"};
+constexpr std::array<std::string_view, 2> pool_modes{"session", "transaction"};
 constexpr std::array<std::string_view, 6> auth_types{"relay", "trust",         "plain",
                                                      "md5",   "scram-sha-256", "hba"};
 constexpr std::array<std::string_view, 1> providers{"memory"};
