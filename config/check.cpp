@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <string_view>
+#include <utility>
 
 #include "config/text_checks.h"
 #include "config/values.h"
@@ -130,10 +131,38 @@ void check_authentication(const settings& s, findings& out) {
                        "auth_query"});
 }
 
+// One finding for all that the mode lacks: of two on the same key the loader would show the first.
+void check_pool_mode(const settings& s, findings& out) {
+    if (s.pool_mode != pool_mode::transaction) return;
+    finding lacks{"pool_mode", {}, {}};
+    const auto needs = [&](const char* key, const char* what) {
+        lacks.also.emplace_back(key);
+        lacks.reason.append(lacks.reason.empty() ? "needs " : "; it also needs ").append(what);
+    };
+    if (s.auth_type == auth_type::relay)
+        needs("auth_type",
+              "auth_type other than relay: the server has no part in a client's log-in");
+    if (s.upstream.control_connection.empty())
+        needs("upstream.control_connection",
+              "upstream.control_connection, which tells what a session may have changed");
+    if (!lacks.also.empty()) out.push_back(std::move(lacks));
+}
+
+void check_pool(const pool_settings& pool, findings& out) {
+    if (pool.min_pool_size > pool.default_pool_size) {
+        out.push_back({"min_pool_size",
+                       {"default_pool_size"},
+                       std::to_string(pool.min_pool_size) + " is more than default_pool_size, " +
+                           std::to_string(pool.default_pool_size)});
+    }
+}
+
 }  // namespace
 
 std::vector<finding> check_combinations(const settings& s) {
     findings out;
+    check_pool_mode(s, out);
+    check_pool(s.pool, out);
     check_authentication(s, out);
     check_tls(s.client_tls, "client_tls_", out);
     if (s.client_tls.mode != tls_mode::disable && s.client_tls.cert_file.empty() &&

@@ -1,5 +1,6 @@
 #include "config/schema.h"
 
+#include <algorithm>
 #include <array>
 
 #include "config/conninfo.h"
@@ -46,8 +47,10 @@ constexpr std::array setting_table{
                       "The kill switch: `false` makes the proxy a pure pass-through."},
     key_row<settings>{"pool_mode",
                       PGSIDECAR_AT(pool_mode),
-                      "`session`: each client has a server connection of its own, and the server "
-                      "authenticates it.",
+                      "`session`: each client has a server connection of its own. `transaction`: "
+                      "clients share server connections, each has one for the length of a "
+                      "transaction; needs an `auth_type` other than `relay` and "
+                      "`upstream.control_connection`.",
                       {},
                       nullptr,
                       key_flag::restart},
@@ -292,9 +295,20 @@ constexpr std::array section_table{
     section{"log", "The log."},
 };
 
+// The pools' keys follow the mode that makes use of them.
+std::vector<key_row<settings>> all_rows() {
+    std::vector<key_row<settings>> out{setting_table.begin(), setting_table.end()};
+    const auto mode = std::ranges::find(out, "pool_mode", &key_row<settings>::path);
+    out.insert(mode + 1, pool_rows().begin(), pool_rows().end());
+    return out;
+}
+
 }  // namespace
 
-std::span<const key_row<settings>> setting_rows() noexcept { return setting_table; }
+std::span<const key_row<settings>> setting_rows() noexcept {
+    static const std::vector<key_row<settings>> rows = all_rows();
+    return rows;
+}
 std::span<const section> sections() noexcept { return section_table; }
 
 }  // namespace pgsidecar::config

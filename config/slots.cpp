@@ -44,7 +44,7 @@ bool supported(E value) noexcept {
 template <class E>
 std::string read_choice(std::string_view text, E& out) {
     const auto all = names(E{});
-    bool known = std::is_same_v<E, pool_mode> && (text == "transaction" || text == "statement");
+    bool known = std::is_same_v<E, pool_mode> && text == "statement";
     std::string list;
     for (std::size_t i = 0; i < all.size(); ++i) {
         const auto value = static_cast<E>(i);

@@ -60,6 +60,12 @@ std::string check_qualified(std::string_view text, const char* what, const char*
     return {};
 }
 
+std::string check_line(std::string_view text) {
+    if (text.size() > 4096) return "is longer than 4096 bytes";
+    if (std::ranges::any_of(text, is_control)) return "holds a control character";
+    return {};
+}
+
 }  // namespace
 
 std::string check_listen_addr(std::string_view text) {
@@ -82,11 +88,9 @@ std::string check_host(std::string_view text) {
     return {};
 }
 
-std::string check_path(std::string_view text) {
-    if (text.size() > 4096) return "is longer than 4096 bytes";
-    if (std::ranges::any_of(text, is_control)) return "holds a control character";
-    return {};
-}
+std::string check_path(std::string_view text) { return check_line(text); }
+
+std::string check_query(std::string_view text) { return check_line(text); }
 
 std::string check_auth_query(std::string_view text) {
     if (text.find("$1") == std::string_view::npos) return "does not ask for the user, $1";

@@ -12,6 +12,7 @@ using text_check = std::string (*)(std::string_view);
 [[nodiscard]] std::string check_host(std::string_view text);           // name or address
 [[nodiscard]] std::string check_auth_query(std::string_view text);     // asks for $1
 [[nodiscard]] std::string check_path(std::string_view text);           // file; empty = none
+[[nodiscard]] std::string check_query(std::string_view text);          // one line; empty = none
 [[nodiscard]] std::string check_rule_name(std::string_view text);      // fits query_type
 [[nodiscard]] std::string check_table_pattern(std::string_view text);  // [schema.]table, * and ?
 [[nodiscard]] std::string check_function(std::string_view text);       // [schema.]name, * and ?

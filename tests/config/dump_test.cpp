@@ -15,6 +15,11 @@ settings unusual() {
     s.listen_port = 7000;
     s.workers = 3;
     s.enable_optimizations = false;
+    s.pool_mode = pool_mode::transaction;
+    s.auth_type = auth_type::scram_sha_256;
+    s.pool.reserve_pool_timeout = 1ms;
+    s.pool.query_wait_timeout = 0ms;
+    s.pool.server_check_query = "select 'a: # \\'; select \"b\"";
     s.server_connect_timeout = 1500ms;
     s.keepalive.idle = 90s;
     s.max_sql_length = 10'001;
@@ -105,7 +110,8 @@ TEST_CASE("the difference between two settings names exactly what differs") {
 }
 
 TEST_CASE("only what is made once at start-up needs a restart") {
-    for (const char* key : {"listen_addr", "listen_port", "workers", "cache.shards"}) {
+    for (const char* key : {"listen_addr", "listen_port", "workers", "cache.shards", "pool_mode",
+                            "default_pool_size", "max_prepared_statements"}) {
         CHECK(needs_restart(key));
     }
     for (const char* key : {"enable_optimizations", "cache.rules", "cache.max_memory", "log.level",

@@ -61,7 +61,20 @@ listen_backlog: 1002
 workers: 3
 max_client_conn: 1004
 enable_optimizations: no
-pool_mode: session
+pool_mode: transaction
+default_pool_size: 1021
+min_pool_size: 22
+reserve_pool_size: 1023
+reserve_pool_timeout: 24s
+max_db_connections: 1025
+max_user_connections: 1026
+query_wait_timeout: 27s
+server_idle_timeout: 28s
+server_lifetime: 29s
+server_login_retry: 30s
+server_check_delay: 31s
+server_check_query: select 1; select 2
+max_prepared_statements: 32
 server_connect_timeout: 5s
 client_login_timeout: 6s
 client_idle_timeout: 71s
@@ -122,6 +135,20 @@ log:
     CHECK(s.workers == 3);
     CHECK(s.max_client_conn == 1004);
     CHECK_FALSE(s.enable_optimizations);
+    CHECK(s.pool_mode == pool_mode::transaction);
+    CHECK(s.pool.default_pool_size == 1021);
+    CHECK(s.pool.min_pool_size == 22);
+    CHECK(s.pool.reserve_pool_size == 1023);
+    CHECK(s.pool.reserve_pool_timeout == 24s);
+    CHECK(s.pool.max_db_connections == 1025);
+    CHECK(s.pool.max_user_connections == 1026);
+    CHECK(s.pool.query_wait_timeout == 27s);
+    CHECK(s.pool.server_idle_timeout == 28s);
+    CHECK(s.pool.server_lifetime == 29s);
+    CHECK(s.pool.server_login_retry == 30s);
+    CHECK(s.pool.server_check_delay == 31s);
+    CHECK(s.pool.server_check_query == "select 1; select 2");
+    CHECK(s.pool.max_prepared_statements == 32);
     CHECK(s.server_connect_timeout == 5s);
     CHECK(s.client_login_timeout == 6s);
     CHECK(s.client_idle_timeout == 71s);
@@ -171,7 +198,7 @@ log:
     CHECK(s.log.level == log_level::warning);
     CHECK(s.log.file == "/var/log/p.log");
     // What is left at its default here was not tested above: only what has one allowed value.
-    CHECK(changed_keys(s, settings{}).size() + 2 == [] {
+    CHECK(changed_keys(s, settings{}).size() + 1 == [] {
         std::size_t n = 0;
         for (const std::string& key : known_keys()) n += key.find("[]") == std::string::npos;
         return n;

@@ -39,9 +39,33 @@ TEST_CASE("a value that does not fit: one problem with its line, its key and the
          {"f:1: client_tls_sslmode: \"verify_full\" is not one of: disable, allow, prefer, "
           "require, "
           "verify-ca, verify-full"}},
-        {"pool_mode: transaction",
-         {"f:1: pool_mode: \"transaction\" is not supported by this version, only: session"}},
-        {"pool_mode: sesion", {"f:1: pool_mode: \"sesion\" is not one of: session"}},
+        {"pool_mode: statement",
+         {"f:1: pool_mode: \"statement\" is not supported by this version, only: session, "
+          "transaction"}},
+        {"pool_mode: sesion", {"f:1: pool_mode: \"sesion\" is not one of: session, transaction"}},
+        {"default_pool_size: 0",
+         {"f:1: default_pool_size: \"0\" is not a whole number from 1 to 10000"}},
+        {"min_pool_size: 10001",
+         {"f:1: min_pool_size: \"10001\" is not a whole number from 0 to 10000"}},
+        {"reserve_pool_size: 10001",
+         {"f:1: reserve_pool_size: \"10001\" is not a whole number from 0 to 10000"}},
+        {"reserve_pool_timeout: 0", {"f:1: reserve_pool_timeout: \"0\" is not between 1ms and 1h"}},
+        {"max_db_connections: 10001",
+         {"f:1: max_db_connections: \"10001\" is not a whole number from 0 to 10000"}},
+        {"max_user_connections: -1",
+         {"f:1: max_user_connections: \"-1\" is not a whole number from 0 to 10000"}},
+        {"query_wait_timeout: 2d", {"f:1: query_wait_timeout: \"2d\" is not between 0s and 1d"}},
+        {"server_idle_timeout: 366d",
+         {"f:1: server_idle_timeout: \"366d\" is not between 0s and 365d"}},
+        {"server_lifetime: 366d", {"f:1: server_lifetime: \"366d\" is not between 0s and 365d"}},
+        {"server_login_retry: 2h", {"f:1: server_login_retry: \"2h\" is not between 0s and 1h"}},
+        {"server_check_delay: 25h", {"f:1: server_check_delay: \"25h\" is not between 0s and 1d"}},
+        {"server_check_query: \"select 1\\0\"",
+         {"f:1: server_check_query: holds a control character"}},
+        {"server_check_query: \"select 1;\\nselect 2\"",
+         {"f:1: server_check_query: holds a control character"}},
+        {"max_prepared_statements: 0",
+         {"f:1: max_prepared_statements: \"0\" is not a whole number from 1 to 100000"}},
         {"listen_addr: localhost",
          {"f:1: listen_addr: \"localhost\" is not an IP address (127.0.0.1, ::1, or * for every "
           "interface)"}},
@@ -77,6 +101,14 @@ TEST_CASE("a value that does not fit: one problem with its line, its key and the
         CAPTURE(std::string{row.yaml});
         CHECK(problems(row.yaml) == row.want);
     }
+}
+
+TEST_CASE("server_check_query: one line of some length, whatever it asks") {
+    CHECK(check_query("").empty());
+    CHECK(check_query("select 1; select 'a'").empty());
+    CHECK(check_query(std::string(4096, 'x')).empty());
+    CHECK(check_query(std::string(4097, 'x')) == "is longer than 4096 bytes");
+    CHECK(check_query("select\r1") == "holds a control character");
 }
 
 TEST_CASE("listen_addr: an address that could be bound, in its usual forms") {
@@ -214,6 +246,24 @@ TEST_CASE("combinations that cannot work are refused at the line of the key to c
         const char* yaml;
         lines want;
     } rows[] = {
+        {"auth_type: md5\nauth_file: u\npool_mode: transaction\n",
+         {"f:3: pool_mode: needs upstream.control_connection, which tells what a session may have "
+          "changed"}},
+        {"upstream: {control_connection: user=u}\npool_mode: transaction\n",
+         {"f:2: pool_mode: needs auth_type other than relay: the server has no part in a client's "
+          "log-in"}},
+        {"pool_mode: transaction\n",
+         {"f:1: pool_mode: needs auth_type other than relay: the server has no part in a client's "
+          "log-in; it also needs upstream.control_connection, which tells what a session may have "
+          "changed"}},
+        {"pool_mode: transaction\nauth_type: trust\nupstream: {control_connection: user=u}\n", {}},
+        {"pool_mode: transaction\nauth_type: relai\nupstream: {control_connection: user=u}\n",
+         {"f:2: auth_type: \"relai\" is not one of: relay, trust, plain, md5, scram-sha-256, "
+          "hba"}},
+        {"default_pool_size: 3\nmin_pool_size: 4\n",
+         {"f:2: min_pool_size: 4 is more than default_pool_size, 3"}},
+        {"default_pool_size: 3\nmin_pool_size: 3\n", {}},
+        {"min_pool_size: 21\n", {"f:1: min_pool_size: 21 is more than default_pool_size, 20"}},
         {"upstream:\n  server_tls_sslmode: verify-full\n",
          {"f:2: upstream.server_tls_sslmode: verifies nothing without "
           "upstream.server_tls_ca_file"}},
