@@ -49,6 +49,10 @@ write_plan plan_blind(const statement_facts& facts, const session_scope& scope) 
     plan.settings = facts.settings;
     const bool reads =
         facts.kind == statement_kind::select || facts.kind == statement_kind::copy_to;
+    for (const auto& f : facts.functions) {
+        plan.locks_session |= locks_for_session(f.name.name);
+        plan.reads_own_sequences |= reads_own_sequences(f.name.name);
+    }
     const bool calls = !std::ranges::all_of(facts.functions, known_to_write_nothing);
     plan.whole_database = !reads || defines || !facts.writes.empty() || calls;
     plan.schema_changed = defines || calls;

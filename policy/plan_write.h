@@ -19,7 +19,9 @@ struct write_plan {
     bool schema_changed = false;  // the catalog must be read again
     bool taints_session = false;  // session state may have changed in ways that cannot be followed
     bool creates_temporary = false;
-    std::vector<oid> tables;               // ascending, unique; complete unless whole_database
+    bool locks_session = false;        // may take an advisory lock that outlives the transaction
+    bool reads_own_sequences = false;  // what nextval() gave to this session before
+    std::vector<oid> tables;           // ascending, unique; complete unless whole_database
     std::vector<setting_change> settings;  // in order of execution
 };
 

@@ -107,6 +107,9 @@ constexpr std::string_view volatile_harmless =
     "pg_switch_wal pg_try_advisory_lock pg_try_advisory_lock_shared pg_try_advisory_xact_lock "
     "pg_try_advisory_xact_lock_shared pg_wal_replay_pause pg_wal_replay_resume setseed setval ";
 
+constexpr std::string_view session_locks =
+    "pg_advisory_lock pg_advisory_lock_shared pg_try_advisory_lock pg_try_advisory_lock_shared ";
+
 // Extensions whose compiled functions compute, index or read. moddatetime, autoinc and
 // insert_username are triggers that edit only the row at hand. Left out: tablefunc and xml2 (they
 // run SQL given as text), isn (a setting of its own), dblink, refint, file_fdw.
@@ -137,6 +140,12 @@ builtin_effect effect_of_builtin(std::string_view name) noexcept {
     if (name == "pg_reload_conf") return builtin_effect::reload;
     if (contains(volatile_readers, name)) return builtin_effect::none;
     return contains(volatile_harmless, name) ? builtin_effect::harmless : builtin_effect::unknown;
+}
+
+bool locks_for_session(std::string_view name) noexcept { return contains(session_locks, name); }
+
+bool reads_own_sequences(std::string_view name) noexcept {
+    return name == "currval" || name == "lastval";
 }
 
 bool is_harmless_library(std::string_view library, std::string_view name) noexcept {

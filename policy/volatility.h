@@ -23,6 +23,12 @@ enum class builtin_effect : std::uint8_t {
 // Of a volatile function of pg_catalog; any name that is not listed is unknown.
 [[nodiscard]] builtin_effect effect_of_builtin(std::string_view name) noexcept;
 
+// Takes a lock that the session keeps when its transaction has ended.
+[[nodiscard]] bool locks_for_session(std::string_view name) noexcept;
+
+// Tells what this session has taken from sequences: currval(), lastval().
+[[nodiscard]] bool reads_own_sequences(std::string_view name) noexcept;
+
 // A compiled function of a well-known extension that writes no table and changes no setting, by the
 // library it lives in (pg_proc.probin) and its name.
 [[nodiscard]] bool is_harmless_library(std::string_view library, std::string_view name) noexcept;

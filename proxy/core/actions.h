@@ -38,6 +38,11 @@ struct actions {
     bool connect_upstream = false;  // then on_upstream_connected() or on_upstream_failed()
     bool ask_credentials = false;   // of user(); then on_credentials()
     bool ask_login = false;         // how user() is to log in; then on_login_rules()
+    // pool_mode: transaction; in this order.
+    bool join_pool = false;         // pool_start_up() and shown_credentials() tell which
+    bool forget_server = false;     // it waits no more
+    bool release_server = false;    // after writing; what link.unfit says is closed
+    bool acquire_server = false;    // then on_server_attached() or on_no_server()
     bool close = false;             // after writing both outboxes
     bool resume_client = false;     // held bytes of the client may now be shown again
     bool logged_in = false;         // just now
@@ -62,6 +67,7 @@ struct actions {
         server.clear();
         start_client_tls = connect_upstream = ask_credentials = ask_login = close = resume_client =
             false;
+        join_pool = forget_server = release_server = acquire_server = false;
         logged_in = database_settled = catalog_changed = cancel_upstream = false;
         release_database.reset();
         refused_because.clear();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "policy/analyze.h"
+#include "proxy/core/prepared.h"
 
 namespace pgsidecar::core {
 namespace {
@@ -27,6 +28,8 @@ planned_write write_of(const policy::statement_facts& facts, database& where,
                       .whole_cluster = found.whole_cluster,
                       .taints_session = found.taints_session,
                       .creates_temporary = found.creates_temporary,
+                      .locks_session = found.locks_session,
+                      .reads_own_sequences = found.reads_own_sequences,
                       .settings = std::move(found.settings)};
     using enum policy::statement_kind;
     out.alters_defaults = facts.kind == role || facts.kind == alter_database ||
@@ -204,6 +207,33 @@ std::shared_ptr<const std::string> decider::intern(std::string text) {
     if (interned_.size() >= sweep_at_) {
         std::erase_if(interned_, [](const auto& item) { return item.second.expired(); });
         sweep_at_ = std::max<std::size_t>(1024, interned_.size() * 2);
+    }
+    return made;
+}
+
+std::shared_ptr<const decider::values> decider::intern_values(values from) {
+    auto& slot = interned_values_[from];
+    if (auto alive = slot.lock()) return alive;
+    auto made = std::make_shared<const values>(std::move(from));
+    slot = made;
+    if (interned_values_.size() >= sweep_values_at_) {
+        std::erase_if(interned_values_, [](const auto& item) { return item.second.expired(); });
+        sweep_values_at_ = std::max<std::size_t>(1024, interned_values_.size() * 2);
+    }
+    return made;
+}
+
+std::shared_ptr<const prepared> decider::definition(
+    const std::shared_ptr<const statement_text>& text, std::string_view types) {
+    const auto [first, last] = definitions_.equal_range(text.get());
+    for (auto it = first; it != last; ++it)
+        if (auto known = it->second.lock(); known && !known->outdated && known->types == types)
+            return known;
+    auto made = std::make_shared<const prepared>(prepared{text, std::string{types}});
+    definitions_.emplace(text.get(), made);
+    if (definitions_.size() >= sweep_definitions_at_) {
+        std::erase_if(definitions_, [](const auto& item) { return item.second.expired(); });
+        sweep_definitions_at_ = std::max<std::size_t>(1024, definitions_.size() * 2);
     }
     return made;
 }

@@ -4,6 +4,7 @@
 // as long as somebody (a prepared statement, a reply that is owed) holds it.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -50,6 +51,8 @@ struct planned_write {
     bool whole_cluster = false;
     bool taints_session = false;
     bool creates_temporary = false;
+    bool locks_session = false;
+    bool reads_own_sequences = false;
     bool alters_defaults = false;  // what a later log-in is given: ALTER ROLE, DATABASE, SYSTEM
     bool awaits_values = false;    // taints only because set_config() takes a value still unbound
     std::vector<cache::table_state*> tables{};
@@ -85,6 +88,8 @@ struct statement_text {
     [[nodiscard]] const policy::sql_facts& facts() const noexcept { return known->facts; }
 };
 
+struct prepared;
+
 struct decider_limits {
     std::size_t max_sql_length = 1U << 20;  // bytes; longer texts are not looked at
     std::size_t memo_bytes = 32U << 20;     // for texts, their facts and plans
@@ -109,6 +114,11 @@ class decider {
         const std::string& user, const std::shared_ptr<const policy::catalog>& catalog);
     // The same text gives the same pointer while anybody holds it.
     [[nodiscard]] std::shared_ptr<const std::string> intern(std::string text);
+    using values = std::map<std::string, std::string, std::less<>>;
+    [[nodiscard]] std::shared_ptr<const values> intern_values(values from);
+    // Equal texts with equal types are one definition, while anybody holds it.
+    [[nodiscard]] std::shared_ptr<const prepared> definition(
+        const std::shared_ptr<const statement_text>& text, std::string_view types);
 
   private:
     [[nodiscard]] std::shared_ptr<const analysis> analyze(std::string_view sql);
@@ -124,6 +134,10 @@ class decider {
     memo<analysis, shape_of> shapes_;
     std::unordered_map<std::string, std::weak_ptr<const std::string>> interned_;
     std::size_t sweep_at_ = 1024;
+    std::map<values, std::weak_ptr<const values>> interned_values_;
+    std::size_t sweep_values_at_ = 1024;
+    std::unordered_multimap<const statement_text*, std::weak_ptr<const prepared>> definitions_;
+    std::size_t sweep_definitions_at_ = 1024;
     struct known_scope {
         const database* where;
         std::uint64_t epoch;

@@ -25,6 +25,8 @@ class dialect {
         if (plain() && !(changed_ && replies_owed)) return reading::plain;
         return read_closely(sql, changed_ && replies_owed);
     }
+    // Texts and values mean the same in other sessions of this kind.
+    [[nodiscard]] bool shareable() const noexcept { return plain(); }
     // Start-up parameters are not converted: the server takes them to be in its own encoding.
     [[nodiscard]] bool utf8_server() const noexcept { return server_ == encoding::utf8; }
 

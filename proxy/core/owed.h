@@ -32,12 +32,15 @@ struct owed_reply {
     bool injected = false;  // ours: the client must not see its answer
     bool close_statement = false;
     bool page_over = false;               // the row behind the page has come
+    bool stands_for_parse = false;        // a Close was sent instead, for it is prepared there
     std::int16_t fill = -1;               // which of the session's fills records this answer
     std::uint32_t page = 0;               // execute: rows after which the answer ends; 0 = none
     std::uint32_t done = 0;               // query: statements that have completed
+    std::uint32_t added = 0;              // parse: its number among the server's statements
     std::uint32_t taints = 0;             // the session's count of taints when this was sent
     std::string name{};                   // parse, close: the statement
     prepared_statements::views before{};  // parse, close: to return to when it was refused
+    prepared_ptr definition{};            // bind, execute: of a shared statement
     std::shared_ptr<const statement_text> text{};  // query, execute
     std::shared_ptr<const plan> effects{};
     struct dropped {

@@ -22,10 +22,16 @@ struct prepared {
     std::shared_ptr<const statement_text> text;
     std::string types;       // the Parse message's list of type oids, as sent
     int sql_statement = -1;  // made by SQL PREPARE: its place in the text; no Parse can repeat it
+    // Its tables have changed so that the server refuses it. Of the worker whose it is.
+    mutable bool outdated = false;
 
     // False: that parameter (from 0) was declared to be of a type whose bytes are not those of its
     // text. Undeclared ones are what the statement makes of them.
     [[nodiscard]] bool takes_text(std::size_t parameter) const;
+    // Only the server has it: it cannot be prepared anew elsewhere.
+    [[nodiscard]] bool is_private() const noexcept {
+        return sql_statement >= 0 || text->facts().too_long;
+    }
 };
 using prepared_ptr = std::shared_ptr<const prepared>;
 
@@ -51,6 +57,8 @@ class prepared_statements {
     }
     void set(std::string_view name, views v) {
         const auto it = slots_.find(name);
+        if (it != slots_.end()) count(name, it->second, -1);
+        count(name, v, 1);
         if (!v.client && !v.server) {
             if (it != slots_.end()) slots_.erase(it);
         } else if (it != slots_.end()) {
@@ -89,6 +97,7 @@ class prepared_statements {
         std::vector<slot> out;
         for (auto it = slots_.begin(); it != slots_.end();) {
             const bool goes = name.empty() ? !it->first.empty() : it->first == name;
+            if (goes) count(it->first, it->second, -1);
             if (goes) out.push_back({it->first, std::move(it->second)});
             it = goes ? slots_.erase(it) : std::next(it);
         }
@@ -96,12 +105,34 @@ class prepared_statements {
     }
     // They were not dropped after all. What has taken a name since then keeps it.
     void restore(std::vector<slot> dropped) {
-        for (auto& s : dropped) slots_.try_emplace(std::move(s.name), std::move(s.both));
+        for (auto& s : dropped)
+            if (!slots_.contains(s.name)) set(s.name, std::move(s.both));
+    }
+    // Some of them cannot be prepared anew elsewhere.
+    [[nodiscard]] bool holds_private() const noexcept { return private_ > 0; }
+    // The server connection is another session's from now on; adds the names that are left there.
+    void leave_server(std::vector<std::string>& left) {
+        auto unnamed = get("");
+        unnamed.server.reset();
+        set("", std::move(unnamed));
+        if (named_there_ == 0) return;
+        for (auto it = slots_.begin(); it != slots_.end();) {
+            if (it->second.server) left.push_back(it->first);
+            it->second.server.reset();
+            it = it->second.client ? std::next(it) : slots_.erase(it);
+        }
+        named_there_ = 0;
     }
     [[nodiscard]] std::size_t size() const noexcept { return slots_.size(); }
 
   private:
+    void count(std::string_view name, const views& v, int change) noexcept {
+        if (v.client && v.client->is_private()) private_ += change;
+        if (v.server && !name.empty()) named_there_ += change;
+    }
     std::map<std::string, views, std::less<>> slots_;
+    int private_ = 0;      // slots whose statement is
+    int named_there_ = 0;  // slots that the server has, but for the unnamed one
 };
 
 }  // namespace pgsidecar::core

@@ -38,6 +38,7 @@
 #include "proxy/core/dialect.h"
 #include "proxy/core/limiter.h"
 #include "proxy/core/owed.h"
+#include "proxy/core/pooling.h"
 #include "proxy/core/portals.h"
 #include "proxy/core/prepared.h"
 #include "proxy/core/scram_bridge.h"
@@ -57,6 +58,15 @@ struct session_options {
     bool authenticates = false;                        // the proxy itself; `scram` is there then
     std::chrono::milliseconds client_idle_timeout{0};  // 0: none
     std::chrono::milliseconds idle_transaction_timeout{0};  // 0: none
+    // pool_mode: transaction; with `authenticates`, and a server connection comes when one is asked
+    // for.
+    bool pooled = false;
+    std::chrono::milliseconds query_wait_timeout{0};  // 0: none
+    std::size_t max_prepared_statements = 200;        // at one server connection
+    std::chrono::milliseconds server_check_delay{0};
+    std::string server_check_query{};  // empty: none
+    // Start-up parameters that do not make a pool of their own: they are set where they differ.
+    std::vector<std::string> followed_startup{};
 };
 
 // Shared by the sessions of one worker, which keep a reference; outlives them.
@@ -90,6 +100,19 @@ class session {
     void on_upstream_connected(std::string cancel_key, bool encrypted, actions& out,
                                std::string server_binding = {});
     void on_upstream_failed(std::string_view sqlstate, std::string_view message, actions& out);
+    // pool_mode: transaction. After actions::acquire_server: a connection, which is this session's
+    // until actions::release_server and outlives that; or there is none, and why: an ErrorResponse.
+    // on_pool_joined() comes first, once: the number and the key by which the client may cancel.
+    void on_pool_joined(std::int32_t pid, std::string cancel_key);
+    void on_server_attached(server_link& link, time_point now, actions& out);
+    void on_no_server(std::string_view error, actions& out);
+    // For those who open a pool's connections: until the client is logged in.
+    [[nodiscard]] const std::string& pool_start_up() const noexcept { return start_up_->packet; }
+    [[nodiscard]] const server_credentials& shown_credentials() const noexcept {
+        return start_up_->known;
+    }
+    // Why this session keeps its server connection between transactions; null: it does not.
+    [[nodiscard]] const char* pinned() const noexcept;
     void on_credentials(credentials given, actions& out);  // after actions::ask_credentials
     // After actions::ask_login. Nothing: nobody could be asked; the client is refused. `random` of
     // `given` holds scram_nonce_size bytes more than the client's log-in needs.
@@ -114,10 +137,16 @@ class session {
 
     [[nodiscard]] bool blocked() const noexcept;
     [[nodiscard]] bool expects_startup() const noexcept { return state_ == state::startup; }
-    [[nodiscard]] bool logged_in() const noexcept { return state_ == state::ready; }
+    [[nodiscard]] bool logged_in() const noexcept {
+        return state_ == state::ready && !(pool_ && pool_->greeting);
+    }
     [[nodiscard]] bool closed() const noexcept { return state_ == state::closed; }
     [[nodiscard]] bool idle() const noexcept { return quiet() && status_ == 'I'; }
     [[nodiscard]] std::int32_t server_pid() const noexcept { return server_pid_; }
+    // The number that the client knows its server process by.
+    [[nodiscard]] std::int32_t client_pid() const noexcept {
+        return pool_ ? client_pid_ : server_pid_;
+    }
     [[nodiscard]] const std::string& server_key() const noexcept { return server_key_; }
     [[nodiscard]] const std::string& client_key() const noexcept { return client_key_; }
     // Empty before the start-up message was accepted.
@@ -127,7 +156,7 @@ class session {
   private:
     enum class state : std::uint8_t { startup, authenticating, connecting, login, ready, closed };
     enum class release : std::uint8_t { none, waiting, done };
-    enum class wait : std::uint8_t { none, flight, drain, gate, rows };
+    enum class wait : std::uint8_t { none, flight, drain, gate, rows, server };
 
     // An answer under way from the server that may become an entry.
     struct fill {
@@ -153,6 +182,7 @@ class session {
     std::size_t on_startup(protocol::bytes in, actions& out);
     void accept_startup(const protocol::startup_message& m, actions& out);
     void follow_startup(const protocol::startup_message& m);
+    void drop_followed(std::vector<protocol::startup_parameter>& parameters);
 
     // session_authentication.cpp
     std::size_t on_login_client(protocol::bytes in, actions& out);
@@ -169,6 +199,7 @@ class session {
     std::size_t on_request(protocol::bytes in, time_point now, actions& out);
     std::size_t forward_one(protocol::bytes in, time_point now, actions& out);
     bool forward_frame(const protocol::frame& f, time_point now, actions& out);
+    std::size_t discard(const protocol::head& head, protocol::bytes in);
     std::size_t refuse_long(const protocol::head& head, protocol::bytes in, actions& out);
     void forward_query(const std::shared_ptr<const statement_text>& text, std::string_view whole,
                        actions& out);
@@ -180,9 +211,10 @@ class session {
     // session_extended.cpp
     enum class sending : std::uint8_t { done, replaced, held, malformed };
     [[nodiscard]] sending forward_extended(const protocol::frame& f, time_point now, actions& out);
-    void forward_parse(std::string_view name, std::string_view sql, std::string types,
+    void forward_parse(std::string_view name, std::string_view sql, std::string_view types,
                        std::string_view whole, actions& out);
-    [[nodiscard]] bool forward_bind(const protocol::bind& m, actions& out);
+    [[nodiscard]] std::optional<std::size_t> forward_bind(const protocol::bind& m,
+                                                          std::size_t length, actions& out);
     void forward_execute(const portal* bound, std::uint32_t page, actions& out);
     [[nodiscard]] sending send_execute(const portal* bound, const protocol::execute& m,
                                        time_point now, actions& out);
@@ -214,7 +246,7 @@ class session {
     [[nodiscard]] bool must_drain() const noexcept;
     [[nodiscard]] verdict hold_until_drained();
     [[nodiscard]] verdict begin_fill(const std::string& key, const cache::hash128& hash,
-                                     const planned_read& read, actions& out);
+                                     const planned_read& read, time_point now, actions& out);
     void prepare_fill(const std::string& key, const cache::hash128& hash, const planned_read& read);
     void store_fills(bool usable, time_point now, actions& out);
     void abandon_fills(actions& out);
@@ -272,6 +304,45 @@ class session {
     void on_silence(time_point now, actions& out);
     void note_rows(const statement_text& text, const plan& effects);
     [[nodiscard]] bool must_await_rows(bool control, actions& out);
+
+    // session_pool.cpp
+    void join_pool(actions& out);
+    [[nodiscard]] bool attached() const noexcept { return !pool_ || pool_->link; }
+    [[nodiscard]] bool lacks_server(time_point now, actions& out);
+    [[nodiscard]] bool restoring() const noexcept {
+        return waiting_ == wait::server && pool_->link;
+    }
+    [[nodiscard]] std::size_t on_detached(const protocol::head& head, protocol::bytes in,
+                                          actions& out);
+    [[nodiscard]] bool answer_here(const statement_text& text, actions& out);
+    std::size_t refuse_detached(const protocol::head& head, protocol::bytes in, actions& out);
+    void refuse_waiting(std::string error, actions& out);
+    void end_server_wait(actions& out);
+    [[nodiscard]] session_settings::values own_settings() const;
+    void refresh_wanted();
+    void note_sequences(const statement_text& text);
+    void send_restore(time_point now, actions& out);
+    void on_restore_reply(const protocol::frame& f, actions& out);
+    void try_another_server(actions& out);
+    void finish_restore(actions& out);
+    void greet(actions& out);
+    void give_back(actions& out);
+    void note_holds(const planned_write& w, const policy::statement_facts& s);
+    void end_holds(const policy::statement_facts& s);
+    [[nodiscard]] bool link_knows_more() const;
+
+    // session_virtual.cpp
+    [[nodiscard]] bool is_virtual(std::string_view name, const prepared_ptr& definition) const;
+    void forward_virtual_parse(const protocol::parse_message& m,
+                               const std::shared_ptr<const statement_text>& text,
+                               std::string_view types, protocol::bytes whole, actions& out);
+    [[nodiscard]] std::uint32_t at_server(const prepared_ptr& definition, actions& out);
+    [[nodiscard]] std::optional<std::size_t> rename_bind(const protocol::bind& m,
+                                                         std::size_t length, actions& out);
+    [[nodiscard]] bool forward_virtual_describe(std::string_view name, actions& out);
+    [[nodiscard]] bool forward_virtual_close(std::string_view name, actions& out);
+    void fail_statement(std::string_view sqlstate, std::string_view message, actions& out);
+    void note_outdated(const protocol::frame& f);
 
     // session_pages.cpp
     [[nodiscard]] bool judge_page(const statement_text& text, const protocol::bind* values,
@@ -377,7 +448,9 @@ class session {
     std::uint32_t waits_ = 0;
     std::uint32_t owed_settings_ = 0;  // owed statements that change settings alone
     std::uint32_t owed_others_ = 0;    // owed statements that may write
+    bool path_in_doubt_ = false;       // since nothing was owed: one that may have changed settings
     std::int32_t server_pid_ = 0;
+    std::int32_t client_pid_ = 0;
     policy::reason batch_reason_ = policy::reason::miss;  // why what is forwarded was not answered
     std::uint32_t hold_until_ = 0;     // bytes of a held batch with which there is more to read
     std::uint32_t client_stream_ = 0;  // bytes of a forwarded frame still to come
@@ -389,6 +462,7 @@ class session {
     struct start_up {
         std::string database;
         std::string packet;           // for the server
+        std::string options;          // of these, what a pool's connections begin with
         std::string unknown_options;  // names of _pq_. options, each with its zero byte
         std::string refusal;          // of the first connection, in the server's words
         std::string offer;            // AuthenticationSASL, held until the credentials are here
@@ -425,6 +499,7 @@ class session {
     [[nodiscard]] bool commit_in_flight() const noexcept {
         return writing_ && !writing_->marked.empty();
     }
+    std::unique_ptr<pooling> pool_;    // null: the server connection is this session's alone
     std::unique_ptr<limiter> limits_;  // null: there are none
     std::unique_ptr<cut> cut_;
     std::unique_ptr<fills> fills_;

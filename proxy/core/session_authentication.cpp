@@ -75,6 +75,7 @@ void session::follow_guard(std::string to_client, actions& out) {
         case authenticator::result::admitted:
             start_up_->known = guard.proven();
             start_up_->guard.reset();
+            if (services_.options.pooled) return join_pool(out);
             state_ = state::connecting;
             out.connect_upstream = true;
             return;

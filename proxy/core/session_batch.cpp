@@ -79,6 +79,7 @@ std::size_t session::on_batch(protocol::bytes in, time_point now, actions& out) 
             return 0;
         case admission::refused:
             if (b.complete && may_refuse_here()) return refuse_here(out), b.size;
+            if (lacks_server(now, out)) return 0;
             unholdable_ = true;
             send_failure(false, std::exchange(limits_->refusal, {}), out);
             return forward_one(in, now, out);
@@ -99,6 +100,9 @@ std::size_t session::on_batch(protocol::bytes in, time_point now, actions& out) 
     }
     if (result == verdict::hold) return 0;
     if (result == verdict::served) return b.size;
+    for (const auto& u : b.units)
+        if (u.definition) note_sequences(*u.definition->text);
+    if (lacks_server(now, out)) return 0;
     if (next_fill_ < 0) settle_lead(false, out);
     unholdable_ = true;
     batch_reason_ = b.why;
@@ -169,8 +173,7 @@ bool session::read_frame(const protocol::frame& f, batch& b) {
                 b.steps.push_back({batch::step::parse, m.name, known});
             else
                 b.steps.push_back(
-                    {batch::step::parse, m.name,
-                     std::make_shared<const prepared>(prepared{text, std::string{types}, -1})});
+                    {batch::step::parse, m.name, services_.decide.definition(text, types)});
             return true;
         }
         case 'B': {
@@ -249,7 +252,8 @@ session::verdict session::look_up_batch(batch& b, time_point now, actions& out) 
     }
     if (b.units.size() == 1)
         return begin_fill(b.units.front().key, b.units.front().hash, b.units.front().planned->read,
-                          out);
+                          now, out);
+    if (lacks_server(now, out)) return verdict::hold;
     for (auto& u : b.units) prepare_fill(u.key, u.hash, u.planned->read);
     next_fill_ = 0;
     return verdict::forward;

@@ -82,7 +82,7 @@ session::verdict session::look_up_query(const std::shared_ptr<const statement_te
                 consumed(out);
                 return verdict::served;
             } else {
-                return begin_fill(key, hash, planned->read, out);
+                return begin_fill(key, hash, planned->read, now, out);
             }
         }
     }
@@ -106,25 +106,28 @@ session::verdict session::hold_until_drained() {
 }
 
 session::verdict session::begin_fill(const std::string& key, const cache::hash128& hash,
-                                     const planned_read& read, actions& out) {
+                                     const planned_read& read, time_point now, actions& out) {
     bool leads = false;
     if (leads_next_ && flight_ && flight_->key != key) settle_lead(false, out);
-    if (leads_next_) {
-        leads = true;
-        leads_next_ = false;
-        flight_.reset();
-    } else if (services_.options.single_flight && !std::exchange(go_upstream_, false)) {
+    if (!leads_next_ && services_.options.single_flight && !go_upstream_) {
         wait_token_ = token_ + (++waits_ & 0xfffffU);
+        flight_ = std::make_unique<fill>();
+        flight_->key = key;
+        flight_->hash = hash;
         if (services_.flights.join(key, hash, wait_token_) == cache::flights::role::follower) {
-            flight_ = std::make_unique<fill>();
-            flight_->key = key;
-            flight_->hash = hash;
             waiting_ = wait::flight;
             waited_ = true;
             return verdict::hold;
         }
-        leads = true;
+        leads_next_ = true;
     }
+    if (lacks_server(now, out)) return verdict::hold;
+    if (leads_next_) {
+        leads = true;
+        leads_next_ = false;
+        flight_.reset();
+    }
+    go_upstream_ = false;
     waited_ = false;
     prepare_fill(key, hash, read);
     fills_->leads = leads;
@@ -146,6 +149,8 @@ void session::prepare_fill(const std::string& key, const cache::hash128& hash,
     // The plan stands on a catalog: had that gone out of date before the versions were read, the
     // list of tables could be too short.
     if (database_->epoch() != scope_epoch_) f.recorder.give_up();
+    // What the key does not tell of, the answer may show.
+    if (link_knows_more()) f.recorder.give_up();
 }
 
 void session::store_fills(bool usable, time_point now, actions& out) {
@@ -234,6 +239,12 @@ bool session::on_cancel(actions& out) {
         out.resume_client = true;
         return false;
     }
+    if (waiting_ == wait::server && !pool_->greeting) {
+        std::string error;
+        protocol::write_error(error, "ERROR", "57014", "canceling statement due to user request");
+        refuse_waiting(std::move(error), out);
+        return false;
+    }
     if (cancel_in_flight_) return false;               // one is on its way already
     if (owed_.empty() && !transparent_) return false;  // too late: nothing runs
     cancel_in_flight_ = true;
@@ -243,6 +254,7 @@ bool session::on_cancel(actions& out) {
 void session::on_cancel_sent(actions& out) {
     cancel_in_flight_ = false;
     out.resume_client = true;
+    if (pool_) give_back(out);
 }
 
 }  // namespace pgsidecar::core

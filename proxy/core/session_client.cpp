@@ -51,6 +51,8 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
              "invalid message from the client", out);
         return in.size();
     }
+    if (!attached())
+        if (const auto used = on_detached(head, in, out)) return used;
     const bool extended = head.type == 'P' || head.type == 'B' || head.type == 'D' ||
                           head.type == 'E' || head.type == 'C';
     if (extended && !unholdable_) return on_batch(in, now, out);
@@ -59,6 +61,7 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
         const auto admitted = admit({1, true}, {}, now, out);
         if (admitted == admission::hold) return 0;
         if (admitted == admission::refused) return refuse_long(head, in, out);
+        if (lacks_server(now, out)) return 0;
     }
     if (head.type != 'Q' || long_query) return forward_one(in, now, out);
 
@@ -85,7 +88,9 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
         return frame.whole.size();
     }
     if (limits_) limits_->pages_judged = true;
+    if (!attached() && answer_here(*text, out)) return frame.whole.size();
     if (page > 0) {
+        if (lacks_server(now, out)) return 0;
         forward_cut_query(text, page, out);
         return frame.whole.size();
     }
@@ -97,7 +102,8 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
         case verdict::forward:
             break;
     }
-    if (must_release_database(*text, out)) return 0;
+    note_sequences(*text);
+    if (lacks_server(now, out) || must_release_database(*text, out)) return 0;
     forward_query(text, frame.whole, out);
     return frame.whole.size();
 }
@@ -105,6 +111,11 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
 // A message that is not read whole, of a request that is refused.
 std::size_t session::refuse_long(const protocol::head& head, protocol::bytes in, actions& out) {
     refuse_request(out);
+    return discard(head, in);
+}
+
+// The message in front goes no further, however long it is.
+std::size_t session::discard(const protocol::head& head, protocol::bytes in) {
     const auto part = in.substr(0, head.length);
     client_stream_ = static_cast<std::uint32_t>(head.length - part.size());
     discarding_ = client_stream_ > 0;
@@ -127,12 +138,15 @@ std::size_t session::forward_one(protocol::bytes in, time_point now, actions& ou
     }
     if (in.size() < std::min<std::size_t>(head.length, front_limit) && head.type != 'd') return 0;
     protocol::reader front{in.substr(protocol::head_size)};
+    std::size_t skipped = 0;  // was sent in other words
     switch (head.type) {
         case 'B': {
             protocol::bind names;
             names.portal = front.cstring();
             names.statement = front.cstring();
-            (void)forward_bind(names, out);
+            const auto renamed = forward_bind(names, head.length, out);
+            if (!renamed) return discard(head, in);
+            skipped = *renamed;
             break;
         }
         case 'P':
@@ -153,7 +167,7 @@ std::size_t session::forward_one(protocol::bytes in, time_point now, actions& ou
     }
     const auto part = in.substr(0, head.length);
     client_stream_ = static_cast<std::uint32_t>(head.length - part.size());
-    out.server.forward(part);
+    out.server.forward(part.substr(skipped));
     return part.size();
 }
 

@@ -17,18 +17,25 @@ session::sending session::forward_extended(const protocol::frame& f, time_point 
             protocol::parse_message m;
             if (protocol::parse(f.body, m)) return sending::malformed;
             const auto types = f.body.substr(m.name.size() + m.sql.size() + 2);
-            forward_parse(m.name, m.sql, std::string{types}, f.whole, out);
+            if (pool_ && !m.name.empty())
+                if (const auto text = text_of(m.sql); !text->facts().too_long) {
+                    forward_virtual_parse(m, text, types, f.whole, out);
+                    break;
+                }
+            forward_parse(m.name, m.sql, types, f.whole, out);
             break;
         }
         case 'B': {
             protocol::bind m;
             if (protocol::parse(f.body, m)) return sending::malformed;
-            if (!forward_bind(m, out)) return sending::replaced;
-            break;
+            const auto renamed = forward_bind(m, f.whole.size(), out);
+            if (renamed) out.server.forward(f.whole.substr(*renamed));
+            return sending::replaced;
         }
         case 'D': {
             protocol::describe m;
             if (protocol::parse(f.body, m)) return sending::malformed;
+            if (m.kind == 'S' && forward_virtual_describe(m.name, out)) return sending::replaced;
             if (m.kind == 'S') send_repair(m.name, false, out);
             owe({.what = m.kind == 'S' ? reply::describe_statement : reply::describe_portal,
                  .fill = m.kind == 'P' ? current_fill() : std::int16_t{-1}});
@@ -49,6 +56,7 @@ session::sending session::forward_extended(const protocol::frame& f, time_point 
         default: {
             protocol::close m;
             if (protocol::parse(f.body, m)) return sending::malformed;
+            if (m.kind == 'S' && forward_virtual_close(m.name, out)) return sending::replaced;
             forward_close(m);
             break;
         }
@@ -123,13 +131,28 @@ void session::repair_before_dialect_change(const plan& effects, bool with_sync, 
     if (std::none_of(effects.writes.begin(), effects.writes.end(),
                      [this](const planned_write& w) { return dialect_.may_change(w); }))
         return;
-    for (const auto& name : statements_.unheard()) send_repair(name, with_sync, out);
+    bool prepared_any = false;
+    for (const auto& name : statements_.unheard()) {
+        const auto definition = statements_.client(name);
+        if (!is_virtual(name, definition)) {
+            send_repair(name, with_sync, out);
+        } else if (!skipping_) {
+            const auto before = owed_.size();
+            (void)at_server(definition, out);
+            prepared_any = prepared_any || owed_.size() > before;
+        }
+    }
+    if (!prepared_any || !with_sync) return;
+    std::string message;
+    protocol::write(message, protocol::sync{});
+    owe({.what = reply::sync, .injected = true});
+    out.server.own(std::move(message));
 }
 
-void session::forward_parse(std::string_view name, std::string_view sql, std::string types,
+void session::forward_parse(std::string_view name, std::string_view sql, std::string_view types,
                             std::string_view whole, actions& out) {
     const auto text = whole.empty() ? services_.decide.unread() : text_of(sql);
-    auto definition = std::make_shared<const prepared>(prepared{text, std::move(types), -1});
+    auto definition = services_.decide.definition(text, types);
     if (!name.empty()) send_repair(name, false, out);  // so that a duplicate is refused
     owed_reply item{
         .what = reply::parse, .name = std::string{name}, .before = statements_.get(name)};
@@ -138,24 +161,29 @@ void session::forward_parse(std::string_view name, std::string_view sql, std::st
     out.server.forward(whole);
 }
 
-// False: it was refused, and something that fails stands in its place.
-bool session::forward_bind(const protocol::bind& m, actions& out) {
+// How much of its front was sent in other words; nothing: it was refused, and something that fails
+// stands in its place.
+std::optional<std::size_t> session::forward_bind(const protocol::bind& m, std::size_t length,
+                                                 actions& out) {
     const auto definition = statements_.client(m.statement);
     std::uint32_t page = 0;
     // A long Bind is forwarded by its front alone: its values are not known.
     const auto* values = m.parameters_raw.empty() ? nullptr : &m;
     if (limits_ && definition && judge_page(*definition->text, values, page, out)) {
         fail_in_place(out);
-        return false;
+        return std::nullopt;
     }
-    send_repair(m.statement, false, out);
+    const bool shared = is_virtual(m.statement, definition);
+    if (!shared) send_repair(m.statement, false, out);
+    const auto renamed = rename_bind(m, length, out);
+    if (!renamed) return std::nullopt;
     portal bound{.definition = definition, .page = page};
     if (next_fill_ >= 0) ++next_fill_;
-    owe({.what = reply::bind, .fill = current_fill()});
-    if (skipping_) return true;
+    owe({.what = reply::bind, .fill = current_fill(), .definition = shared ? definition : nullptr});
+    if (skipping_) return renamed;
     if (bound.definition) bound.settings = bound_settings(*bound.definition, m);
     portals_.bind(m.portal, std::move(bound));
-    return true;
+    return renamed;
 }
 
 // The values of set_config(name, $1, ...), as literals would have given them. Null: there are none,
@@ -242,6 +270,7 @@ void session::forward_execute(const portal* bound, std::uint32_t page, actions& 
     count_forwarded(*text, *effects, out);
     item.text = text;
     item.effects = effects;
+    if (pool_) item.definition = bound->definition;
     owe(std::move(item));
     note_text_effects(text, *effects);
 }

@@ -155,8 +155,7 @@ void session::refuse_here(actions& out) {
 // server, and leaves no statement behind.
 void session::send_failure(bool with_sync, std::string error, actions& out) {
     std::string message;
-    protocol::write(message, protocol::parse_message{
-                                 "pgsidecar", "pgsidecar: refused by a limit of its tenant", {}});
+    protocol::write(message, protocol::parse_message{"pgsidecar", "pgsidecar: refused", {}});
     owed_reply item{.what = reply::execute};
     if (!error.empty()) item.refusal = std::make_shared<const std::string>(std::move(error));
     owe(std::move(item));
@@ -218,6 +217,8 @@ bool session::too_large_for_tenant(const cache::entry& e, actions& out) {
 
 session::time_point session::deadline() const noexcept {
     if (state_ != state::ready) return limiter::never;
+    if (waiting_ == wait::server)
+        return std::min(pool_->wait_ends, limits_ ? limits_->deadline(true) : limiter::never);
     const auto idle = idle_deadline();
     if (!limits_ || idle != limiter::never) return idle;
     if (cut_) return cut_->due;
@@ -226,6 +227,7 @@ session::time_point session::deadline() const noexcept {
 
 void session::on_deadline(time_point now, actions& out) {
     if (now < deadline()) return;
+    if (waiting_ == wait::server && pool_->wait_ends <= now) return end_server_wait(out);
     if (idle_deadline() <= now) return end_idle(out);
     if (cut_) return on_silence(now, out);
     if (limits_->waiting()) {
@@ -235,6 +237,10 @@ void session::on_deadline(time_point now, actions& out) {
         return;
     }
     if (!rules(limits_->timed_out(), out)) return;
+    if (waiting_ == wait::server) {
+        refuse_waiting(std::exchange(limits_->refusal, {}), out);
+        return;
+    }
     if (waiting_ == wait::flight) {
         leave_flight(out);
         out.resume_client = true;

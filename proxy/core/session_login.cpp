@@ -106,6 +106,7 @@ std::size_t session::on_server(protocol::bytes in, time_point now, actions& out)
             fail("08P01", "the server spoke before it was asked", "server out of step", out);
         if (step == 0) break;
         used += step;
+        if (!attached()) break;  // what comes behind is the connection's own
     }
     if (waiting_ == wait::rows && owed_.empty()) {
         waiting_ = wait::none;
@@ -209,7 +210,12 @@ void session::accept_startup(const protocol::startup_message& m, actions& out) {
         return fail("28000", "no PostgreSQL user name specified in startup packet", "no user name",
                     out);
     if (start_up_->database.empty()) start_up_->database = *user_;
-    if (!services_.options.cache && services_.tenants == nullptr) transparent_ = true;
+    const bool pooled = services_.options.pooled;
+    if (pooled && transparent_)
+        return fail("0A000", "replication connections need pool_mode: session",
+                    "replication in pool_mode transaction", out);
+    if (!services_.options.cache && services_.tenants == nullptr && !pooled) transparent_ = true;
+    if (pooled) drop_followed(forwarded);
     protocol::write_startup(start_up_->packet, protocol::protocol_3_0, forwarded);
     if (services_.options.authenticates) {
         negotiate(out);
@@ -219,6 +225,23 @@ void session::accept_startup(const protocol::startup_message& m, actions& out) {
     }
     state_ = state::connecting;
     out.connect_upstream = true;
+}
+
+// The connections of a pool begin alike: what may differ between its clients is set afterwards.
+void session::drop_followed(std::vector<protocol::startup_parameter>& parameters) {
+    const auto& followed = services_.options.followed_startup;
+    const auto is_followed = [&](std::string_view name) {
+        return std::ranges::find(followed, name) != followed.end();
+    };
+    std::erase_if(parameters, [&](const auto& p) { return is_followed(p.first); });
+    for (auto& [name, value] : parameters) {
+        if (name != "options" || untracked_) continue;
+        start_up_->options = session_settings::options_without(value, is_followed);
+        value = start_up_->options;
+    }
+    std::erase_if(parameters,
+                  [](const auto& p) { return p.first == "options" && p.second.empty(); });
+    std::ranges::sort(parameters);
 }
 
 // The server reads the options first, wherever they stand: the other parameters outrank them.
@@ -244,6 +267,7 @@ void session::on_server_closed(actions& out) {
     if (state_ == state::closed) return;
     if (!server_fatal_ && !terminating_) server_restarts_ = true;
     if (server_restarts_) distrust_catalogs(out);
+    if (restoring()) return try_another_server(out);
     if (server_fatal_ || terminating_) {
         leave_flight(out);
         leave_gate(out);

@@ -11,6 +11,8 @@ namespace {
 
 using protocol::peek_result;
 
+constexpr std::string_view parse_complete{"1\0\0\0\4", 5};
+
 // A frame longer than this is passed on as it comes.
 constexpr std::size_t whole_limit = 64U << 10;
 
@@ -87,6 +89,7 @@ void session::note_fatal(const protocol::frame& f) {
 }
 
 void session::handle_reply(const protocol::frame& f, time_point now, actions& out) {
+    if (restoring()) return on_restore_reply(f, out);
     if (commit_in_flight() && !is_row(f.type)) bump_marks();
     bool hide = swallow() || (cut_ && cut_->hides());
     switch (f.type) {
@@ -117,6 +120,12 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             if (!owed_.empty() && owed_.front().what == reply::bind) pop_owed();
             break;
         case '3':
+            if (!owed_.empty() && owed_.front().stands_for_parse) {
+                if (cut_ && cut_->told) forget_parse(owed_.front());
+                pop_owed();
+                if (!hide) out.client.literal(parse_complete);
+                return;
+            }
             if (!owed_.empty() && owed_.front().what == reply::close) pop_owed();
             break;
         case 'C':
@@ -144,7 +153,10 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             return;
         case 'S': {
             protocol::parameter_status m;
-            if (!protocol::parse(f.body, m)) note_parameter(m.name, m.value);
+            if (!protocol::parse(f.body, m)) {
+                note_parameter(m.name, m.value);
+                if (pool_) pool_->link->report(m.name, m.value);
+            }
             spoil_fill();
             hide = false;
             break;
@@ -223,6 +235,7 @@ void session::on_copy_in() {
 bool session::answer_error(const protocol::frame& f, actions& out) {
     const auto refusal = owed_.empty() ? nullptr : owed_.front().refusal;
     const bool hidden = swallow();
+    note_outdated(f);
     if (limits_) limits_->statement_ended();
     if (on_reply_error(f) && hidden) return true;
     if (refusal && !server_fatal_ && !(cut_ && cut_->told)) {
@@ -269,6 +282,8 @@ bool session::on_reply_error(const protocol::frame& f) {
 void session::refuse(owed_reply& item, bool ran) {
     for (auto& d : item.deallocates)
         if (d.statement >= item.done) statements_.restore(std::move(d.slots));
+    if (item.added != 0 && pool_ && pool_->link) pool_->link->statements.remove(item.added);
+    if (item.added != 0 && item.injected) return;
     if (item.what == reply::parse) {
         auto views = item.before;
         if (item.injected) {
@@ -332,11 +347,12 @@ void session::on_drained(actions& out) {
         leave_gate(out);
     else if (limits_)
         limits_->ended();
-    block_ = block_rows_ = false;
+    block_ = block_rows_ = path_in_doubt_ = false;
     if (waiting_ == wait::drain) {
         waiting_ = wait::none;
         out.resume_client = true;
     }
+    if (pool_) give_back(out);
 }
 
 // Inside a block nothing has been committed after all.

@@ -17,6 +17,52 @@ std::string lower(std::string_view text) {
     return out;
 }
 
+bool is_blank(char c) {
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
+}
+
+struct startup_options {
+    std::vector<std::pair<std::string, std::string>> values;
+    bool understood = true;
+};
+
+startup_options read_options(std::string_view options) {
+    std::vector<std::string> words;
+    std::string word;
+    bool in_word = false;
+    for (std::size_t i = 0; i <= options.size(); ++i) {
+        const char c = i == options.size() ? ' ' : options[i];
+        if (c == '\\') {
+            if (i + 1 < options.size()) word.push_back(options[++i]);
+            in_word = true;
+        } else if (is_blank(c)) {
+            if (in_word) words.push_back(std::exchange(word, {}));
+            in_word = false;
+        } else {
+            word.push_back(c);
+            in_word = true;
+        }
+    }
+    startup_options out;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        std::string_view text = words[i];
+        const auto is_short = text == "-c" && i + 1 < words.size();
+        if (is_short)
+            text = words[++i];
+        else if (text.starts_with("-c") || text.starts_with("--"))
+            text.remove_prefix(2);
+        const auto equals = text.find('=');
+        if ((!is_short && text.size() == words[i].size()) || equals == std::string_view::npos) {
+            out.understood = false;
+            return out;
+        }
+        std::string name = lower(text.substr(0, equals));
+        std::replace(name.begin(), name.end(), '-', '_');
+        out.values.emplace_back(std::move(name), std::string{text.substr(equals + 1)});
+    }
+    return out;
+}
+
 bool survives_reset_all(std::string_view name) {
     return name == "role" || name == "session_authorization";
 }
@@ -64,38 +110,23 @@ void session_settings::start(std::string_view name, std::string_view value) {
 }
 
 bool session_settings::start_options(std::string_view options) {
-    std::vector<std::string> words;
-    std::string word;
-    bool in_word = false;
-    for (std::size_t i = 0; i <= options.size(); ++i) {
-        const bool end = i == options.size();
-        const char c = end ? ' ' : options[i];
-        if (c == '\\') {
-            if (i + 1 < options.size()) word.push_back(options[++i]);
-            in_word = true;
-        } else if (c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v') {
-            if (in_word) words.push_back(std::exchange(word, {}));
-            in_word = false;
-        } else {
-            word.push_back(c);
-            in_word = true;
+    const auto read = read_options(options);
+    for (const auto& [name, value] : read.values) start(name, value);
+    return read.understood;
+}
+
+std::string session_settings::options_without(std::string_view options,
+                                              const std::function<bool(std::string_view)>& goes) {
+    std::string out;
+    for (const auto& [name, value] : read_options(options).values) {
+        if (goes(name)) continue;
+        out.append(out.empty() ? "-c " : " -c ").append(name).push_back('=');
+        for (const char c : value) {
+            if (is_blank(c) || c == '\\') out.push_back('\\');
+            out.push_back(c);
         }
     }
-    for (std::size_t i = 0; i < words.size(); ++i) {
-        std::string_view text = words[i];
-        if (text == "-c" && i + 1 < words.size())
-            text = words[++i];
-        else if (text.starts_with("-c") || text.starts_with("--"))
-            text.remove_prefix(2);
-        else
-            return false;
-        const auto equals = text.find('=');
-        if (equals == std::string_view::npos) return false;
-        std::string name = lower(text.substr(0, equals));
-        std::replace(name.begin(), name.end(), '-', '_');
-        start(name, text.substr(equals + 1));
-    }
-    return true;
+    return out;
 }
 
 // A value that was set for good: the commit no longer returns to what was before a SET LOCAL.

@@ -6,6 +6,7 @@
 // notice (it taints).
 #pragma once
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -27,6 +28,10 @@ class session_settings {
     // False: something in it was not understood.
     [[nodiscard]] bool start_options(std::string_view options);
 
+    // The same options without those settings, in words that the server reads alike.
+    [[nodiscard]] static std::string options_without(
+        std::string_view options, const std::function<bool(std::string_view)>& goes);
+
     void apply(const policy::setting_change& change);
     // A custom setting (with a dot in its name) may have been made. From then on it exists: it is
     // an empty text where it was unknown before, whatever is reset, rolled back or discarded later.
@@ -47,6 +52,11 @@ class session_settings {
     [[nodiscard]] const std::string* at_start(std::string_view name) const {
         const auto it = start_.find(name);
         return it == start_.end() ? nullptr : &it->second;
+    }
+    // What was set since, and which custom settings may have been made. Outside a transaction.
+    [[nodiscard]] const values& changed() const noexcept { return seen().set; }
+    [[nodiscard]] const std::set<std::string, std::less<>>& touched() const noexcept {
+        return seen().touched;
     }
     // nullptr: neither set nor given at start-up; the log-in default counts.
     [[nodiscard]] const std::string* find(std::string_view name) const;

@@ -81,7 +81,11 @@ void session::adopt_login_defaults(const std::shared_ptr<const policy::catalog>&
     auto found = services_.decide.defaults_of(*user_, catalog);
     const bool altered = login_ ? login_->of_login != found->of_login
                                 : login_altered_ != services_.dbs.defaults_altered.load();
-    if (altered) {
+    // With shared server connections the log-in that counts is theirs: see on_server_attached().
+    if (altered && pool_) {
+        context_revision_ = 0;
+        pool_->wanted.reset();
+    } else if (altered) {
         ++taints_;
         untracked_ = true;
         return;
@@ -177,6 +181,7 @@ void session::note_text_effects(const std::shared_ptr<const statement_text>& tex
             w.taints_session = false;
         }
         note_effects(w, s.kind, statements.size() == 1);
+        note_holds(w, s);
         const auto& named = s.inner && s.inner->kind == statement_kind::execute ? *s.inner : s;
         if (named.kind == statement_kind::execute)
             note_executed(statements_.client(named.name), statements.size() == 1);
@@ -242,6 +247,9 @@ void session::note_effects(const planned_write& w, statement_kind kind, bool alo
         defaults_mark_ = true;
         services_.dbs.defaults_altered.fetch_add(1);
     }
+    if (w.taints_session || !w.settings.empty() || kind == statement_kind::discard_all ||
+        (policy::controls_transaction(kind) && kind != statement_kind::begin))
+        path_in_doubt_ = true;
     const bool in_block = status_ != 'I' && owed_others_ == 0;
     const auto effect = effect_of(w, kind);
     if (effect == effect::settings) ++owed_settings_;
@@ -317,6 +325,7 @@ void session::statement_done(owed_reply& item, std::string_view tag) {
     if (!item.text || i >= item.text->facts().statements.size()) return;
     const auto& s = item.text->facts().statements[i];
     if (limits_ && policy::controls_transaction(s.kind)) control_done_ = true;
+    end_holds(s);
     switch (s.kind) {
         case statement_kind::begin:
             settings_.begin();
@@ -343,6 +352,9 @@ void session::statement_done(owed_reply& item, std::string_view tag) {
             // no other for ever.
             if (clean_taints_ != taints_) settings_.touch("unknown." + std::to_string(token_));
             clean_taints_ = item.taints;
+            if (owed_others_ == 0) temporary_ = false;
+            return;
+        case statement_kind::discard_temp:
             if (owed_others_ == 0) temporary_ = false;
             return;
         default:

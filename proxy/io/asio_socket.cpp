@@ -46,6 +46,20 @@ io_status asio_socket::send(std::span<const std::string_view> pieces, std::size_
     return status_of(error);
 }
 
+void asio_socket::forget_waits() {
+    boost::system::error_code ignored;
+    socket_.cancel(ignored);
+}
+
+tcp::socket asio_socket::release_to(boost::asio::io_context& next) {
+    tcp::socket out{next};
+    boost::system::error_code ignored;
+    const auto handle = socket_.release(ignored);
+    // Which of the protocols it is matters to open() alone.
+    if (!ignored) out.assign(tcp::v4(), handle, ignored);
+    return out;
+}
+
 void asio_socket::finish_sending() {
     error_code ignored;
     socket_.shutdown(tcp::socket::shutdown_send, ignored);

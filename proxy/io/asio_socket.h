@@ -21,6 +21,10 @@ class asio_socket {
     [[nodiscard]] io_status send(std::span<const std::string_view> pieces, std::size_t& sent);
     void on_readable(wait_handler f) { socket_.async_wait(tcp::socket::wait_read, std::move(f)); }
     void on_writable(wait_handler f) { socket_.async_wait(tcp::socket::wait_write, std::move(f)); }
+    // Whoever waits is called with operation_aborted.
+    void forget_waits();
+    // Goes on under another io_context, of another thread. Nobody waits.
+    [[nodiscard]] tcp::socket release_to(boost::asio::io_context& next);
     void finish_sending();
     void close();
     [[nodiscard]] bool is_open() const { return socket_.is_open(); }

@@ -174,6 +174,22 @@ void epoll_socket::on_events(std::uint32_t events) {
     if (readable) readable({});
 }
 
+void epoll_socket::forget_waits() noexcept {
+    readable_ = nullptr;
+    writable_ = nullptr;
+}
+
+tcp::socket epoll_socket::release_to(asio::io_context& next) noexcept {
+    tcp::socket out{next};
+    if (handle_ < 0) return out;
+    (void)loop_.tell(*this, 0);
+    error_code ignored;
+    // Which of the protocols it is matters to open() alone.
+    out.assign(tcp::v4(), std::exchange(handle_, -1), ignored);
+    told_ = 0;
+    return out;
+}
+
 void epoll_socket::finish_sending() noexcept {
     if (handle_ >= 0) ::shutdown(handle_, SHUT_WR);
 }

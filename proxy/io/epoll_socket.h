@@ -35,6 +35,10 @@ class epoll_socket : public epoll_hook {
                                  std::size_t& sent) noexcept;
     void on_readable(wait_handler f);
     void on_writable(wait_handler f);
+    // Whoever waits is not called any more.
+    void forget_waits() noexcept;
+    // Goes on under another io_context, of another thread. Nobody waits.
+    [[nodiscard]] tcp::socket release_to(boost::asio::io_context& next) noexcept;
     void finish_sending() noexcept;
     void close() noexcept;
     [[nodiscard]] bool is_open() const noexcept { return handle_ >= 0; }

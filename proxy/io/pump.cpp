@@ -50,13 +50,15 @@ void pump::wait_server() {
     if (server_waits_ || ended_ || !server_ || server_paused()) return;
     server_waits_ = true;
     if (server_->buffered()) {
-        boost::asio::post(home_.context(), [self = shared_from_this()] {
+        boost::asio::post(home_.context(), [self = shared_from_this(), turn = server_turn_] {
+            if (turn != self->server_turn_) return;
             self->server_waits_ = false;
             if (!self->ended_) self->read_server();
         });
         return;
     }
-    server_->on_readable([self = shared_from_this()](error_code error) {
+    server_->on_readable([self = shared_from_this(), turn = server_turn_](error_code error) {
+        if (turn != self->server_turn_) return;
         self->server_waits_ = false;
         if (self->ended_ || !self->server_) return;
         if (error) return self->end();
@@ -112,7 +114,8 @@ void pump::read_server() {
             auto& todo = home_.actions();
             todo.clear();
             session_.on_server_closed(todo);
-            return perform();
+            perform();
+            return ended_ ? void() : settle();
         }
         take_server({buffer.data(), got});
         if (got < buffer.size() && server_ && !server_->encrypted()) break;
@@ -131,7 +134,11 @@ void pump::take_server(std::string_view fresh) {
     auto& todo = home_.actions();
     todo.clear();
     const auto shown = server_rest_.join(fresh);
-    const auto used = session_.on_server(shown, std::chrono::steady_clock::now(), todo);
+    auto used = session_.on_server(shown, std::chrono::steady_clock::now(), todo);
+    if (todo.release_server && pooled_) {
+        if (!pooled_->link->take_idle(shown.substr(used))) pooled_->link->unfit = true;
+        used = shown.size();
+    }
     perform();
     if (ended_) return;
     server_rest_.keep(shown, used);
@@ -140,8 +147,12 @@ void pump::take_server(std::string_view fresh) {
 
 // Shows the session what was held back, for as long as that changes something.
 void pump::settle() {
-    while (std::exchange(resume_, false) && !ended_ && !closing_ && !session_.blocked()) {
-        if (client_rest_.empty()) break;
+    while (!ended_ && !closing_) {
+        if (std::exchange(acquire_, false)) {
+            acquire_server();
+            continue;
+        }
+        if (!std::exchange(resume_, false) || session_.blocked() || client_rest_.empty()) break;
         auto& todo = home_.actions();
         todo.clear();
         const auto shown = client_rest_.join({});
@@ -185,12 +196,17 @@ void pump::perform_side_effects() {
     const bool close = todo.close;
     if (todo.logged_in) {
         deadline_ = {};
-        if (session_.server_pid() != 0) {
-            home_.register_key(session_.server_pid(), session_.client_key(), token_);
+        if (session_.client_pid() != 0) {
+            home_.register_key(session_.client_pid(), session_.client_key(), token_);
             registered_ = true;
         }
         home_.use_database(session_.database_name());
     }
+    if (todo.release_server) give_back_server();
+    if (todo.forget_server && std::exchange(acquiring_, false))
+        home_.pools().forget(*pool_, token_);
+    if (todo.join_pool) join_pool();
+    acquire_ = acquire_ || todo.acquire_server;
     if (todo.connect_upstream) connect_upstream();
     if (todo.cancel_upstream) send_cancel({});
     if (todo.ask_login) ask_login();
@@ -222,7 +238,8 @@ void pump::flush_client() {
 void pump::flush_server() {
     if (server_flushes_ || ended_) return;
     server_flushes_ = true;
-    server_->on_writable([self = shared_from_this()](error_code error) {
+    server_->on_writable([self = shared_from_this(), turn = server_turn_](error_code error) {
+        if (turn != self->server_turn_) return;
         self->server_flushes_ = false;
         if (self->ended_ || !self->server_) return;
         if (error || !self->server_->flush()) return;  // its end is seen by reading
@@ -325,9 +342,14 @@ void pump::end() {
         home_.carry_out(last);
     }
     ended_ = true;
-    if (registered_) home_.forget_key(session_.server_pid(), token_);
+    if (registered_) home_.forget_key(session_.client_pid(), token_);
     if (connecting_) connecting_->cancel();
     client_.close();
+    if (acquiring_) home_.pools().forget(*pool_, token_);
+    if (pooled_) {
+        pooled_->link->unfit = true;
+        give_back_server();
+    }
     if (server_) server_->close();
     home_.remove(token_);
 }

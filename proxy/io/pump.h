@@ -12,6 +12,7 @@
 #include "config/address.h"
 #include "proxy/core/session.h"
 #include "proxy/io/connector.h"
+#include "proxy/io/pools.h"
 #include "proxy/io/rest.h"
 #include "proxy/io/transport.h"
 
@@ -28,6 +29,10 @@ class pump : public std::enable_shared_from_this<pump> {
     void on_database_released();
     void on_secret(std::optional<std::string> secret);  // nothing: nobody could be asked
     void on_login_rules(core::auth_method method, std::optional<core::client_login> login);
+    // pool_mode: transaction. What was asked of the pools has come, or will not.
+    void on_server(pooled_ptr connection);
+    void on_no_server(const std::string& error);
+    void acquire_again();
     // From another connection that brought our cancel key; `done` when it may be closed.
     void on_cancel(std::function<void()> done);
     // After worker::watch(). Only the last `due` that was asked for counts.
@@ -59,6 +64,10 @@ class pump : public std::enable_shared_from_this<pump> {
     void ask_login();
     void send_cancel(std::function<void()> done);
     void watch();
+    void join_pool();
+    void acquire_server();
+    void attach(pooled_ptr connection);
+    void give_back_server();
     void answer_cancel_request(const core::actions::cancel& request);
     void flush_client();
     void flush_server();
@@ -72,6 +81,8 @@ class pump : public std::enable_shared_from_this<pump> {
     std::unique_ptr<config::ip_address> client_address_;  // until it is asked for
     transport client_;
     std::unique_ptr<transport> server_;
+    pooled_ptr pooled_;  // what server_ is, while it is a pool's
+    core::pool_ledger::pool* pool_ = nullptr;
     std::shared_ptr<connector> connecting_;
     rest client_rest_;
     rest server_rest_;
@@ -82,6 +93,9 @@ class pump : public std::enable_shared_from_this<pump> {
     bool server_waits_ = false;
     bool client_flushes_ = false;
     bool server_flushes_ = false;
+    std::uint32_t server_turn_ = 0;  // waits of earlier connections do not count
+    bool acquire_ = false;           // a server connection is to be asked for
+    bool acquiring_ = false;         // it was, and comes later
     bool resume_ = false;
     bool client_finished_ = false;  // it sends no more
     bool closing_ = false;          // no more reads; ends when all output is sent

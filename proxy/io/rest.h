@@ -10,6 +10,7 @@ namespace pgsidecar::io {
 class rest {
   public:
     [[nodiscard]] bool empty() const noexcept { return !bytes_; }
+    void clear() noexcept { bytes_.reset(); }
     // What was left with `fresh` behind it; valid until the next call.
     [[nodiscard]] std::string_view join(std::string_view fresh) {
         if (!bytes_) return fresh;

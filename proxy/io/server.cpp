@@ -16,10 +16,19 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 
 constexpr auto housekeeping_interval = std::chrono::seconds{5};
+constexpr auto pool_interval = std::chrono::milliseconds{200};
 constexpr auto accept_pause = std::chrono::milliseconds{100};
 // How long the first clients wait for the control connection's first look at the catalogs: those
 // who log in before it could not be told which defaults they got.
 constexpr auto catalog_patience = std::chrono::seconds{2};
+
+// Start-up parameters that tell who asks: with pools of their own the tenants would share nothing.
+std::vector<std::string> followed_startup(const config::settings& s) {
+    std::vector<std::string> out{"application_name"};
+    for (const auto& source : s.tenants.sources)
+        if (source.where == policy::tenant_source::from::startup) out.push_back(source.name);
+    return out;
+}
 
 core::session_options options_from(const config::settings& s) {
     using mode = config::tls_mode;
@@ -38,7 +47,20 @@ core::session_options options_from(const config::settings& s) {
                                                                              : &openssl_crypto(),
             .authenticates = authenticates,
             .client_idle_timeout = s.client_idle_timeout,
-            .idle_transaction_timeout = s.idle_transaction_timeout};
+            .idle_transaction_timeout = s.idle_transaction_timeout,
+            .pooled = s.pool_mode == config::pool_mode::transaction,
+            .query_wait_timeout = s.pool.query_wait_timeout,
+            .max_prepared_statements = s.pool.max_prepared_statements,
+            .server_check_delay = s.pool.server_check_delay,
+            .server_check_query = s.pool.server_check_query,
+            .followed_startup = followed_startup(s)};
+}
+
+std::uint32_t first_client_pid() {
+    const auto random = random_bytes(3);
+    std::uint32_t out = 0;
+    for (const char c : random) out = out << 8U | static_cast<unsigned char>(c);
+    return out;
 }
 
 }  // namespace
@@ -54,10 +76,13 @@ server::server(std::shared_ptr<const config::settings> settings)
       catalogs_{databases_, *settings_},
       secrets_{*settings_},
       users_{*settings_, secrets_},
+      ledger_{settings_->pool},
+      next_pid_{first_client_pid()},
       acceptor_{context_},
       signals_{context_},
       drain_timer_{context_},
-      housekeeping_timer_{context_} {
+      housekeeping_timer_{context_},
+      pool_timer_{context_} {
     listen();
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
     const unsigned wanted = settings_->workers == 0 ? cores : settings_->workers;
@@ -113,6 +138,7 @@ int server::run() {
     const auto endpoint = acceptor_.local_endpoint();
     log_info("listening on " + settings_->listen_addr + ":" + std::to_string(endpoint.port()));
     housekeeping();
+    if (options_.pooled) look_after_pools();
     accept();
     context_.run();
     secrets_.stop();
@@ -210,6 +236,26 @@ void server::housekeeping() {
     });
 }
 
+void server::look_after_pools() {
+    pool_timer_.expires_after(pool_interval);
+    pool_timer_.async_wait([this](error_code error) {
+        if (error) return;
+        core::pool_ledger::orders todo;
+        ledger_.tick(std::chrono::steady_clock::now(), todo);
+        if (!todo.open.empty() || !todo.close.empty()) {
+            auto& any = *workers_.front();
+            any.post([&any, todo = std::move(todo)] { any.pools().carry_out(todo); });
+        }
+        look_after_pools();
+    });
+}
+
+std::int32_t server::new_client_pid() noexcept {
+    constexpr std::uint32_t positive = 0x7fffffff;
+    const auto next = next_pid_.fetch_add(1) & positive;
+    return next == 0 ? new_client_pid() : static_cast<std::int32_t>(next);
+}
+
 std::string server::statistics() const {
     std::string out = "{\"reasons\":{";
     bool first = true;
@@ -232,6 +278,11 @@ std::string server::statistics() const {
             std::to_string(tenants_.met(kind));
     }
     out += "},\"tenants\":" + std::to_string(tenants_.size()) + "}";
+    const auto p = ledger_.count();
+    out.insert(out.size() - 1, ",\"pools\":{\"servers\":" + std::to_string(p.total) +
+                                   ",\"idle\":" + std::to_string(p.idle) +
+                                   ",\"opening\":" + std::to_string(p.opening) +
+                                   ",\"waiting\":" + std::to_string(p.waiting) + "}");
     return out;
 }
 

@@ -14,6 +14,7 @@
 #include "config/settings.h"
 #include "policy/tenants.h"
 #include "proxy/core/databases.h"
+#include "proxy/core/pool_ledger.h"
 #include "proxy/io/cancel.h"
 #include "proxy/io/catalogs.h"
 #include "proxy/io/stored_secrets.h"
@@ -50,6 +51,9 @@ class server {
     [[nodiscard]] const ssl_ctx_ptr& client_tls() const noexcept { return client_tls_; }
     [[nodiscard]] const ssl_ctx_ptr& server_tls() const noexcept { return server_tls_; }
     [[nodiscard]] worker& worker_of(unsigned index) noexcept { return *workers_[index]; }
+    [[nodiscard]] core::pool_ledger& ledger() noexcept { return ledger_; }
+    // Of a client that has no server process of its own; any thread.
+    [[nodiscard]] std::int32_t new_client_pid() noexcept;
     void session_ended();  // from any thread
 
   private:
@@ -60,6 +64,7 @@ class server {
     void drain();
     void finish();
     void housekeeping();
+    void look_after_pools();
     [[nodiscard]] std::size_t clients() const;
     [[nodiscard]] std::string statistics() const;
 
@@ -76,11 +81,14 @@ class server {
     stored_secrets secrets_;
     io::users users_;
     cancel_keys keys_;
+    core::pool_ledger ledger_;
+    std::atomic<std::uint32_t> next_pid_;
     boost::asio::io_context context_{1};
     tcp::acceptor acceptor_;
     boost::asio::signal_set signals_;
     boost::asio::steady_timer drain_timer_;
     boost::asio::steady_timer housekeeping_timer_;
+    boost::asio::steady_timer pool_timer_;
     std::vector<std::unique_ptr<worker>> workers_;
     unsigned next_worker_ = 0;
     bool draining_ = false;

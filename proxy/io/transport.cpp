@@ -42,7 +42,7 @@ tcp::socket tuned(tcp::socket socket, const config::keepalive_settings& keepaliv
 
 transport::transport(asio::io_context& home, tcp::socket socket,
                      const config::keepalive_settings& keepalive)
-    : socket_{home, tuned(std::move(socket), keepalive)} {}
+    : socket_{std::make_unique<stream_socket>(home, tuned(std::move(socket), keepalive))} {}
 
 io_status transport::tls_status(int result) {
     wants_write_ = false;
@@ -67,12 +67,12 @@ io_status transport::read(std::span<char> buffer, std::size_t& got) {
         got = static_cast<std::size_t>(result);
         return io_status::ok;
     }
-    return socket_.receive(buffer, got);
+    return socket_->receive(buffer, got);
 }
 
 io_status transport::peek(char& first) {
     std::size_t got = 0;
-    return socket_.receive({&first, 1}, got, true);
+    return socket_->receive({&first, 1}, got, true);
 }
 
 io_status transport::write_some(std::span<const std::string_view> pieces, std::size_t& written) {
@@ -97,7 +97,7 @@ io_status transport::write_some(std::span<const std::string_view> pieces, std::s
         written = static_cast<std::size_t>(result);
         return io_status::ok;
     }
-    return socket_.send(pieces, written);
+    return socket_->send(pieces, written);
 }
 
 bool transport::write(const std::vector<std::string_view>& pieces) {
@@ -148,7 +148,7 @@ bool transport::flush() {
 
 void transport::start_tls(ssl_ptr tls, bool accepting) {
     tls_ = std::move(tls);
-    SSL_set_fd(tls_.get(), static_cast<int>(socket_.native_handle()));
+    SSL_set_fd(tls_.get(), static_cast<int>(socket_->native_handle()));
     SSL_set_mode(tls_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                  SSL_MODE_RELEASE_BUFFERS);
     if (accepting)
@@ -163,13 +163,18 @@ io_status transport::handshake() {
     return result == 1 ? io_status::ok : tls_status(result);
 }
 
+void transport::move_to(asio::io_context& next) {
+    auto socket = socket_->release_to(next);
+    socket_ = std::make_unique<stream_socket>(next, std::move(socket));
+}
+
 void transport::close() noexcept {
     if (tls_ && SSL_is_init_finished(tls_.get())) {
         ERR_clear_error();
         SSL_shutdown(tls_.get());  // says close_notify; nobody waits for the answer
     }
-    socket_.finish_sending();
-    socket_.close();
+    socket_->finish_sending();
+    socket_->close();
 }
 
 }  // namespace pgsidecar::io

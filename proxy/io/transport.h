@@ -41,8 +41,13 @@ class transport {
     [[nodiscard]] bool buffered() const noexcept { return tls_ && SSL_has_pending(tls_.get()); }
     [[nodiscard]] std::size_t pending() const noexcept { return output_.size() - sent_; }
 
-    void on_readable(wait_handler f) { socket_.on_readable(std::move(f)); }
-    void on_writable(wait_handler f) { socket_.on_writable(std::move(f)); }
+    void on_readable(wait_handler f) { socket_->on_readable(std::move(f)); }
+    void on_writable(wait_handler f) { socket_->on_writable(std::move(f)); }
+
+    // Nobody is called for the waits under way; with Asio's sockets with operation_aborted.
+    void forget_waits() { socket_->forget_waits(); }
+    // On from here it belongs to another io_context, and to its thread. Nobody waits.
+    void move_to(boost::asio::io_context& next);
 
     // `accepting`: this side is the TLS server. Then handshake() until it is ok or closed; while it
     // would block, wants_write() says what to wait for.
@@ -57,14 +62,14 @@ class transport {
     [[nodiscard]] SSL* tls() const noexcept { return tls_.get(); }
 
     void close() noexcept;
-    [[nodiscard]] bool is_open() const { return socket_.is_open(); }
+    [[nodiscard]] bool is_open() const { return socket_->is_open(); }
 
   private:
     [[nodiscard]] io_status write_some(std::span<const std::string_view> pieces,
                                        std::size_t& written);
     [[nodiscard]] io_status tls_status(int result);
 
-    stream_socket socket_;
+    std::unique_ptr<stream_socket> socket_;
     ssl_ptr tls_;
     std::string output_;
     std::size_t sent_ = 0;

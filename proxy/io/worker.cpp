@@ -25,7 +25,8 @@ worker::worker(server& owner, unsigned index)
       services_{decider_,          owner.store(),           owner.flights(),
                 owner.databases(), owner.session_options(), key_buffer_,
                 owner.tenants()},
-      scratch_(scratch_size) {}
+      scratch_(scratch_size),
+      pools_{*this, owner.ledger()} {}
 
 worker::~worker() { stop(); }
 
@@ -40,6 +41,7 @@ void worker::stop() {
         timer_.cancel();
         watch_timer_.cancel();
         work_.reset();
+        pools_.stop();
         for (const auto copy = pumps_; const auto& [token, p] : copy) p->kill();
         context_.stop();
     });
@@ -101,6 +103,20 @@ const config::settings& worker::settings() const noexcept { return owner_.settin
 const ssl_ctx_ptr& worker::client_tls() const noexcept { return owner_.client_tls(); }
 const ssl_ctx_ptr& worker::server_tls() const noexcept { return owner_.server_tls(); }
 
+worker& worker::neighbour(unsigned index) noexcept { return owner_.worker_of(index); }
+
+std::int32_t worker::new_client_pid() noexcept { return owner_.new_client_pid(); }
+
+void worker::acquire_again(std::uint64_t token) {
+    if (const auto p = find(token)) p->acquire_again();
+}
+
+// A server connection has vanished: the server may be another one from now on.
+void worker::distrust_catalogs() {
+    services_.dbs.want_reload_everywhere();
+    owner_.catalogs().reload();
+}
+
 void worker::carry_out(const core::actions& todo) {
     for (const auto why : todo.outcomes)
         reasons_[static_cast<std::size_t>(why)].fetch_add(1, std::memory_order_relaxed);
@@ -120,6 +136,9 @@ void worker::carry_out(const core::actions& todo) {
 void worker::use_database(const std::string& name) { owner_.catalogs().use(name); }
 
 void worker::release_database(const std::string& name, std::uint64_t token) {
+    core::pool_ledger::orders todo;
+    owner_.ledger().close_idle(name, todo);
+    pools_.carry_out(todo);
     owner_.catalogs().release(name, [this, token] {
         post([this, token] {
             if (const auto p = find(token)) p->on_database_released();

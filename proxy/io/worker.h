@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "proxy/core/session.h"
+#include "proxy/io/pools.h"
 #include "proxy/io/pump.h"
 #include "proxy/io/users.h"
 
@@ -49,6 +50,11 @@ class worker {
     [[nodiscard]] const config::settings& settings() const noexcept;
     [[nodiscard]] const ssl_ctx_ptr& client_tls() const noexcept;
     [[nodiscard]] const ssl_ctx_ptr& server_tls() const noexcept;
+    [[nodiscard]] io::pools& pools() noexcept { return pools_; }
+    [[nodiscard]] worker& neighbour(unsigned index) noexcept;
+    [[nodiscard]] std::int32_t new_client_pid() noexcept;
+    void acquire_again(std::uint64_t token);
+    void distrust_catalogs();
     void carry_out(const core::actions& todo);  // what concerns others than the pump's own peers
     void use_database(const std::string& name);
     void release_database(const std::string& name, std::uint64_t token);
@@ -84,6 +90,7 @@ class worker {
     std::string key_buffer_;
     const core::session_services services_;
     std::vector<char> scratch_;
+    io::pools pools_;
     std::unordered_map<std::uint64_t, std::shared_ptr<pump>> pumps_;
     // Deadlines of sessions, the earliest on top. One that has moved on since is looked at in vain,
     // once; a session is in it again only for an earlier time, so most requests leave it alone.

@@ -1,0 +1,116 @@
+// Who waits for a server connection, which connections lie idle, and how many there may be: one
+// ledger for all workers, so that a pool's size is one number and nobody waits while an idle
+// connection lies with another worker. It keeps names of connections, never the connections: what
+// it answers is for the caller to do. Any thread; each call takes one lock.
+//
+//     acquire -> take (ours) | move (another worker's) | wait, and perhaps an order to open
+//     opened, released -> the first who waits, or idle
+//
+// A connection is one of its pool from the order to open it until closed(), failed() or an order to
+// close it. PgBouncer's meanings: default_pool_size, min_pool_size, reserve_pool_*, max_db_*,
+// max_user_connections, server_idle_timeout, server_lifetime, server_login_retry.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/settings.h"
+
+namespace pgsidecar::core {
+
+class pool_ledger {
+  public:
+    using time_point = std::chrono::steady_clock::time_point;
+
+    // Who waits: a session, by its worker and token. Or a connection, by its worker and number.
+    struct place {
+        unsigned worker = 0;
+        std::uint64_t id = 0;
+        bool operator==(const place&) const = default;
+    };
+    class pool;
+    struct order_to_open {
+        pool* of = nullptr;
+        unsigned worker = 0;  // that of who waits first
+    };
+    struct order_to_close {
+        pool* of = nullptr;
+        place connection{};
+    };
+    struct orders {
+        std::vector<order_to_open> open;
+        std::vector<order_to_close> close;
+    };
+
+    // `settings` are kept.
+    explicit pool_ledger(const config::pool_settings& settings);
+    ~pool_ledger();
+    pool_ledger(const pool_ledger&) = delete;
+    pool_ledger& operator=(const pool_ledger&) = delete;
+
+    // `start_up`: the packet with which its connections are opened. Lives as long as the ledger.
+    [[nodiscard]] pool& of(std::string_view start_up, std::string_view database,
+                           std::string_view user);
+
+    enum class answer : std::uint8_t { take, wait, refused };
+    struct acquired {
+        answer what = answer::wait;
+        place connection{};   // take: with whom it lies; of another worker: to be fetched there
+        std::string error{};  // refused: ErrorResponse of the last attempt to connect
+        orders todo{};
+    };
+    [[nodiscard]] acquired acquire(pool& p, place who, time_point now);
+    // False: it has been given a connection already, which is on its way.
+    bool forget(pool& p, place who);
+
+    // A connection is free: whose it is now; nothing: it lies idle with its worker, or is to be
+    // closed, where `todo` says so.
+    [[nodiscard]] std::optional<place> released(pool& p, place connection, time_point now,
+                                                orders& todo);
+    [[nodiscard]] std::optional<place> opened(pool& p, place connection, time_point now,
+                                              orders& todo);
+    // It was in use, or on its way.
+    void closed(pool& p, time_point now, orders& todo);
+    // The server has ended an idle one. False: somebody has been given it meanwhile.
+    [[nodiscard]] bool lost(pool& p, place connection, time_point now, orders& todo);
+    // An attempt to open has failed: who is to be told `error`, an ErrorResponse. `unreachable`:
+    // nothing answered, so the next ones need not try at once.
+    [[nodiscard]] std::vector<place> failed(pool& p, std::string error, bool unreachable,
+                                            time_point now, orders& todo);
+    // What time brings: idle ones to close, reserves and minimum sizes to open. Several times a
+    // second.
+    void tick(time_point now, orders& todo);
+    // Every idle connection to that database.
+    void close_idle(std::string_view database, orders& todo);
+
+    struct counts {
+        std::size_t total = 0, idle = 0, opening = 0, waiting = 0;
+    };
+    [[nodiscard]] counts count(const pool& p) const;
+    [[nodiscard]] counts count() const;  // of all pools
+
+  private:
+    [[nodiscard]] bool may_open(const pool& p, time_point now) const;
+    [[nodiscard]] bool within_shared_bounds(const pool& p) const;
+    void open_for_waiting(pool& p, time_point now, orders& todo);
+    void order_open(pool& p, unsigned worker, orders& todo);
+    void make_room(pool& p, orders& todo);
+    void serve_starving(time_point now, orders& todo);
+    [[nodiscard]] std::optional<place> settle(pool& p, place connection, time_point now,
+                                              orders& todo);
+    void drop(pool& p);
+
+    const config::pool_settings& settings_;
+    mutable std::mutex mutex_;
+    std::map<std::string, std::unique_ptr<pool>, std::less<>> pools_;
+    std::map<std::string, std::size_t, std::less<>> by_database_, by_user_;
+};
+
+}  // namespace pgsidecar::core

@@ -1,0 +1,40 @@
+// What a session knows of the pool that it shares server connections of (pool_mode: transaction).
+// Small: every idle client has one.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "cache/store.h"
+#include "proxy/core/server_link.h"
+
+namespace pgsidecar::core {
+
+struct pooling {
+    // Things of the session that only one server connection has.
+    enum hold : std::uint8_t {
+        session_lock = 1,  // pg_advisory_lock()
+        listens = 2,
+        open_cursor = 4,   // WITH HOLD
+        own_sequences = 8  // currval(), lastval() were asked for
+    };
+
+    server_link* link = nullptr;  // null: detached
+    // What is to be set at a server connection, of which revision of the settings; equal ones of a
+    // worker's sessions are the same object.
+    shared_values wanted;
+    shared_text path;  // by which statements are read: search_path and role
+    std::uint64_t wanted_revision = 0;
+    shared_values told;  // the ParameterStatus that the client has
+    cache::time_point wait_ends = cache::time_point::max();
+    std::string refusal;  // ErrorResponse for the request in front, which found no server
+    std::uint8_t holds = 0;
+    std::uint8_t attempts = 0;   // connections that could not be made ready for this request
+    std::uint8_t restoring = 0;  // ReadyForQuery still to come before the client's own
+    bool greeting = true;        // the client is not logged in yet
+    bool restore_failed = false;
+    bool resets = false;    // since it was attached, some setting has returned to its beginning
+    bool skipping = false;  // the request in front was refused: up to its Sync
+    bool discard_sequences = false;  // what others took from them is not this session's business
+};
+
+}  // namespace pgsidecar::core

@@ -1,0 +1,150 @@
+#include "proxy/core/server_link.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "protocol/backend.h"
+#include "protocol/framer.h"
+
+namespace pgsidecar::core {
+namespace {
+
+constexpr std::string_view prefix = "pgsidecar:";
+
+// As a literal that means the same with standard_conforming_strings on and off.
+void append_literal(std::string& out, std::string_view value) {
+    out.append("E'");
+    for (const char c : value) {
+        if (c == '\'' || c == '\\') out.push_back(c);
+        out.push_back(c);
+    }
+    out.push_back('\'');
+}
+
+void append_name(std::string& out, std::string_view name) {
+    out.push_back('"');
+    for (const char c : name) {
+        if (c == '"') out.push_back(c);
+        out.push_back(c);
+    }
+    out.push_back('"');
+}
+
+bool is_identity(std::string_view name) {
+    return name == "role" || name == "session_authorization";
+}
+
+}  // namespace
+
+std::string server_statements::name_of(std::uint32_t number) {
+    return std::string{prefix} + std::to_string(number);
+}
+
+bool server_statements::is_ours(std::string_view name) noexcept { return name.starts_with(prefix); }
+
+std::optional<std::uint32_t> server_statements::find(const prepared_ptr& definition,
+                                                     const shared_text& path) {
+    const auto it = known_.find({definition.get(), path.get()});
+    if (it == known_.end()) return std::nullopt;
+    by_use_.splice(by_use_.begin(), by_use_, it->second);
+    return it->second->number;
+}
+
+std::uint32_t server_statements::add(prepared_ptr definition, shared_text path) {
+    const auto number = next_++;
+    const key k{definition.get(), path.get()};
+    by_use_.push_front({std::move(definition), std::move(path), number});
+    known_.insert_or_assign(k, by_use_.begin());
+    return number;
+}
+
+void server_statements::remove(std::uint32_t number) {
+    const auto it = std::find_if(by_use_.begin(), by_use_.end(),
+                                 [&](const item& one) { return one.number == number; });
+    if (it == by_use_.end()) return;
+    known_.erase({it->definition.get(), it->path.get()});
+    by_use_.erase(it);
+}
+
+void server_statements::remove(const prepared_ptr& definition) {
+    for (auto it = by_use_.begin(); it != by_use_.end();) {
+        const auto here = it++;
+        if (here->definition != definition) continue;
+        known_.erase({here->definition.get(), here->path.get()});
+        by_use_.erase(here);
+    }
+}
+
+void server_statements::clear() {
+    known_.clear();
+    by_use_.clear();
+}
+
+std::optional<std::uint32_t> server_statements::take_excess(std::size_t most) {
+    if (by_use_.size() <= most) return std::nullopt;
+    const auto number = by_use_.back().number;
+    known_.erase({by_use_.back().definition.get(), by_use_.back().path.get()});
+    by_use_.pop_back();
+    return number;
+}
+
+void server_link::report(std::string_view name, std::string_view value) {
+    if (const auto it = reported->find(name); it != reported->end() && it->second == value) return;
+    auto now = std::make_shared<session_settings::values>(*reported);
+    now->insert_or_assign(std::string{name}, std::string{value});
+    reported = std::move(now);
+}
+
+bool server_link::take_idle(std::string_view bytes) {
+    while (!bytes.empty()) {
+        protocol::frame f;
+        std::error_code error;
+        if (protocol::next(bytes, f, error) != protocol::peek_result::ok) return false;
+        protocol::parameter_status m;
+        if (f.type == 'S' && !protocol::parse(f.body, m))
+            report(m.name, m.value);
+        else if (f.type != 'N')
+            return false;
+        bytes.remove_prefix(f.whole.size());
+    }
+    return true;
+}
+
+restoring restore_settings(const session_settings::values& is,
+                           const session_settings::values& wanted) {
+    restoring out;
+    if (is == wanted) return out;
+    const auto call = [](std::string& to, std::string_view name, std::string_view value) {
+        to.append(to.empty() ? "SELECT " : ",").append("pg_catalog.set_config(");
+        append_literal(to, name);
+        append_literal(to.append(","), value);
+        to.append(",false)");
+    };
+    // What only a superuser may set is set by who logged in; the role is taken on again at the end.
+    if (is.contains("session_authorization")) out.rest.append("RESET SESSION AUTHORIZATION;");
+    if (is.contains("role")) out.rest.append("RESET ROLE;");
+    for (const auto& [name, value] : is) {
+        if (wanted.contains(name) || is_identity(name)) continue;
+        if (name == "client_encoding")
+            out.first = "RESET client_encoding";
+        else
+            append_name(out.rest.append("RESET "), name), out.rest.append(";");
+    }
+    std::string set;
+    for (const auto& [name, value] : wanted) {
+        const auto it = is.find(name);
+        if (is_identity(name) || (it != is.end() && it->second == value)) continue;
+        call(name == "client_encoding" ? out.first : set, name, value);
+    }
+    if (!set.empty()) out.rest.append(set).append(";");
+    for (const std::string_view name : {"session_authorization", "role"}) {
+        const auto it = wanted.find(name);
+        if (it == wanted.end()) continue;
+        std::string one;
+        call(one, name, it->second);
+        out.rest.append(one).append(";");
+    }
+    return out;
+}
+
+}  // namespace pgsidecar::core

@@ -1,0 +1,106 @@
+// A server connection that clients share, as it is at the server whoever has used it: what is set
+// there, what it has reported, which statements are prepared. It belongs to one session while that
+// has a transaction, lies idle in between, and may move from worker to worker.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "cache/store.h"
+#include "proxy/core/prepared.h"
+#include "proxy/core/session_settings.h"
+
+namespace pgsidecar::core {
+
+using shared_values = std::shared_ptr<const session_settings::values>;
+using shared_text = std::shared_ptr<const std::string>;
+
+// The statements prepared at one server connection, under names of ours: a number for each
+// definition and the search path it was read by (the types of its parameters follow from the tables
+// that it found). The least recently used is the first to go.
+class server_statements {
+  public:
+    // What is prepared under this number: nothing, ever.
+    static constexpr std::uint32_t nobody = 0;
+    [[nodiscard]] static std::string name_of(std::uint32_t number);
+    // Names that only we may use.
+    [[nodiscard]] static bool is_ours(std::string_view name) noexcept;
+
+    [[nodiscard]] std::optional<std::uint32_t> find(const prepared_ptr& definition,
+                                                    const shared_text& path);
+    // Numbers are never used twice: one that was refused, or dropped behind our back, is no danger.
+    std::uint32_t add(prepared_ptr definition, shared_text path);
+    void remove(std::uint32_t number);
+    void remove(const prepared_ptr& definition);
+    void clear();
+    // The oldest of more than `most`, which is to be closed; it is forgotten here.
+    [[nodiscard]] std::optional<std::uint32_t> take_excess(std::size_t most);
+    [[nodiscard]] std::size_t size() const noexcept { return by_use_.size(); }
+
+  private:
+    struct item {
+        prepared_ptr definition;
+        shared_text path;
+        std::uint32_t number = 0;
+    };
+    struct key {
+        const prepared* definition;
+        const std::string* path;
+        bool operator==(const key&) const = default;
+    };
+    struct key_hash {
+        std::size_t operator()(const key& k) const noexcept {
+            return std::hash<const void*>{}(k.definition) * 31 + std::hash<const void*>{}(k.path);
+        }
+    };
+    std::list<item> by_use_;  // the last used first
+    std::unordered_map<key, std::list<item>::iterator, key_hash> known_;
+    std::uint32_t next_ = nobody + 1;
+};
+
+struct server_link {
+    std::int32_t pid = 0;
+    std::string key;  // of its cancel requests
+
+    // What differs from how it began: set by those who used it, and never null.
+    shared_values settings = std::make_shared<const session_settings::values>();
+    shared_values reported = std::make_shared<const session_settings::values>();
+    server_statements statements;
+    std::vector<std::string> leftovers;  // statements under clients' own names, to be closed
+    // Custom settings that exist there: unset they are an empty text, not unknown.
+    std::set<std::string, std::less<>> touched;
+
+    // databases::defaults_altered before its log-in, and what the log-in then gave, as the first
+    // session to use it believes.
+    std::uint64_t login_altered = 0;
+    std::shared_ptr<const login_defaults> login;
+
+    cache::time_point opened{};
+    cache::time_point idle_since{};
+    bool unfit = false;  // not to be used again
+
+    // A ParameterStatus.
+    void report(std::string_view name, std::string_view value);
+    // What came while nobody used it. False: it is of no more use.
+    [[nodiscard]] bool take_idle(std::string_view bytes);
+};
+
+// Text that brings a connection from `is` to `wanted`, as statements of SQL, in which only the
+// values depend on client_encoding; empty: nothing is to be done. `first` is to be sent ahead in a
+// message of its own: it makes the encoding that of the values.
+struct restoring {
+    std::string first;
+    std::string rest;
+};
+[[nodiscard]] restoring restore_settings(const session_settings::values& is,
+                                         const session_settings::values& wanted);
+
+}  // namespace pgsidecar::core

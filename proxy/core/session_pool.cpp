@@ -1,0 +1,442 @@
+// A session that shares server connections (pool_mode: transaction): it takes one when a request
+// has to go to the server and gives it back when the transaction is over, unless the server
+// connection holds something that only this session may have. Whatever the connection did before,
+// it is brought to this session's settings before the request is sent.
+//
+//     detached --lacks_server()--> waiting --on_server_attached()--> restoring --> attached
+//     attached --ReadyForQuery, idle, nothing held--> detached
+#include <algorithm>
+#include <utility>
+
+#include "protocol/backend.h"
+#include "protocol/frontend.h"
+#include "proxy/core/answer_key.h"
+#include "proxy/core/session.h"
+
+namespace pgsidecar::core {
+namespace {
+
+using policy::statement_kind;
+
+constexpr std::uint8_t most_attempts = 5;
+
+// The message, with the severity that leaves the client connected.
+std::string as_error(std::string_view message, std::string_view severity) {
+    protocol::error_response m;
+    std::string out;
+    if (message.size() <= protocol::head_size ||
+        protocol::parse(message.substr(protocol::head_size), m)) {
+        protocol::write_error(out, severity, "08006", "no server connection could be had");
+        return out;
+    }
+    protocol::write_error(out, severity, m.sqlstate().empty() ? "08006" : m.sqlstate(), m.message(),
+                          m.detail(), m.hint());
+    return out;
+}
+
+}  // namespace
+
+// The client has shown who it is.
+void session::join_pool(actions& out) {
+    pool_ = std::make_unique<pooling>();
+    state_ = state::ready;
+    status_ = 'I';
+    server_fatal_ = false;
+    database_ = &services_.dbs.of(start_up_->database);
+    database_->clients.fetch_add(1);
+    login_altered_ = services_.dbs.defaults_altered.load();
+    adopt_login_defaults(database_->latest_catalog());
+    waiting_ = wait::server;
+    out.join_pool = out.acquire_server = true;
+}
+
+void session::on_pool_joined(std::int32_t pid, std::string cancel_key) {
+    client_pid_ = pid;
+    client_key_ = std::move(cancel_key);
+    // Protocol 3.0 has keys of four bytes and no other.
+    client_key_.resize(minor_ >= 2 ? 32 : 4);
+}
+
+// True: the request in front has to wait for a server connection. It is shown again then.
+bool session::lacks_server(time_point now, actions& out) {
+    if (!pool_ || pool_->link) return false;
+    waiting_ = wait::server;
+    const auto most = services_.options.query_wait_timeout;
+    pool_->wait_ends = most.count() == 0 ? limiter::never : now + most;
+    out.acquire_server = true;
+    return true;
+}
+
+void session::on_server_attached(server_link& link, time_point now, actions& out) {
+    if (waiting_ != wait::server || state_ == state::closed) {
+        out.release_server = true;
+        return;
+    }
+    pool_->link = &link;
+    server_pid_ = link.pid;
+    server_key_ = link.key;
+    server_fatal_ = false;
+    (void)scope();  // the log-in defaults of now
+    const bool outdated = link.login && login_ && link.login->of_login != login_->of_login;
+    if (outdated || link.login_altered != services_.dbs.defaults_altered.load())
+        return try_another_server(out);
+    if (!link.login) link.login = login_;
+    refresh_wanted();
+    pool_->restoring = 0;
+    pool_->restore_failed = false;
+    send_restore(now, out);
+    if (pool_->restoring == 0) finish_restore(out);
+}
+
+// What this session has set, without what is so anyway.
+session_settings::values session::own_settings() const {
+    auto values = settings_.changed();
+    const auto drop_if = [&](std::string_view name, std::string_view word) {
+        const auto it = values.find(name);
+        if (it != values.end() && it->second == word) values.erase(it);
+    };
+    if (!login_ || login_->role.empty() || login_->role == "none") drop_if("role", "none");
+    drop_if("session_authorization", "default");
+    return values;
+}
+
+// What is to be set at a server connection, and how names are to be read there.
+void session::refresh_wanted() {
+    if (pool_->wanted && pool_->wanted_revision == settings_.revision()) return;
+    auto values = own_settings();
+    for (const auto& name : services_.options.followed_startup)
+        if (const auto* value = settings_.at_start(name)) values.try_emplace(name, *value);
+    pool_->wanted = services_.decide.intern_values(std::move(values));
+    pool_->path = services_.decide.intern(setting("search_path") + '\0' + current_role());
+    pool_->wanted_revision = settings_.revision();
+}
+
+void session::send_restore(time_point now, actions& out) {
+    auto& link = *pool_->link;
+    std::string message;
+    const auto query = [&](std::string_view sql) {
+        if (sql.empty()) return;
+        protocol::write(message, protocol::query{sql});
+        ++pool_->restoring;
+    };
+    const auto& options = services_.options;
+    if (!options.server_check_query.empty() && now - link.idle_since >= options.server_check_delay)
+        query(options.server_check_query);
+    bool closes = false;
+    const auto close = [&](std::string_view name) {
+        protocol::write(message, protocol::close{'S', name});
+        closes = true;
+    };
+    for (const auto& name : std::exchange(link.leftovers, {})) close(name);
+    while (const auto number = link.statements.take_excess(options.max_prepared_statements))
+        close(server_statements::name_of(*number));
+    if (closes) {
+        protocol::write(message, protocol::sync{});
+        ++pool_->restoring;
+    }
+    if (std::exchange(pool_->discard_sequences, false)) query("DISCARD SEQUENCES");
+    if (link.settings != pool_->wanted) {
+        const auto change = restore_settings(*link.settings, *pool_->wanted);
+        query(change.first);
+        query(change.rest);
+        link.settings = pool_->wanted;
+    }
+    if (!message.empty()) out.server.own(std::move(message));
+}
+
+void session::on_restore_reply(const protocol::frame& f, actions& out) {
+    protocol::parameter_status m;
+    switch (f.type) {
+        case 'S':
+            if (!protocol::parse(f.body, m)) pool_->link->report(m.name, m.value);
+            return;
+        case 'E':
+            note_fatal(f);
+            pool_->restore_failed = true;
+            return;
+        case 'Z':
+            if (pool_->restoring > 0 && --pool_->restoring > 0) return;
+            return pool_->restore_failed ? try_another_server(out) : finish_restore(out);
+        default:
+            return;
+    }
+}
+
+// This connection cannot be made what the session needs.
+void session::try_another_server(actions& out) {
+    pool_->link->unfit = true;
+    pool_->link = nullptr;
+    out.release_server = true;
+    out.server.clear();
+    if (++pool_->attempts < most_attempts) {
+        out.acquire_server = true;
+        return;
+    }
+    fail("08006", "the settings of this session could not be restored at the server",
+         "settings could not be restored at another server connection", out);
+}
+
+void session::finish_restore(actions& out) {
+    auto& p = *pool_;
+    p.attempts = 0;
+    p.wait_ends = limiter::never;
+    waiting_ = wait::none;
+    out.resume_client = true;
+    if (p.greeting) return greet(out);
+    if (p.told != p.link->reported) {
+        std::string message;
+        for (const auto& [name, value] : *p.link->reported) {
+            const auto it = p.told->find(name);
+            if (it != p.told->end() && it->second == value) continue;
+            note_parameter(name, value);
+            protocol::write(message, protocol::parameter_status{name, value});
+        }
+        if (!message.empty()) out.client.own(std::move(message));
+        p.told = p.link->reported;
+    }
+    if (!p.refusal.empty()) give_back(out);
+}
+
+// As the server ends a log-in.
+void session::greet(actions& out) {
+    std::string message;
+    protocol::write(message, protocol::authentication{protocol::auth_kind::ok, {}});
+    for (const auto& [name, value] : *pool_->link->reported) {
+        note_parameter(name, value);
+        protocol::write(message, protocol::parameter_status{name, value});
+    }
+    protocol::write(message, protocol::backend_key_data{client_pid_, client_key_});
+    protocol::write_ready(message, 'I');
+    out.client.own(std::move(message));
+    dialect_.logged_in();
+    if (high_start_ && !dialect_.utf8_server()) untracked_ = true;
+    pool_->greeting = false;
+    start_up_.reset();
+    out.logged_in = true;
+    give_back(out);
+}
+
+// None could be had. The request in front is refused; without one it is the log-in that fails.
+void session::on_no_server(std::string_view error, actions& out) {
+    if (waiting_ != wait::server || state_ == state::closed) return;
+    if (pool_->greeting) return end_with(as_error(error, "FATAL"), "no server connection", out);
+    refuse_waiting(as_error(error, "ERROR"), out);
+}
+
+// It waits for a server connection no more.
+void session::refuse_waiting(std::string error, actions& out) {
+    auto& p = *pool_;
+    p.refusal = std::move(error);
+    p.wait_ends = limiter::never;
+    waiting_ = wait::none;
+    leave_flight(out);
+    if (p.link) {
+        p.link->unfit = true;  // half restored
+        p.link = nullptr;
+        out.release_server = true;
+    } else {
+        out.forget_server = true;
+    }
+    out.resume_client = true;
+}
+
+// query_wait_timeout
+void session::end_server_wait(actions& out) {
+    const auto most = std::to_string(services_.options.query_wait_timeout.count());
+    std::string error;
+    protocol::write_error(
+        error, pool_->greeting ? "FATAL" : "ERROR", "55P03",
+        "no server connection became free in time",
+        (limits_ ? "Tenant \"" + limits_->tenant().name + "\", user \"" : "User \"") + *user_ +
+            "\": query_wait_timeout is " + most + " ms.",
+        "Try again. Retry after " + most + " ms.");
+    if (pool_->greeting) return end_with(std::move(error), "query_wait_timeout", out);
+    refuse_waiting(std::move(error), out);
+}
+
+// What a detached session answers by itself. 0: nothing yet, or the usual way.
+std::size_t session::on_detached(const protocol::head& head, protocol::bytes in, actions& out) {
+    if (head.type == 'X') return 0;
+    if (!pool_->refusal.empty() || pool_->skipping) return refuse_detached(head, in, out);
+    switch (head.type) {
+        case 'S':
+            if (in.size() < head.length) return 0;
+            out.client.literal(ready_idle);
+            consumed(out);
+            return head.length;
+        case 'H':  // nothing is under way
+        case 'd':  // no COPY is
+        case 'c':
+        case 'f':
+            return discard(head, in);
+        default:
+            return 0;
+    }
+}
+
+std::size_t session::refuse_detached(const protocol::head& head, protocol::bytes in, actions& out) {
+    const bool whole = head.type == 'Q' || head.type == 'F';
+    if (!pool_->refusal.empty()) {
+        out.client.own(std::exchange(pool_->refusal, {}));
+        out.outcomes.push_back(policy::reason::limited);
+        settle_lead(false, out);
+        pool_->skipping = !whole;
+        if (whole) {
+            out.client.literal(ready_idle);
+            consumed(out);
+        }
+    }
+    if (head.type == 'S') {
+        pool_->skipping = false;
+        out.client.literal(ready_idle);
+        consumed(out);
+    }
+    return discard(head, in);
+}
+
+// It asks what this session has taken from sequences: of what others have taken at the same server
+// connection it must not hear.
+void session::note_sequences(const statement_text& text) {
+    if (attached()) return;
+    const auto effects = services_.decide.plan_for(text, *database_, scope());
+    if (std::ranges::any_of(effects->writes,
+                            [](const planned_write& w) { return w.reads_own_sequences; }))
+        pool_->discard_sequences = true;
+}
+
+// Simple queries that need no server while nothing of this session is at one.
+bool session::answer_here(const statement_text& text, actions& out) {
+    const auto& facts = text.facts();
+    if (!facts.parsed || facts.statements.size() > 1) return false;
+    std::string reply;
+    if (facts.statements.empty()) {
+        protocol::write(reply, protocol::empty_query_response{});
+    } else if (const auto& s = facts.statements.front(); s.kind == statement_kind::discard_all) {
+        // What the server reports of this session's settings it would report anew.
+        const auto& set = settings_.changed();
+        const auto is_reported = [&](const auto& item) {
+            return pool_->told && std::ranges::any_of(*pool_->told, [&](const auto& told) {
+                       return std::ranges::equal(told.first, item.first, [](char a, char b) {
+                           return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b;
+                       });
+                   });
+        };
+        if (std::ranges::any_of(set, is_reported)) return false;
+        protocol::write(reply, protocol::command_complete{"DISCARD ALL"});
+        settings_.discard_all();
+        (void)statements_.drop("");
+    } else if (s.kind == statement_kind::deallocate) {
+        if (s.name.empty()) {
+            protocol::write(reply, protocol::command_complete{"DEALLOCATE ALL"});
+            (void)statements_.drop("");
+        } else if (statements_.client(s.name)) {
+            protocol::write(reply, protocol::command_complete{"DEALLOCATE"});
+            (void)statements_.drop(s.name);
+        } else {
+            protocol::write_error(reply, "ERROR", "26000",
+                                  "prepared statement \"" + s.name + "\" does not exist");
+        }
+    } else {
+        return false;
+    }
+    statements_.set_client("", nullptr);
+    portals_.drop_unnamed();
+    protocol::write_ready(reply, 'I');
+    out.client.own(std::move(reply));
+    out.outcomes.push_back(policy::reason::not_a_select);
+    consumed(out);
+    return true;
+}
+
+const char* session::pinned() const noexcept {
+    if (!pool_) return nullptr;
+    if (taints_ != clean_taints_ || unproven_) return "something that cannot be followed";
+    if (temporary_) return "temporary objects";
+    if ((pool_->holds & pooling::listens) != 0) return "LISTEN";
+    if ((pool_->holds & pooling::session_lock) != 0) return "advisory lock";
+    if ((pool_->holds & pooling::open_cursor) != 0) return "cursor WITH HOLD";
+    if ((pool_->holds & pooling::own_sequences) != 0) return "currval()";
+    if (statements_.holds_private()) return "SQL PREPARE";
+    if (!dialect_.shareable()) return "encoding or string syntax";
+    return nullptr;
+}
+
+// The transaction is over.
+void session::give_back(actions& out) {
+    auto& p = *pool_;
+    if (!p.link || status_ != 'I' || !owed_.empty() || unholdable_ || client_stream_ > 0 ||
+        server_stream_ > 0 || copy_in_ || cut_ || cancel_in_flight_ || terminating_ ||
+        transparent_ || releasing_ != release::none || state_ != state::ready)
+        return;
+    if (unproven_) (void)scope();
+    if (pinned() != nullptr) return;
+    refresh_wanted();
+    auto& link = *p.link;
+    // RESET returns to what the server connection began with, which lacks what is followed.
+    link.settings =
+        std::exchange(p.resets, false) ? services_.decide.intern_values(own_settings()) : p.wanted;
+    for (const auto& name : settings_.touched()) link.touched.emplace(name);
+    for (const auto& [name, value] : *link.settings)
+        if (name.find('.') != std::string::npos) link.touched.emplace(name);
+    link.unfit = link.unfit || taints_ > 0;
+    statements_.leave_server(link.leftovers);
+    portals_.drop_unnamed();
+    p.told = link.reported;
+    p.link = nullptr;
+    out.release_server = true;
+}
+
+// Settings exist there that this session believes to be unknown.
+bool session::link_knows_more() const {
+    if (!pool_ || !pool_->link) return false;
+    const auto& mine = settings_.touched();
+    return std::ranges::any_of(pool_->link->touched, [&](const auto& name) {
+        return !mine.contains(name) && !settings_.find(name);
+    });
+}
+
+void session::note_holds(const planned_write& w, const policy::statement_facts& s) {
+    if (!pool_) return;
+    auto& holds = pool_->holds;
+    if (w.locks_session) holds |= pooling::session_lock;
+    if (w.reads_own_sequences) holds |= pooling::own_sequences;
+    if (s.kind == statement_kind::listen) holds |= pooling::listens;
+    if (s.kind == statement_kind::declare_cursor && s.with_hold) holds |= pooling::open_cursor;
+    if (s.kind == statement_kind::discard_all ||
+        std::ranges::any_of(w.settings, [](const auto& change) { return !change.value; }))
+        pool_->resets = true;
+    const bool drops_all = s.kind == statement_kind::discard_all ||
+                           (s.kind == statement_kind::deallocate && s.name.empty());
+    if (drops_all && pool_->link) pool_->link->statements.clear();
+    // Who takes a name of ours for its own has the connection to itself.
+    const bool names = s.kind == statement_kind::prepare || s.kind == statement_kind::deallocate;
+    if (names && server_statements::is_ours(s.name) && pool_->link) pool_->link->unfit = true;
+}
+
+// It has been done.
+void session::end_holds(const policy::statement_facts& s) {
+    if (!pool_) return;
+    const auto drop = [this](pooling::hold what) {
+        pool_->holds = static_cast<std::uint8_t>(pool_->holds & ~what);
+    };
+    switch (s.kind) {
+        case statement_kind::discard_all:
+            pool_->holds = 0;
+            return;
+        case statement_kind::unlisten:
+            if (s.name.empty()) drop(pooling::listens);
+            return;
+        case statement_kind::close_cursor:
+            if (s.name.empty()) drop(pooling::open_cursor);
+            return;
+        case statement_kind::select:
+            if (s.functions.size() == 1 &&
+                s.functions.front().name.name == "pg_advisory_unlock_all")
+                drop(pooling::session_lock);
+            return;
+        default:
+            return;
+    }
+}
+
+}  // namespace pgsidecar::core

@@ -1,0 +1,165 @@
+// Prepared statements of a session that shares server connections. The client's names are its own
+// affair; at a server connection each definition has a name of ours (server_statements) and is
+// prepared there when it is first needed. Where the server's answer is known already, something
+// that is answered alike stands in for the client's message, so that all answers keep their order.
+// Protocol 3.0, "Extended Query".
+#include <utility>
+
+#include "protocol/backend.h"
+#include "protocol/frontend.h"
+#include "proxy/core/session.h"
+
+namespace pgsidecar::core {
+namespace {
+
+void append_length(std::string& out, std::size_t length) {
+    for (int shift = 24; shift >= 0; shift -= 8)
+        out.push_back(static_cast<char>(length >> static_cast<unsigned>(shift)));
+}
+
+std::string does_not_exist(std::string_view name) {
+    return "prepared statement \"" + std::string{name} + "\" does not exist";
+}
+
+}  // namespace
+
+bool session::is_virtual(std::string_view name, const prepared_ptr& definition) const {
+    return pool_ && !name.empty() && definition && !definition->is_private();
+}
+
+// The request fails here as it would at the server.
+void session::fail_statement(std::string_view sqlstate, std::string_view message, actions& out) {
+    std::string error;
+    protocol::write_error(error, "ERROR", sqlstate, message);
+    send_failure(false, std::move(error), out);
+}
+
+// The definition's number at the server, where it is prepared now if it was not.
+std::uint32_t session::at_server(const prepared_ptr& definition, actions& out) {
+    refresh_wanted();
+    // While it is open which search_path the server will read it by, nobody else may have it.
+    const auto path = path_in_doubt_ ? std::make_shared<const std::string>() : pool_->path;
+    auto& known = pool_->link->statements;
+    if (const auto number = known.find(definition, path)) return *number;
+    const auto number = known.add(definition, path);
+    std::string message;
+    protocol::writer w{message};
+    w.begin('P');
+    w.cstring(server_statements::name_of(number));
+    w.cstring(definition->text->sql);
+    w.raw(definition->types);
+    w.end();
+    owe({.what = reply::parse, .injected = true, .added = number});
+    out.server.own(std::move(message));
+    return number;
+}
+
+void session::forward_virtual_parse(const protocol::parse_message& m,
+                                    const std::shared_ptr<const statement_text>& text,
+                                    std::string_view types, protocol::bytes whole, actions& out) {
+    if (skipping_) return;  // the server would throw it away
+    if (statements_.client(m.name))
+        return fail_statement(
+            "42P05", "prepared statement \"" + std::string{m.name} + "\" already exists", out);
+    auto definition = services_.decide.definition(text, types);
+    refresh_wanted();
+    const auto path = path_in_doubt_ ? std::make_shared<const std::string>() : pool_->path;
+    auto& known = pool_->link->statements;
+    owed_reply item{
+        .what = reply::parse, .name = std::string{m.name}, .before = statements_.get(m.name)};
+    statements_.set_client(m.name, definition);
+    if (known.find(definition, path)) {
+        item.stands_for_parse = true;
+        owe(std::move(item));
+        std::string message;
+        protocol::write(
+            message, protocol::close{'S', server_statements::name_of(server_statements::nobody)});
+        return out.server.own(std::move(message));
+    }
+    item.added = known.add(std::move(definition), path);
+    const auto name = server_statements::name_of(item.added);
+    owe(std::move(item));
+    std::string front{"P"};
+    append_length(front, whole.size() - 1 - m.name.size() + name.size());
+    front.append(name).push_back('\0');
+    out.server.own(std::move(front));
+    out.server.forward(whole.substr(protocol::head_size + m.name.size() + 1));
+}
+
+// Bytes at the front of the message that were sent renamed; nothing: the Bind was refused, and
+// something that fails stands in its place. `length`: the whole message's.
+std::optional<std::size_t> session::rename_bind(const protocol::bind& m, std::size_t length,
+                                                actions& out) {
+    if (!pool_ || m.statement.empty() || skipping_) return 0;
+    const auto definition = statements_.client(m.statement);
+    if (!definition && taints_ == clean_taints_) {
+        fail_statement("26000", does_not_exist(m.statement), out);
+        return std::nullopt;
+    }
+    if (!is_virtual(m.statement, definition)) return 0;
+    if (definition->outdated) {
+        fail_statement("0A000", "cached plan must not change result type", out);
+        return std::nullopt;
+    }
+    const auto name = server_statements::name_of(at_server(definition, out));
+    std::string front{"B"};
+    append_length(front, length - 1 - m.statement.size() + name.size());
+    front.append(m.portal).push_back('\0');
+    front.append(name).push_back('\0');
+    out.server.own(std::move(front));
+    return protocol::head_size + m.portal.size() + m.statement.size() + 2;
+}
+
+// True: done.
+bool session::forward_virtual_describe(std::string_view name, actions& out) {
+    if (!pool_ || name.empty() || skipping_) return false;
+    const auto definition = statements_.client(name);
+    if (!definition && taints_ == clean_taints_) {
+        fail_statement("26000", does_not_exist(name), out);
+        return true;
+    }
+    if (!is_virtual(name, definition)) return false;
+    if (definition->outdated) {
+        fail_statement("0A000", "cached plan must not change result type", out);
+        return true;
+    }
+    const auto number = at_server(definition, out);
+    owe({.what = reply::describe_statement});
+    std::string message;
+    protocol::write(message, protocol::describe{'S', server_statements::name_of(number)});
+    out.server.own(std::move(message));
+    return true;
+}
+
+// The server's statement stays for others. True: done.
+bool session::forward_virtual_close(std::string_view name, actions& out) {
+    if (!pool_ || name.empty() || skipping_ || statements_.get(name).server ||
+        taints_ != clean_taints_)
+        return false;
+    owe({.what = reply::close,
+         .close_statement = true,
+         .name = std::string{name},
+         .before = statements_.get(name)});
+    statements_.set(name, {});
+    std::string message;
+    protocol::write(message,
+                    protocol::close{'S', server_statements::name_of(server_statements::nobody)});
+    out.server.own(std::move(message));
+    return true;
+}
+
+// The server refuses a statement for good whose tables have changed. Who prepares the same text
+// again gets another one; those who have it prepared are told, as they would be without us.
+void session::note_outdated(const protocol::frame& f) {
+    if (!pool_ || !pool_->link || owed_.empty()) return;
+    protocol::error_response m;
+    if (protocol::parse(f.body, m) || m.sqlstate() != "0A000" ||
+        m.message().find("cached plan must not change result type") == std::string_view::npos)
+        return;
+    const auto& definition = owed_.front().definition;
+    if (!definition) return;
+    definition->outdated = true;
+    pool_->link->statements.remove(definition);
+}
+
+}  // namespace pgsidecar::core

@@ -1,0 +1,78 @@
+// A pump whose session shares server connections (pool_mode: transaction).
+#include <utility>
+
+#include "proxy/io/crypto.h"
+#include "proxy/io/pump.h"
+#include "proxy/io/worker.h"
+
+namespace pgsidecar::io {
+namespace {
+constexpr std::size_t random_key_size = 32;
+}
+
+void pump::join_pool() {
+    pool_ = &home_.pools().join(session_.pool_start_up(), session_.database_name(), session_.user(),
+                                session_.shown_credentials());
+    session_.on_pool_joined(home_.new_client_pid(), random_bytes(random_key_size));
+}
+
+void pump::acquire_server() {
+    std::string error;
+    if (auto connection = home_.pools().acquire(*pool_, token_, error))
+        return attach(std::move(connection));
+    acquiring_ = error.empty();
+    if (!acquiring_) {
+        auto& todo = home_.actions();
+        todo.clear();
+        session_.on_no_server(error, todo);
+        perform();
+    }
+}
+
+void pump::acquire_again() {
+    if (!std::exchange(acquiring_, false)) return;
+    acquire_ = true;
+    settle();
+}
+
+void pump::on_server(pooled_ptr connection) {
+    // It has given up waiting while this was on its way.
+    if (closing_ || !std::exchange(acquiring_, false))
+        return home_.pools().release(std::move(connection));
+    attach(std::move(connection));
+    if (!ended_) settle();
+}
+
+void pump::on_no_server(const std::string& error) {
+    if (closing_ || !std::exchange(acquiring_, false)) return;
+    auto& todo = home_.actions();
+    todo.clear();
+    session_.on_no_server(error, todo);
+    perform();
+    if (!ended_) settle();
+}
+
+void pump::attach(pooled_ptr connection) {
+    pooled_ = std::move(connection);
+    server_ = std::move(pooled_->io);
+    auto& todo = home_.actions();
+    todo.clear();
+    session_.on_server_attached(*pooled_->link, std::chrono::steady_clock::now(), todo);
+    perform();
+}
+
+void pump::give_back_server() {
+    if (!pooled_) return;
+    auto connection = std::move(pooled_);
+    connection->io = std::move(server_);
+    ++server_turn_;
+    server_waits_ = server_flushes_ = false;
+    server_rest_.clear();
+    connection->io->forget_waits();
+    if (connection->link->unfit || connection->io->pending() > 0)
+        home_.pools().destroy(std::move(connection));
+    else
+        home_.pools().release(std::move(connection));
+}
+
+}  // namespace pgsidecar::io
