@@ -155,6 +155,10 @@ LIMITS_OUT_OF_THE_WAY = {"limits": "enforce", "tiers": [
      "max_concurrent": 1000, "query_wait_timeout": "10m"}]}
 
 
+# The whole suite with server connections that clients share.
+SHARED_CONNECTIONS = {"pool_mode": "transaction", "auth_type": "trust", "default_pool_size": 20}
+
+
 class Cluster:
     """One PostgreSQL server on a free port. `source`: a stopped Cluster whose files are copied."""
 
@@ -335,6 +339,8 @@ class Environment:
         cache.update(over.pop("cache", {}))
         if os.environ.get("PGSIDECAR_TEST_LIMITS"):
             over.setdefault("tenants", LIMITS_OUT_OF_THE_WAY)
+        if os.environ.get("PGSIDECAR_TEST_POOL") and "auth_type" not in over:
+            over = {**SHARED_CONNECTIONS, **over}
         return {"listen_addr": "127.0.0.1", "listen_port": 0, "upstream": upstream, "cache": cache,
                 **over}
 
