@@ -30,7 +30,7 @@ struct prepared {
     [[nodiscard]] bool takes_text(std::size_t parameter) const;
     // Only the server has it: it cannot be prepared anew elsewhere.
     [[nodiscard]] bool is_private() const noexcept {
-        return sql_statement >= 0 || text->facts().too_long;
+        return sql_statement >= 0 || (text && text->facts().too_long);
     }
 };
 using prepared_ptr = std::shared_ptr<const prepared>;
@@ -110,9 +110,17 @@ class prepared_statements {
     }
     // Some of them cannot be prepared anew elsewhere.
     [[nodiscard]] bool holds_private() const noexcept { return private_ > 0; }
+    // The unnamed statement at the server is another session's.
+    void find_foreign_unnamed() {
+        static const auto foreign = std::make_shared<const prepared>();
+        auto v = get("");
+        v.server = foreign;
+        set("", std::move(v));
+    }
     // The server connection is another session's from now on; adds the names that are left there.
-    void leave_server(std::vector<std::string>& left) {
+    void leave_server(std::vector<std::string>& left, bool& unnamed_left) {
         auto unnamed = get("");
+        unnamed_left = unnamed.server != nullptr;
         unnamed.server.reset();
         set("", std::move(unnamed));
         if (named_there_ == 0) return;

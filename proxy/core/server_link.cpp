@@ -66,15 +66,6 @@ void server_statements::remove(std::uint32_t number) {
     by_use_.erase(it);
 }
 
-void server_statements::remove(const prepared_ptr& definition) {
-    for (auto it = by_use_.begin(); it != by_use_.end();) {
-        const auto here = it++;
-        if (here->definition != definition) continue;
-        known_.erase({here->definition.get(), here->path.get()});
-        by_use_.erase(here);
-    }
-}
-
 void server_statements::clear() {
     known_.clear();
     by_use_.clear();

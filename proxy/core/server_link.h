@@ -39,7 +39,6 @@ class server_statements {
     // Numbers are never used twice: one that was refused, or dropped behind our back, is no danger.
     std::uint32_t add(prepared_ptr definition, shared_text path);
     void remove(std::uint32_t number);
-    void remove(const prepared_ptr& definition);
     void clear();
     // The oldest of more than `most`, which is to be closed; it is forgotten here.
     [[nodiscard]] std::optional<std::uint32_t> take_excess(std::size_t most);
@@ -75,6 +74,7 @@ struct server_link {
     shared_values reported = std::make_shared<const session_settings::values>();
     server_statements statements;
     std::vector<std::string> leftovers;  // statements under clients' own names, to be closed
+    bool unnamed = false;                // an unnamed one is there, of whoever was here before
     // Custom settings that exist there: unset they are an empty text, not unknown.
     std::set<std::string, std::less<>> touched;
 

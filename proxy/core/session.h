@@ -343,6 +343,7 @@ class session {
     [[nodiscard]] bool forward_virtual_close(std::string_view name, actions& out);
     void fail_statement(std::string_view sqlstate, std::string_view message, actions& out);
     void note_outdated(const protocol::frame& f);
+    [[nodiscard]] bool is_refused_there(const prepared_ptr& definition);
 
     // session_pages.cpp
     [[nodiscard]] bool judge_page(const statement_text& text, const protocol::bind* values,

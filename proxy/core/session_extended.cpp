@@ -17,7 +17,8 @@ session::sending session::forward_extended(const protocol::frame& f, time_point 
             protocol::parse_message m;
             if (protocol::parse(f.body, m)) return sending::malformed;
             const auto types = f.body.substr(m.name.size() + m.sql.size() + 2);
-            if (pool_ && !m.name.empty())
+            // A duplicate is refused by the server, which is told of the first one then.
+            if (pool_ && !m.name.empty() && !skipping_ && !statements_.client(m.name))
                 if (const auto text = text_of(m.sql); !text->facts().too_long) {
                     forward_virtual_parse(m, text, types, f.whole, out);
                     break;

@@ -81,6 +81,7 @@ void session::on_server_attached(server_link& link, time_point now, actions& out
     if (outdated || link.login_altered != services_.dbs.defaults_altered.load())
         return try_another_server(out);
     if (!link.login) link.login = login_;
+    if (link.unnamed) statements_.find_foreign_unnamed();
     refresh_wanted();
     pool_->restoring = 0;
     pool_->restore_failed = false;
@@ -107,7 +108,10 @@ void session::refresh_wanted() {
     for (const auto& name : services_.options.followed_startup)
         if (const auto* value = settings_.at_start(name)) values.try_emplace(name, *value);
     pool_->wanted = services_.decide.intern_values(std::move(values));
-    pool_->path = services_.decide.intern(setting("search_path") + '\0' + current_role());
+    const auto path = setting("search_path");
+    // Then a table made by a plain CREATE is a temporary one.
+    if (path.find("pg_temp") != std::string::npos) temporary_ = true;
+    pool_->path = services_.decide.intern(path + '\0' + current_role());
     pool_->wanted_revision = settings_.revision();
 }
 
@@ -379,7 +383,7 @@ void session::give_back(actions& out) {
     for (const auto& [name, value] : *link.settings)
         if (name.find('.') != std::string::npos) link.touched.emplace(name);
     link.unfit = link.unfit || taints_ > 0;
-    statements_.leave_server(link.leftovers);
+    statements_.leave_server(link.leftovers, link.unnamed);
     portals_.drop_unnamed();
     p.told = link.reported;
     p.link = nullptr;

@@ -239,7 +239,13 @@ void session::note_plan(const plan& p) {
 void session::note_effects(const planned_write& w, statement_kind kind, bool alone) {
     if (w.taints_session) ++taints_;
     if (dialect_.may_change(w)) dialect_.note_change();
-    for (const auto& change : w.settings) settings_.touch(change.name);
+    for (const auto& change : w.settings) {
+        settings_.touch(change.name);
+        // What is made then without a schema is temporary.
+        if (pool_ && change.name == "search_path" && change.value &&
+            change.value->find("pg_temp") != std::string::npos)
+            temporary_ = true;
+    }
     if (w.creates_temporary) temporary_ = true;
     if (w.schema_changed) schema_written_ = true;
     if (w.whole_cluster) cluster_mark_ = true;

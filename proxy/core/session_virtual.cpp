@@ -17,6 +17,8 @@ void append_length(std::string& out, std::size_t length) {
         out.push_back(static_cast<char>(length >> static_cast<unsigned>(shift)));
 }
 
+constexpr std::string_view result_type_changed = "cached plan must not change result type";
+
 std::string does_not_exist(std::string_view name) {
     return "prepared statement \"" + std::string{name} + "\" does not exist";
 }
@@ -57,10 +59,6 @@ std::uint32_t session::at_server(const prepared_ptr& definition, actions& out) {
 void session::forward_virtual_parse(const protocol::parse_message& m,
                                     const std::shared_ptr<const statement_text>& text,
                                     std::string_view types, protocol::bytes whole, actions& out) {
-    if (skipping_) return;  // the server would throw it away
-    if (statements_.client(m.name))
-        return fail_statement(
-            "42P05", "prepared statement \"" + std::string{m.name} + "\" already exists", out);
     auto definition = services_.decide.definition(text, types);
     refresh_wanted();
     const auto path = path_in_doubt_ ? std::make_shared<const std::string>() : pool_->path;
@@ -92,13 +90,13 @@ std::optional<std::size_t> session::rename_bind(const protocol::bind& m, std::si
                                                 actions& out) {
     if (!pool_ || m.statement.empty() || skipping_) return 0;
     const auto definition = statements_.client(m.statement);
-    if (!definition && taints_ == clean_taints_) {
+    if (!definition && server_statements::is_ours(m.statement)) {
         fail_statement("26000", does_not_exist(m.statement), out);
         return std::nullopt;
     }
     if (!is_virtual(m.statement, definition)) return 0;
-    if (definition->outdated) {
-        fail_statement("0A000", "cached plan must not change result type", out);
+    if (is_refused_there(definition)) {
+        fail_statement("0A000", result_type_changed, out);
         return std::nullopt;
     }
     const auto name = server_statements::name_of(at_server(definition, out));
@@ -114,13 +112,13 @@ std::optional<std::size_t> session::rename_bind(const protocol::bind& m, std::si
 bool session::forward_virtual_describe(std::string_view name, actions& out) {
     if (!pool_ || name.empty() || skipping_) return false;
     const auto definition = statements_.client(name);
-    if (!definition && taints_ == clean_taints_) {
+    if (!definition && server_statements::is_ours(name)) {
         fail_statement("26000", does_not_exist(name), out);
         return true;
     }
     if (!is_virtual(name, definition)) return false;
-    if (definition->outdated) {
-        fail_statement("0A000", "cached plan must not change result type", out);
+    if (is_refused_there(definition)) {
+        fail_statement("0A000", result_type_changed, out);
         return true;
     }
     const auto number = at_server(definition, out);
@@ -154,12 +152,17 @@ void session::note_outdated(const protocol::frame& f) {
     if (!pool_ || !pool_->link || owed_.empty()) return;
     protocol::error_response m;
     if (protocol::parse(f.body, m) || m.sqlstate() != "0A000" ||
-        m.message().find("cached plan must not change result type") == std::string_view::npos)
+        m.message().find(result_type_changed) == std::string_view::npos)
         return;
     const auto& definition = owed_.front().definition;
-    if (!definition) return;
-    definition->outdated = true;
-    pool_->link->statements.remove(definition);
+    if (definition) definition->outdated = true;
+}
+
+// Prepared anew it would give other columns than its client believes.
+bool session::is_refused_there(const prepared_ptr& definition) {
+    if (!definition->outdated) return false;
+    refresh_wanted();
+    return !pool_->link->statements.find(definition, pool_->path);
 }
 
 }  // namespace pgsidecar::core
