@@ -76,6 +76,7 @@ void session::on_server_attached(server_link& link, time_point now, actions& out
     server_pid_ = link.pid;
     server_key_ = link.key;
     server_fatal_ = false;
+    if (pool_->greeting && !limits_) begin_limits(now);
     (void)scope();  // the log-in defaults of now
     const bool outdated = link.login && login_ && link.login->of_login != login_->of_login;
     if (outdated || link.login_altered != services_.dbs.defaults_altered.load())
