@@ -40,7 +40,8 @@ struct owed_reply {
     std::uint32_t taints = 0;             // the session's count of taints when this was sent
     std::string name{};                   // parse, close: the statement
     prepared_statements::views before{};  // parse, close: to return to when it was refused
-    prepared_ptr definition{};            // bind, execute: of a shared statement
+    // parse: what it makes; bind, execute: of a shared statement
+    prepared_ptr definition{};
     std::shared_ptr<const statement_text> text{};  // query, execute
     std::shared_ptr<const plan> effects{};
     struct dropped {

@@ -32,8 +32,9 @@ struct pooling {
     std::uint8_t restoring = 0;  // ReadyForQuery still to come before the client's own
     bool greeting = true;        // the client is not logged in yet
     bool restore_failed = false;
-    bool resets = false;    // since it was attached, some setting has returned to its beginning
-    bool skipping = false;  // the request in front was refused: up to its Sync
+    bool kept_back = false;  // a report of what the client need not know
+    bool resets = false;     // since it was attached, some setting has returned to its beginning
+    bool skipping = false;   // the request in front was refused: up to its Sync
     bool discard_sequences = false;  // what others took from them is not this session's business
 };
 

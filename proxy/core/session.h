@@ -326,6 +326,7 @@ class session {
     void try_another_server(actions& out);
     void finish_restore(actions& out);
     void greet(actions& out);
+    [[nodiscard]] bool keeps_back(const protocol::parameter_status& m);
     void give_back(actions& out);
     void note_holds(const planned_write& w, const policy::statement_facts& s);
     void end_holds(const policy::statement_facts& s);

@@ -128,6 +128,7 @@ std::size_t session::forward_one(protocol::bytes in, time_point now, actions& ou
     std::error_code error;
     if (protocol::peek_head(in, head, error) != peek_result::ok) return 0;
     if (head.length > protocol::frontend_length_limit(head.type)) return on_request(in, now, out);
+    if (head.type != 'X' && lacks_server(now, out)) return 0;
     // In the middle of a batch, after a Flush.
     if (limits_ && unholdable_ && owed_.empty()) limits_->began(now);
     const auto parse_limit = services_.decide.max_sql_length() + whole_limit;

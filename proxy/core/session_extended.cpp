@@ -155,8 +155,10 @@ void session::forward_parse(std::string_view name, std::string_view sql, std::st
     const auto text = whole.empty() ? services_.decide.unread() : text_of(sql);
     auto definition = services_.decide.definition(text, types);
     if (!name.empty()) send_repair(name, false, out);  // so that a duplicate is refused
-    owed_reply item{
-        .what = reply::parse, .name = std::string{name}, .before = statements_.get(name)};
+    owed_reply item{.what = reply::parse,
+                    .name = std::string{name},
+                    .before = statements_.get(name),
+                    .definition = definition};
     if (!skipping_) statements_.set(name, {definition, definition});
     owe(std::move(item));
     out.server.forward(whole);

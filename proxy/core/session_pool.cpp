@@ -20,6 +20,8 @@ using policy::statement_kind;
 
 constexpr std::uint8_t most_attempts = 5;
 
+constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
 // The message, with the severity that leaves the client connected.
 std::string as_error(std::string_view message, std::string_view severity) {
     protocol::error_response m;
@@ -206,7 +208,13 @@ void session::finish_restore(actions& out) {
 void session::greet(actions& out) {
     std::string message;
     protocol::write(message, protocol::authentication{protocol::auth_kind::ok, {}});
-    for (const auto& [name, value] : *pool_->link->reported) {
+    // In the server's order, by names without regard to case.
+    std::vector<std::pair<std::string_view, std::string_view>> reported(
+        pool_->link->reported->begin(), pool_->link->reported->end());
+    std::ranges::stable_sort(reported, [](const auto& a, const auto& b) {
+        return std::ranges::lexicographical_compare(a.first, b.first, {}, lower, lower);
+    });
+    for (const auto& [name, value] : reported) {
         note_parameter(name, value);
         protocol::write(message, protocol::parameter_status{name, value});
     }
@@ -265,7 +273,7 @@ std::size_t session::on_detached(const protocol::head& head, protocol::bytes in,
     if (!pool_->refusal.empty() || pool_->skipping) return refuse_detached(head, in, out);
     switch (head.type) {
         case 'S':
-            if (in.size() < head.length) return 0;
+            if (head.length != protocol::head_size) return 0;
             out.client.literal(ready_idle);
             consumed(out);
             return head.length;
@@ -321,9 +329,7 @@ bool session::answer_here(const statement_text& text, actions& out) {
         const auto& set = settings_.changed();
         const auto is_reported = [&](const auto& item) {
             return pool_->told && std::ranges::any_of(*pool_->told, [&](const auto& told) {
-                       return std::ranges::equal(told.first, item.first, [](char a, char b) {
-                           return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b;
-                       });
+                       return std::ranges::equal(told.first, item.first, {}, lower, lower);
                    });
         };
         if (std::ranges::any_of(set, is_reported)) return false;
@@ -366,6 +372,18 @@ const char* session::pinned() const noexcept {
     return nullptr;
 }
 
+// A report from the connection in use. True: it is not for the client. RESET has brought back what
+// the connection began with, which is not what this session began with.
+bool session::keeps_back(const protocol::parameter_status& m) {
+    pool_->link->report(m.name, m.value);
+    const auto* value = settings_.at_start(m.name);
+    if (!value || settings_.changed().contains(m.name) || m.value == *value) return false;
+    const auto& followed = services_.options.followed_startup;
+    if (std::ranges::find(followed, m.name) == followed.end()) return false;
+    pool_->kept_back = true;
+    return true;
+}
+
 // The transaction is over.
 void session::give_back(actions& out) {
     auto& p = *pool_;
@@ -387,6 +405,13 @@ void session::give_back(actions& out) {
     statements_.leave_server(link.leftovers, link.unnamed);
     portals_.drop_unnamed();
     p.told = link.reported;
+    if (std::exchange(p.kept_back, false)) {
+        auto values = *link.reported;
+        for (const auto& name : services_.options.followed_startup)
+            if (const auto it = values.find(name); it != values.end())
+                if (const auto* value = settings_.at_start(name)) it->second = *value;
+        p.told = services_.decide.intern_values(std::move(values));
+    }
     p.link = nullptr;
     out.release_server = true;
 }

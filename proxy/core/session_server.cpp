@@ -153,12 +153,9 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             return;
         case 'S': {
             protocol::parameter_status m;
-            if (!protocol::parse(f.body, m)) {
-                note_parameter(m.name, m.value);
-                if (pool_) pool_->link->report(m.name, m.value);
-            }
+            if (!protocol::parse(f.body, m)) note_parameter(m.name, m.value);
             spoil_fill();
-            hide = false;
+            hide = pool_ && keeps_back(m);
             break;
         }
         case 'N':
@@ -284,6 +281,10 @@ void session::refuse(owed_reply& item, bool ran) {
         if (d.statement >= item.done) statements_.restore(std::move(d.slots));
     if (item.added != 0 && pool_ && pool_->link) pool_->link->statements.remove(item.added);
     if (item.added != 0 && item.injected) return;
+    // Something sent since has taken the name.
+    const bool passed_on = item.what == reply::parse && !item.injected && item.definition &&
+                           statements_.client(item.name) != item.definition;
+    if (passed_on) return;
     if (item.what == reply::parse) {
         auto views = item.before;
         if (item.injected) {

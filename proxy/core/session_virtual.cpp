@@ -63,8 +63,10 @@ void session::forward_virtual_parse(const protocol::parse_message& m,
     refresh_wanted();
     const auto path = path_in_doubt_ ? std::make_shared<const std::string>() : pool_->path;
     auto& known = pool_->link->statements;
-    owed_reply item{
-        .what = reply::parse, .name = std::string{m.name}, .before = statements_.get(m.name)};
+    owed_reply item{.what = reply::parse,
+                    .name = std::string{m.name},
+                    .before = statements_.get(m.name),
+                    .definition = definition};
     statements_.set_client(m.name, definition);
     if (known.find(definition, path)) {
         item.stands_for_parse = true;

@@ -115,7 +115,10 @@ void pump::read_server() {
             todo.clear();
             session_.on_server_closed(todo);
             perform();
-            return ended_ ? void() : settle();
+            if (ended_) return;
+            // What is left for it nobody will read.
+            if (closing_ && client_.pending() == 0) return end();
+            return settle();
         }
         take_server({buffer.data(), got});
         if (got < buffer.size() && server_ && !server_->encrypted()) break;
@@ -242,7 +245,10 @@ void pump::flush_server() {
         if (turn != self->server_turn_) return;
         self->server_flushes_ = false;
         if (self->ended_ || !self->server_) return;
-        if (error || !self->server_->flush()) return;  // its end is seen by reading
+        if (error || !self->server_->flush()) {
+            if (self->closing_ && self->client_.pending() == 0) self->end();
+            return;  // its end is seen by reading
+        }
         if (self->server_->pending() > 0) self->flush_server();
         if (self->closing_ && self->client_.pending() == 0) return self->end();
         if (!self->client_paused()) {

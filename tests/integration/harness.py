@@ -156,6 +156,8 @@ LIMITS_OUT_OF_THE_WAY = {"limits": "enforce", "tiers": [
 
 
 # The whole suite with server connections that clients share.
+SHARED = bool(os.environ.get("PGSIDECAR_TEST_POOL"))
+own_backend = unittest.skipIf(SHARED, "the server's own sessions do not follow their clients' here")
 SHARED_CONNECTIONS = {"pool_mode": "transaction", "auth_type": "trust", "default_pool_size": 20}
 
 
@@ -339,7 +341,7 @@ class Environment:
         cache.update(over.pop("cache", {}))
         if os.environ.get("PGSIDECAR_TEST_LIMITS"):
             over.setdefault("tenants", LIMITS_OUT_OF_THE_WAY)
-        if os.environ.get("PGSIDECAR_TEST_POOL") and "auth_type" not in over:
+        if SHARED and "auth_type" not in over:
             over = {**SHARED_CONNECTIONS, **over}
         return {"listen_addr": "127.0.0.1", "listen_port": 0, "upstream": upstream, "cache": cache,
                 **over}
@@ -363,8 +365,19 @@ class Environment:
 env = Environment()
 
 
+def backend(session):
+    """The process that works for a session at the server; with shared connections, worked last."""
+    if not SHARED or session.sock.getpeername()[1] == env.cluster.port:
+        return session.pid
+    found = env.cluster.fetch(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = '%s' ORDER BY state = 'active' DESC, "
+        "query_start DESC LIMIT 1" % session.parameters["application_name"])
+    return found[0][0] if found else 0
+
+
 class ProxyTest(unittest.TestCase):
     config = {}
+    named = 0
     maxDiff = 4000
 
     @classmethod
@@ -404,6 +417,9 @@ class ProxyTest(unittest.TestCase):
         return self._wire(env.cluster.port, user, database, params)
 
     def _wire(self, port, user, database, params):
+        if SHARED:
+            ProxyTest.named += 1
+            params = {"application_name": "session %d" % ProxyTest.named, **params}
         session = Wire(port)
         self.addCleanup(session.close)
         return session.login(user=user, database=database or self.database, **params)

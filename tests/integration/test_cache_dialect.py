@@ -1,5 +1,6 @@
 """Traps of texts that the server reads otherwise than UTF-8 with standard_conforming_strings = on."""
 from cache_case import CacheTest, Twin, env, extended
+from harness import own_backend
 import wire
 
 SCHEMA = """
@@ -62,6 +63,7 @@ class DialectTest(CacheTest):
         writer.read_reply()
         self.see("OLD")
 
+    @own_backend
     def test_function_whose_body_ends_by_settings(self):
         self.wire().q(r"""
             CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS

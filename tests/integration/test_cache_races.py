@@ -5,7 +5,7 @@ import time
 
 import wire
 from cache_case import CacheTest, env
-from harness import TIMEOUT, wait_until
+from harness import TIMEOUT, backend, own_backend, wait_until
 
 SCHEMA = """
 CREATE TABLE t (id int PRIMARY KEY, v int);
@@ -25,7 +25,7 @@ class RaceTest(CacheTest):
     def active(self, session):
         wait_until("the statement to run", lambda: env.cluster.fetch(
             "SELECT 1 FROM pg_stat_activity WHERE pid = %d AND state = 'active' AND query LIKE "
-            "'SELECT max%%'" % session.pid))
+            "'SELECT max%%'" % backend(session)))
 
     def test_read_old_write_invalidate_store_old(self):
         reader, writer = self.wire(), self.wire()
@@ -170,12 +170,13 @@ class RaceTest(CacheTest):
         writer.q("ROLLBACK PREPARED 'y_%s'" % self.database)
         self.assertEqual(self.cached(reader, ONE).value, "0")
 
+    @own_backend
     def test_connection_that_dies_with_its_commit_in_flight(self):
         reader = self.wire()
         for turn in range(1, 16):
             self.cached(reader, ONE)
             writer = self.wire()
-            pid = writer.pid
+            pid = backend(writer)
             writer.send(wire.query("UPDATE t SET v = %d WHERE id = 1" % turn)[:-1 if turn % 5 == 0
                                                                               else None])
             writer.close(polite=False)
@@ -185,13 +186,14 @@ class RaceTest(CacheTest):
             for _ in range(3):
                 self.assertEqual(reader.q(ONE).value, want, turn)
 
+    @own_backend
     def test_backend_that_is_killed_with_its_write_in_flight(self):
         reader = self.wire()
         for turn in range(10):
             self.cached(reader, ONE)
             writer = self.wire()
             writer.send(wire.query("UPDATE t SET v = v + 1 WHERE id = 1"))
-            env.cluster.fetch("SELECT pg_terminate_backend(%d, 5000)" % writer.pid)
+            env.cluster.fetch("SELECT pg_terminate_backend(%d, 5000)" % backend(writer))
             writer.read_to_end()
             self.assertEqual(reader.q(ONE).value, self.direct().q(ONE).value)
 

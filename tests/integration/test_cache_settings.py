@@ -3,7 +3,7 @@ row locks, physical order, isolation levels."""
 import struct
 
 from cache_case import ALL, RX, CacheTest, Twin, env, extended
-from harness import wait_until
+from harness import own_backend, wait_until
 
 SETTINGS = [
     ("TimeZone", "Asia/Tokyo", "SELECT at FROM rx ORDER BY id"),
@@ -82,6 +82,7 @@ class SettingsTest(CacheTest):
         twin.both("SET TimeZone = 'CET'; SELECT 1")
         twin.both(sql)
 
+    @own_backend
     def test_alter_role_and_database_defaults(self):
         self.addCleanup(env.cluster.run, "ALTER ROLE alice RESET ALL")
         sql = "SELECT at, d FROM rx WHERE id = 1"

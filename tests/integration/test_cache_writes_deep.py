@@ -3,7 +3,7 @@ statement was prepared, event triggers, policies that write, other servers' conn
 of rights and types. Same method as test_cache_writes.py."""
 import wire
 from cache_case import ALL, RX, CacheTest, env
-from harness import wait_until
+from harness import backend, own_backend, wait_until
 from test_cache_writes import READ, SCHEMA, WriteCase
 
 PLPGSQL = "CREATE FUNCTION {}() RETURNS int LANGUAGE plpgsql AS $$ BEGIN {}; RETURN 1; END $$;"
@@ -260,7 +260,7 @@ class DefinitionTest(WriteCase):
         def waits(event):
             wait_until("the write to wait for a " + event, lambda: env.cluster.fetch(
                 "SELECT 1 FROM pg_stat_activity WHERE pid = %d AND wait_event_type = 'Lock' AND "
-                "wait_event = '%s'" % (writer.pid, event)))
+                "wait_event = '%s'" % (backend(writer), event)))
         self.cached(reader, READ)
         holder.q("BEGIN; SELECT 1 FROM other FOR UPDATE")
         definer.q("BEGIN; LOCK TABLE other IN SHARE ROW EXCLUSIVE MODE")
@@ -340,6 +340,7 @@ class RightsTest(CacheTest):
                              self.direct().q("SELECT count(*) FROM log").rows)
         self.assertEqual(self.owner.q("SELECT count(*) >= 4 FROM log").value, "t")
 
+    @own_backend
     def test_placeholder_setting_that_was_reset_is_not_unset(self):
         sql = "SELECT current_setting('app.tenant_id', true) IS NULL, count(*) FROM canary"
         self.owner.q("CREATE TABLE canary AS SELECT 1 AS i; GRANT SELECT ON canary TO PUBLIC")

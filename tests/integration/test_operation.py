@@ -4,7 +4,7 @@ import time
 
 import wire
 from cache_case import CacheTest, env, extended
-from harness import Cluster, wait_until
+from harness import Cluster, own_backend, wait_until
 
 SCHEMA = ("CREATE TABLE t AS SELECT i, 'v' || i AS v FROM generate_series(1, 2000) i; CREATE SCHEMA s; "
           "CREATE TABLE s.prescription_a AS SELECT 1 AS i; CREATE TABLE s.other AS SELECT 1 AS i; "
@@ -181,6 +181,7 @@ class RestartTest(CacheTest):
         wait_until("a hit", hit, 20)
         return self.reply
 
+    @own_backend
     def test_server_restart(self):
         session = wire.Wire(self.own.port).login()
         self._own_hit(session, "SELECT i FROM t")
@@ -197,6 +198,7 @@ class RestartTest(CacheTest):
         self.assertEqual(self._own_hit(again, "SELECT i FROM t").value, "2")
         again.close()
 
+    @own_backend
     def test_server_killed_outright(self):
         import signal
         session = wire.Wire(self.own.port).login()
@@ -208,6 +210,7 @@ class RestartTest(CacheTest):
         self.assertEqual(self._own_hit(again, "SELECT i FROM t").value, "1")
         again.close()
 
+    @own_backend
     def test_control_connection_killed(self):
         session = wire.Wire(self.own.port).login()
         self._own_hit(session, "SELECT i FROM t")

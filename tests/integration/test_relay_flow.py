@@ -10,14 +10,14 @@ import time
 import psycopg
 
 import wire
-from harness import PGBIN, TIMEOUT, ProxyTest, env, wait_until
+from harness import PGBIN, TIMEOUT, ProxyTest, backend, env, own_backend, wait_until
 
 MEGABYTE = 1 << 20
 
 
-def backend_is(pid, state):
+def backend_is(session, state):
     return lambda: env.cluster.fetch(
-        "SELECT 1 FROM pg_stat_activity WHERE pid = %d AND state = '%s'" % (pid, state))
+        "SELECT 1 FROM pg_stat_activity WHERE pid = %d AND state = '%s'" % (backend(session), state))
 
 
 class VolumeTest(ProxyTest):
@@ -71,7 +71,7 @@ class VolumeTest(ProxyTest):
         # Not read until the server itself has to wait for its client: then every buffer is full.
         wait_until("back-pressure to reach the server", lambda: env.cluster.fetch(
             "SELECT 1 FROM pg_stat_activity WHERE pid = %d AND wait_event = 'ClientWrite'"
-            % session.pid))
+            % backend(session)))
         self.bounded()
         other = self.wire()
         self.assertEqual(other.q("SELECT 'not held up'").value, "not held up")
@@ -141,7 +141,7 @@ class CancelTest(ProxyTest):
     def test_cancel_reaches_the_running_statement(self):
         session = self.wire()
         session.send(wire.query("SELECT pg_sleep(60)"))
-        wait_until("the statement to run", backend_is(session.pid, "active"))
+        wait_until("the statement to run", backend_is(session, "active"))
         wire.cancel(self.sidecar.port, session.pid, session.secret)
         reply = session.read_reply()
         self.assertEqual((reply.error, reply.status), ("57014", "I"))
@@ -151,8 +151,8 @@ class CancelTest(ProxyTest):
         first, second = self.wire(), self.wire()
         second.send(wire.query("SELECT 'undisturbed' FROM pg_sleep(1)"))
         first.send(wire.query("SELECT pg_sleep(60)"))
-        wait_until("both to run", lambda: backend_is(first.pid, "active")()
-                   and backend_is(second.pid, "active")())
+        wait_until("both to run", lambda: backend_is(first, "active")()
+                   and backend_is(second, "active")())
         wire.cancel(self.sidecar.port, first.pid, first.secret)
         self.assertEqual(first.read_reply().error, "57014")
         self.assertEqual(second.read_reply().value, "undisturbed")
@@ -160,7 +160,7 @@ class CancelTest(ProxyTest):
     def test_cancel_with_a_wrong_key_does_nothing(self):
         session = self.wire()
         session.send(wire.query("SELECT 'finished' FROM pg_sleep(1)"))
-        wait_until("the statement to run", backend_is(session.pid, "active"))
+        wait_until("the statement to run", backend_is(session, "active"))
         wrong = bytes([session.secret[0] ^ 1]) + session.secret[1:]
         wire.cancel(self.sidecar.port, session.pid, wrong)
         wire.cancel(self.sidecar.port, session.pid + 1, session.secret)
@@ -197,6 +197,7 @@ class CancelTest(ProxyTest):
             reply = session.q("SELECT 'marker %d'" % turn)
             self.assertTrue(reply.error == "57014" or reply.value == "marker %d" % turn)
 
+    @own_backend
     def test_psycopg_cancel(self):
         conn = self.connect()
         timer = threading.Thread(target=lambda: (wait_until("it to run", backend_is(
@@ -216,7 +217,7 @@ class AsynchronousTest(ProxyTest):
             kind, body = listener.read_frame()
             self.assertEqual(kind, b"A")
             self.assertEqual(body[4:], b"ward\0bed %d\0" % i)
-            self.assertEqual(struct.unpack_from("!i", body)[0], sender.pid)
+            self.assertEqual(struct.unpack_from("!i", body)[0], backend(sender))
 
     def test_notification_between_cacheable_statements(self):
         listener, sender = self.wire(), self.wire()
@@ -265,6 +266,7 @@ class AsynchronousTest(ProxyTest):
 
 
 class ReplicationTest(ProxyTest):
+    @own_backend
     def test_pg_recvlogical_streams_changes(self):
         writer = self.wire()
         writer.q("CREATE TABLE t (i int PRIMARY KEY)")
@@ -289,6 +291,7 @@ class ReplicationTest(ProxyTest):
             stream.wait(TIMEOUT)
             stream.stdout.close()
 
+    @own_backend
     def test_pg_basebackup_through_the_program(self):
         target = os.path.join(env.folder, "backup_" + self.database)
         done = subprocess.run([PGBIN + "/pg_basebackup", "-h", "127.0.0.1", "-p",

@@ -12,7 +12,8 @@ import unittest
 import psycopg
 
 import wire
-from harness import TIMEOUT, Certificates, ProxyTest, env, free_port, wait_until
+from harness import TIMEOUT, Certificates, ProxyTest, backend, env, free_port, \
+    wait_until
 
 
 class AuthenticationTest(ProxyTest):
@@ -464,7 +465,7 @@ class ShutdownTest(ProxyTest):
     def test_sigterm_lets_the_running_statement_end(self):
         session = wire.Wire(self.own.port).login(database="postgres")
         session.send(wire.query("SELECT 'answered' FROM pg_sleep(1)"))
-        self._until_running(session.pid)
+        self._until_running(session)
         self.own.process.terminate()
         reply = session.read_reply()
         self.assertEqual(reply.rows, [("answered",)])
@@ -472,14 +473,14 @@ class ShutdownTest(ProxyTest):
         self.assertEqual(wire.error_fields(rest[0][1])["C"], "57P01")
         self.assertEqual(self.own.process.wait(TIMEOUT), 0)
 
-    def _until_running(self, pid):
+    def _until_running(self, session):
         wait_until("the statement to run", lambda: env.cluster.fetch(
-            "SELECT 1 FROM pg_stat_activity WHERE pid = %d AND state = 'active'" % pid))
+            "SELECT 1 FROM pg_stat_activity WHERE pid = %d AND state = 'active'" % backend(session)))
 
     def test_new_log_ins_are_refused_while_draining(self):
         session = wire.Wire(self.own.port).login(database="postgres")
         session.send(wire.query("SELECT pg_sleep(1)"))
-        self._until_running(session.pid)
+        self._until_running(session)
         self.own.process.terminate()
         session.read_reply()
         session.read_to_end()
