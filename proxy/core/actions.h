@@ -30,9 +30,20 @@ struct unsettled_commit {
     bool whole_cluster = false;
 };
 
+struct server_link;
+
+// Where a session finds a server connection at once, if one lies idle. Of the pump that calls it.
+class server_source {
+  public:
+    virtual ~server_source() = default;
+    // The session's from then on, as after on_server_attached(); null: it has to ask and to wait.
+    [[nodiscard]] virtual server_link* take_now() = 0;
+};
+
 struct actions {
     outbox client;
     outbox server;
+    server_source* source = nullptr;  // not cleared
 
     bool start_client_tls = false;  // after writing what is in `client`
     bool connect_upstream = false;  // then on_upstream_connected() or on_upstream_failed()

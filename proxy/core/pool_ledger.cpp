@@ -131,6 +131,18 @@ pool_ledger::acquired pool_ledger::acquire(pool& p, place who, time_point now) {
     return out;
 }
 
+std::optional<std::uint64_t> pool_ledger::take_own(pool& p, unsigned worker) {
+    const std::lock_guard lock{mutex_};
+    if (!p.waiting.empty()) return std::nullopt;
+    const auto it = std::find_if(p.idle.rbegin(), p.idle.rend(), [&](const pool::idle_one& one) {
+        return one.connection.worker == worker;
+    });
+    if (it == p.idle.rend()) return std::nullopt;
+    const auto number = it->connection.id;
+    p.idle.erase(std::next(it).base());
+    return number;
+}
+
 bool pool_ledger::forget(pool& p, place who) {
     const std::lock_guard lock{mutex_};
     const auto it = std::find_if(p.waiting.begin(), p.waiting.end(),

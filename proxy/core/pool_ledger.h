@@ -67,6 +67,8 @@ class pool_ledger {
         orders todo{};
     };
     [[nodiscard]] acquired acquire(pool& p, place who, time_point now);
+    // The number of an idle connection of this very worker, if there is one.
+    [[nodiscard]] std::optional<std::uint64_t> take_own(pool& p, unsigned worker);
     // False: it has been given a connection already, which is on its way.
     bool forget(pool& p, place who);
 

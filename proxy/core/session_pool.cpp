@@ -63,9 +63,15 @@ void session::on_pool_joined(std::int32_t pid, std::string cancel_key) {
 bool session::lacks_server(time_point now, actions& out) {
     if (!pool_ || pool_->link) return false;
     waiting_ = wait::server;
+    if (out.source && !out.release_server) {
+        if (auto* link = out.source->take_now()) {
+            on_server_attached(*link, now, out);
+            if (waiting_ == wait::none) return false;
+        }
+    }
     const auto most = services_.options.query_wait_timeout;
     pool_->wait_ends = most.count() == 0 ? limiter::never : now + most;
-    out.acquire_server = true;
+    if (!pool_->link) out.acquire_server = true;
     return true;
 }
 
@@ -198,8 +204,12 @@ void session::finish_restore(actions& out) {
             note_parameter(name, value);
             protocol::write(message, protocol::parameter_status{name, value});
         }
-        if (!message.empty()) out.client.own(std::move(message));
-        p.told = p.link->reported;
+        if (message.empty() && p.told->size() == p.link->reported->size()) {
+            p.link->reported = p.told;  // found equal at a glance the next time
+        } else {
+            out.client.own(std::move(message));
+            p.told = p.link->reported;
+        }
     }
     if (!p.refusal.empty()) give_back(out);
 }

@@ -182,6 +182,16 @@ pooled_ptr pools::acquire(pool& p, std::uint64_t token, std::string& error) {
     }
 }
 
+pooled_ptr pools::take_now(pool& p) {
+    const auto number = ledger_.take_own(p, home_.index());
+    if (!number) return nullptr;
+    if (auto mine = take_idle(*number)) return mine;
+    core::pool_ledger::orders todo;  // it has ended while nobody looked
+    ledger_.closed(p, clock::now(), todo);
+    carry_out(todo);
+    return nullptr;
+}
+
 void pools::forget(pool& p, std::uint64_t token) {
     (void)ledger_.forget(p, {home_.index(), token});
 }

@@ -39,6 +39,7 @@ class pools {
     // A connection at once; or it comes later, to the pump's on_server() or on_no_server(); or
     // there is none, and `error` says why.
     [[nodiscard]] pooled_ptr acquire(pool& p, std::uint64_t token, std::string& error);
+    [[nodiscard]] pooled_ptr take_now(pool& p);  // one that lies idle here, or null
     void forget(pool& p, std::uint64_t token);
     void release(pooled_ptr connection);  // free for others
     void destroy(pooled_ptr connection);  // was in use

@@ -92,7 +92,9 @@ void pump::take_client(std::string_view fresh) {
     auto& todo = home_.actions();
     todo.clear();
     const auto shown = client_rest_.join(fresh);
+    todo.source = pool_ ? this : nullptr;
     const auto used = session_.on_client(shown, std::chrono::steady_clock::now(), todo);
+    todo.source = nullptr;
     const bool tls = todo.start_client_tls;
     perform();
     if (ended_) return;
@@ -159,7 +161,9 @@ void pump::settle() {
         auto& todo = home_.actions();
         todo.clear();
         const auto shown = client_rest_.join({});
+        todo.source = pool_ ? this : nullptr;
         const auto used = session_.on_client(shown, std::chrono::steady_clock::now(), todo);
+        todo.source = nullptr;
         perform();
         if (ended_) return;
         client_rest_.keep(shown, used);

@@ -20,7 +20,7 @@ namespace pgsidecar::io {
 
 class worker;
 
-class pump : public std::enable_shared_from_this<pump> {
+class pump : public std::enable_shared_from_this<pump>, private core::server_source {
   public:
     pump(worker& home, tcp::socket client, std::uint64_t token);
     void start();
@@ -64,6 +64,7 @@ class pump : public std::enable_shared_from_this<pump> {
     void ask_login();
     void send_cancel(std::function<void()> done);
     void watch();
+    [[nodiscard]] core::server_link* take_now() override;
     void join_pool();
     void acquire_server();
     void attach(pooled_ptr connection);

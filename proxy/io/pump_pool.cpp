@@ -16,6 +16,14 @@ void pump::join_pool() {
     session_.on_pool_joined(home_.new_client_pid(), random_bytes(random_key_size));
 }
 
+core::server_link* pump::take_now() {
+    if (pooled_ || closing_ || ended_) return nullptr;
+    pooled_ = home_.pools().take_now(*pool_);
+    if (!pooled_) return nullptr;
+    server_ = std::move(pooled_->io);
+    return pooled_->link.get();
+}
+
 void pump::acquire_server() {
     std::string error;
     if (auto connection = home_.pools().acquire(*pool_, token_, error))
