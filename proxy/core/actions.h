@@ -54,6 +54,7 @@ struct actions {
     bool forget_server = false;     // it waits no more
     bool release_server = false;    // after writing; what link.unfit says is closed
     bool acquire_server = false;    // then on_server_attached() or on_no_server()
+    bool wants_catalog = false;     // of database_name(), which has let somebody in
     bool close = false;             // after writing both outboxes
     bool resume_client = false;     // held bytes of the client may now be shown again
     bool logged_in = false;         // just now
@@ -78,7 +79,7 @@ struct actions {
         server.clear();
         start_client_tls = connect_upstream = ask_credentials = ask_login = close = resume_client =
             false;
-        join_pool = forget_server = release_server = acquire_server = false;
+        wants_catalog = join_pool = forget_server = release_server = acquire_server = false;
         logged_in = database_settled = catalog_changed = cancel_upstream = false;
         release_database.reset();
         refused_because.clear();

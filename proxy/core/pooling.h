@@ -26,6 +26,7 @@ struct pooling {
     std::uint64_t wanted_revision = 0;
     shared_values told;  // the ParameterStatus that the client has
     cache::time_point wait_ends = cache::time_point::max();
+    cache::time_point look_again = cache::time_point::max();  // while a log-in awaits the catalog
     std::string refusal;  // ErrorResponse for the request in front, which found no server
     std::uint8_t holds = 0;
     std::uint8_t attempts = 0;   // connections that could not be made ready for this request

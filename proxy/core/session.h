@@ -136,6 +136,10 @@ class session {
     void on_deadline(time_point now, actions& out);
 
     [[nodiscard]] bool blocked() const noexcept;
+    // For a pool's connection; nothing of the request in front has left.
+    [[nodiscard]] bool waits_for_server() const noexcept {
+        return waiting_ == wait::server && !pool_->link;
+    }
     [[nodiscard]] bool expects_startup() const noexcept { return state_ == state::startup; }
     [[nodiscard]] bool logged_in() const noexcept {
         return state_ == state::ready && !(pool_ && pool_->greeting);
@@ -325,6 +329,7 @@ class session {
     void on_restore_reply(const protocol::frame& f, actions& out);
     void try_another_server(actions& out);
     void finish_restore(actions& out);
+    void look_for_catalog(time_point now, actions& out);
     void greet(actions& out);
     [[nodiscard]] bool keeps_back(const protocol::parameter_status& m);
     void give_back(actions& out);
@@ -367,6 +372,7 @@ class session {
     void note_effects(const planned_write& w, policy::statement_kind kind, bool alone);
     [[nodiscard]] planned_write unknown_write();
     void note_text_effects(const std::shared_ptr<const statement_text>& text, const plan& p);
+    [[nodiscard]] bool is_nobodys(std::string_view name) const;
     void note_executed(const prepared_ptr& definition, bool alone);
     void note_plan(const plan& p);
     void statement_done(owed_reply& item, std::string_view tag);

@@ -256,7 +256,9 @@ void session::forward_execute(const portal* bound, std::uint32_t page, actions& 
         // A portal of SQL's DECLARE, or of a statement that was never seen.
         out.outcomes.push_back(policy::reason::unknown_statement);
         owe(std::move(item));
-        note_effects(unknown_write(), policy::statement_kind::call, false);
+        // Of a cursor it runs what its DECLARE has told; of nothing, nothing.
+        const bool known = pool_ && !unproven_ && taints_ == clean_taints_;
+        if (!known) note_effects(unknown_write(), policy::statement_kind::call, false);
         return;
     }
     if (bound->definition->sql_statement >= 0) {  // made by SQL's PREPARE

@@ -217,6 +217,7 @@ bool session::too_large_for_tenant(const cache::entry& e, actions& out) {
 
 session::time_point session::deadline() const noexcept {
     if (state_ != state::ready) return limiter::never;
+    if (waiting_ == wait::server && pool_->look_again != limiter::never) return pool_->look_again;
     if (waiting_ == wait::server)
         return std::min(pool_->wait_ends, limits_ ? limits_->deadline(true) : limiter::never);
     const auto idle = idle_deadline();
@@ -227,6 +228,7 @@ session::time_point session::deadline() const noexcept {
 
 void session::on_deadline(time_point now, actions& out) {
     if (now < deadline()) return;
+    if (waiting_ == wait::server && pool_->look_again <= now) return look_for_catalog(now, out);
     if (waiting_ == wait::server && pool_->wait_ends <= now) return end_server_wait(out);
     if (idle_deadline() <= now) return end_idle(out);
     if (cut_) return on_silence(now, out);

@@ -19,6 +19,9 @@ namespace {
 using policy::statement_kind;
 
 constexpr std::uint8_t most_attempts = 5;
+// How long a log-in waits for the first look at its database's catalogs.
+constexpr std::chrono::seconds catalog_patience{2};
+constexpr std::chrono::milliseconds between_looks{10};
 
 constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
@@ -195,7 +198,15 @@ void session::finish_restore(actions& out) {
     p.wait_ends = limiter::never;
     waiting_ = wait::none;
     out.resume_client = true;
-    if (p.greeting) return greet(out);
+    if (p.greeting) {
+        if (database_->latest_catalog()) return greet(out);
+        // What runs before it is there cannot be judged, and would keep its connection.
+        waiting_ = wait::server;
+        p.look_again = quiet_since_;
+        p.wait_ends = quiet_since_ + catalog_patience;
+        out.wants_catalog = true;
+        return;
+    }
     if (p.told != p.link->reported) {
         std::string message;
         for (const auto& [name, value] : *p.link->reported) {
@@ -212,6 +223,15 @@ void session::finish_restore(actions& out) {
         }
     }
     if (!p.refusal.empty()) give_back(out);
+}
+
+void session::look_for_catalog(time_point now, actions& out) {
+    pool_->look_again = now + between_looks;
+    if (!database_->latest_catalog() && now < pool_->wait_ends) return;
+    pool_->look_again = pool_->wait_ends = limiter::never;
+    waiting_ = wait::none;
+    out.resume_client = true;
+    greet(out);
 }
 
 // As the server ends a log-in.

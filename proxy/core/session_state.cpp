@@ -84,13 +84,13 @@ void session::adopt_login_defaults(const std::shared_ptr<const policy::catalog>&
     // With shared server connections the log-in that counts is theirs: see on_server_attached().
     if (altered && pool_) {
         context_revision_ = 0;
-        pool_->wanted.reset();
     } else if (altered) {
         ++taints_;
         untracked_ = true;
         return;
     }
     if (!login_ || login_->of_server != found->of_server) context_revision_ = 0;
+    if (pool_ && login_ != found) pool_->wanted.reset();
     login_ = std::move(found);
 }
 
@@ -175,15 +175,16 @@ void session::note_text_effects(const std::shared_ptr<const statement_text>& tex
     for (std::size_t i = 0; i < statements.size(); ++i) {
         const auto& s = statements[i];
         auto w = p.writes[i];
-        if (unread && w.taints_session) {
+        if (unread && w.taints_session && s.kind != statement_kind::execute) {
             keep = true;
             dialect_.note_change();
             w.taints_session = false;
         }
-        note_effects(w, s.kind, statements.size() == 1);
+        // What an EXECUTE does its PREPARE has told; a name that is nobody's does nothing.
+        if (s.kind != statement_kind::execute) note_effects(w, s.kind, statements.size() == 1);
         note_holds(w, s);
         const auto& named = s.inner && s.inner->kind == statement_kind::execute ? *s.inner : s;
-        if (named.kind == statement_kind::execute)
+        if (named.kind == statement_kind::execute && !is_nobodys(named.name))
             note_executed(statements_.client(named.name), statements.size() == 1);
         if (s.kind == statement_kind::prepare && !statements_.client(s.name)) {
             const auto made =
@@ -206,10 +207,17 @@ void session::judge_unproven() {
         const auto p = services_.decide.plan_for(*text, *database_, scope_);
         bool followed = generation == database_->wanted();
         for (std::size_t i = 0; i < p->writes.size() && followed; ++i)
-            followed = !p->writes[i].taints_session &&
+            followed = (text->facts().statements[i].kind == statement_kind::execute ||
+                        !p->writes[i].taints_session) &&
                        p->writes[i].settings.size() == text->facts().statements[i].settings.size();
         if (!followed) ++taints_;
     }
+}
+
+// No statement of that name can be at the server.
+bool session::is_nobodys(std::string_view name) const {
+    return pool_ && !unproven_ && taints_ == clean_taints_ &&
+           statements_.get(name) == prepared_statements::views{};
 }
 
 // A prepared statement runs, by SQL's EXECUTE, or by Bind where SQL's PREPARE made it.
@@ -357,6 +365,11 @@ void session::statement_done(owed_reply& item, std::string_view tag) {
             // What could not be followed may have made custom settings: this session is then like
             // no other for ever.
             if (clean_taints_ != taints_) settings_.touch("unknown." + std::to_string(token_));
+            if (unproven_ && owed_others_ == 0) {
+                unproven_.reset();
+                settings_.touch("unknown." + std::to_string(token_));
+                if (pool_) pool_->link->unfit = true;
+            }
             clean_taints_ = item.taints;
             if (owed_others_ == 0) temporary_ = false;
             return;

@@ -28,8 +28,15 @@ bool pump::client_paused() const {
 
 bool pump::server_paused() const { return closing_ || client_.pending() > pause_above; }
 
+// Nobody reads from it then, but it may go away.
+bool pump::client_only_watched() const {
+    return session_.waits_for_server() && !closing_ && !client_finished_ && !client_talks_ &&
+           !client_.encrypted();
+}
+
 void pump::wait_client() {
-    if (client_waits_ || ended_ || client_paused()) return;
+    if (!session_.waits_for_server()) client_talks_ = false;
+    if (client_waits_ || ended_ || (client_paused() && !client_only_watched())) return;
     client_waits_ = true;
     if (client_.buffered()) {
         boost::asio::post(home_.context(), [self = shared_from_this()] {
@@ -67,6 +74,13 @@ void pump::wait_server() {
 }
 
 void pump::read_client() {
+    if (client_paused() && client_only_watched()) {
+        char ignored = 0;
+        const auto status = client_.peek(ignored);
+        if (status == io_status::closed) return kill();
+        client_talks_ = status == io_status::ok;
+        return wait_client();
+    }
     for (int i = 0; i < turn && !ended_ && !closing_; ++i) {
         if (client_paused()) return;
         std::size_t got = 0;
@@ -213,6 +227,7 @@ void pump::perform_side_effects() {
     if (todo.forget_server && std::exchange(acquiring_, false))
         home_.pools().forget(*pool_, token_);
     if (todo.join_pool) join_pool();
+    if (todo.wants_catalog) home_.use_database(session_.database_name());
     acquire_ = acquire_ || todo.acquire_server;
     if (todo.connect_upstream) connect_upstream();
     if (todo.cancel_upstream) send_cancel({});

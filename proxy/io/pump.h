@@ -74,6 +74,7 @@ class pump : public std::enable_shared_from_this<pump>, private core::server_sou
     void flush_server();
     void end();
     [[nodiscard]] bool client_paused() const;
+    [[nodiscard]] bool client_only_watched() const;
     [[nodiscard]] bool server_paused() const;
 
     worker& home_;
@@ -91,6 +92,7 @@ class pump : public std::enable_shared_from_this<pump>, private core::server_sou
     // The worker calls on_deadline() then, or earlier.
     std::chrono::steady_clock::time_point watched_ = core::limiter::never;
     bool client_waits_ = false;  // a wait for readability is armed
+    bool client_talks_ = false;  // while it waits for a server connection: there is more to read
     bool server_waits_ = false;
     bool client_flushes_ = false;
     bool server_flushes_ = false;
