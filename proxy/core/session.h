@@ -265,6 +265,9 @@ class session {
         bool ready_given = false;  // ReadyForQuery too, before the server's
         bool silent = false;       // the server had its time
         char promised = 'I';       // with ready_given
+        // What is not sent yet of its batch. to_fail: behind the long message under way.
+        enum class rest : std::uint8_t { runs, to_fail, fails };
+        rest rest_of_batch = rest::runs;
         std::string error;
         time_point due = limiter::never;   // to hear of the server
         time_point ends = limiter::never;  // or to give it up
@@ -277,6 +280,7 @@ class session {
     };
     [[nodiscard]] static demand demand_of(const statement_text& text);
     void begin_limits(time_point now);
+    void continue_batch(time_point now);
     void find_tenant(std::string_view sql, time_point now);
     [[nodiscard]] admission admit(const demand& wanted, std::string_view sql, time_point now,
                                   actions& out);
@@ -295,12 +299,14 @@ class session {
     [[nodiscard]] bool front_request_is_whole();
     // session_cut.cpp
     void begin_cut(bool answer, time_point now, actions& out);
+    void fail_rest(actions& out);
     void tell_cut(bool completed, actions& out);
     void forget_parse(const owed_reply& item);
     [[nodiscard]] bool cut_hides_error(const protocol::frame& f, actions& out);
+    void request_has_failed();
     [[nodiscard]] bool copy_failed(const protocol::error_response& m) const;
     [[nodiscard]] bool settle_cut(char status, actions& out);
-    [[nodiscard]] std::optional<char> status_after_failure();
+    [[nodiscard]] bool end_is_open();
     void on_silence(time_point now, actions& out);
     void note_rows(const statement_text& text, const plan& effects);
     [[nodiscard]] bool must_await_rows(bool control, actions& out);

@@ -108,25 +108,23 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             record(f, out);
             pop_owed();
             break;
-        case '1': {
-            if (!owed_.empty() && owed_.front().what == reply::parse) {
-                if (cut_ && cut_->told) forget_parse(owed_.front());
-                pop_owed();
-            }
-            break;
-        }
         case '2':
             record(f, out);
             if (!owed_.empty() && owed_.front().what == reply::bind) pop_owed();
             break;
+        case '1':
         case '3':
-            if (!owed_.empty() && owed_.front().stands_for_parse) {
+            if (f.type == '3' && !owed_.empty() && owed_.front().stands_for_parse) {
                 if (cut_ && cut_->told) forget_parse(owed_.front());
                 pop_owed();
                 if (!hide) out.client.literal(parse_complete);
                 return;
             }
-            if (!owed_.empty() && owed_.front().what == reply::close) pop_owed();
+            if (!owed_.empty() &&
+                owed_.front().what == (f.type == '1' ? reply::parse : reply::close)) {
+                if (cut_ && cut_->told) forget_parse(owed_.front());
+                pop_owed();
+            }
             break;
         case 'C':
         case 'I':
@@ -235,12 +233,15 @@ bool session::answer_error(const protocol::frame& f, actions& out) {
     note_outdated(f);
     if (limits_) limits_->statement_ended();
     if (on_reply_error(f) && hidden) return true;
-    if (refusal && !server_fatal_ && !(cut_ && cut_->told)) {
+    bool replaced = cut_ && cut_->told;
+    if (refusal && !server_fatal_ && !replaced) {
         out.client.own(*refusal);
-        if (cut_) cut_->told = true;
-        return true;
+        replaced = true;
+    } else if (cut_) {
+        replaced = cut_hides_error(f, out);
     }
-    return cut_ && cut_hides_error(f, out);
+    request_has_failed();
+    return replaced;
 }
 
 // True: the error answers something of ours and is not for the client.
