@@ -223,6 +223,7 @@ class session {
         const prepared& definition, const protocol::bind& m) const;
     [[nodiscard]] std::shared_ptr<const plan> effects_of(const portal& bound);
     void repair_before_dialect_change(const plan& effects, bool with_sync, actions& out);
+    [[nodiscard]] bool repair_may_fail(std::string_view name);
     void send_repair(std::string_view name, bool with_sync, actions& out);
     void inject_parse(std::string_view name, const prepared_ptr& definition, actions& out);
     void inject_close(std::string_view name, actions& out);
@@ -395,7 +396,12 @@ class session {
     void on_completed(const protocol::frame& f);
     void spoil_fill();
     void on_copy_in();
-    void refuse(owed_reply& item, bool ran);
+    void refuse(owed_reply& item, bool ran, std::size_t end);
+    struct sides {
+        bool client, server;
+    };
+    void take_back(const owed_reply& item, prepared_statements::views before, sides of,
+                   std::size_t later);
     void pop_owed();
     void record(const protocol::frame& f, actions& out);
     void free_followers(actions& out);
@@ -457,6 +463,7 @@ class session {
     std::uint32_t owed_settings_ = 0;  // owed statements that change settings alone
     std::uint32_t owed_others_ = 0;    // owed statements that may write
     bool path_in_doubt_ = false;       // since nothing was owed: one that may have changed settings
+    std::uint32_t owed_repairs_ = 0;   // owed Parses of ours
     std::int32_t server_pid_ = 0;
     std::int32_t client_pid_ = 0;
     policy::reason batch_reason_ = policy::reason::miss;  // why what is forwarded was not answered

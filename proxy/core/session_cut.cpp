@@ -141,14 +141,7 @@ void session::tell_cut(bool completed, actions& out) {
 // sent under that name since then has.
 void session::forget_parse(const owed_reply& item) {
     if (item.injected || (item.what == reply::close && !item.close_statement)) return;
-    for (std::size_t i = 1; i < owed_.size(); ++i) {
-        auto& later = owed_.at(i);
-        if (later.name != item.name || (later.what != reply::parse && !later.close_statement))
-            continue;
-        later.before.client = item.before.client;
-        if (!later.injected) return;
-    }
-    statements_.set_client(item.name, item.before.client);
+    take_back(item, item.before, {.client = true, .server = false}, 1);
 }
 
 // An error of the server while an answer is cut. True: it is not for the client.
