@@ -17,7 +17,7 @@ inline const auto begun = completed("BEGIN") + ready('T');
 inline const auto rollback = query("ROLLBACK");
 inline const auto rolled_back = completed("ROLLBACK") + ready();
 // What the session sends in the place of what it refuses.
-inline const auto failing = parse("pgsidecar", "pgsidecar: refused by a limit of its tenant");
+inline const auto failing = parse("pgsidecar", "pgsidecar: refused");
 
 inline policy::tenant_options limits(auto change) {
     policy::tenant_options out{
