@@ -1,10 +1,11 @@
 // The seeded simulation, a few seeds of it; core_simulation runs as many as wanted.
-// That it can fail was seen by breaking the code, one thing at a time. Of the seeds below failed:
-//   bump_marks() without its bump                                 16, "stale"
-//   versions observed when the answer has come, not before        28, "stale"
-//   saw_writes_ never set by note_sight_of_writes()               22, "a step back"
-//   one more at the gate than may run                             3, "3 requests run at a time"
-//   every seventh of the admitted not woken                       21, "no place"
+// That it can fail was seen by breaking the code, one thing at a time:
+//   bump_marks() without its bump                                 "stale"
+//   versions observed when the answer has come, not before        "stale"
+//   saw_writes_ never set by note_sight_of_writes()               "a step back"
+//   one more at the gate than may run                             "3 requests run at a time"
+//   every seventh of the admitted not woken                       "no place"
+//   the limit named that is full, not the one that was met        "no place within"
 #include <doctest/doctest.h>
 
 #include "tests/core/simulation.h"
