@@ -52,6 +52,11 @@ struct owed_reply {
     // the place of what a limit refused.
     std::shared_ptr<const std::string> refusal{};
     std::vector<dropped> deallocates{};  // query, execute: to be restored when it was refused
+
+    [[nodiscard]] bool defines(std::string_view statement) const noexcept {
+        const bool shared = injected && added != 0;  // under a name of ours
+        return !shared && (what == reply::parse || close_statement) && name == statement;
+    }
 };
 
 class owed_replies {

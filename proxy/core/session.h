@@ -227,6 +227,7 @@ class session {
         const prepared& definition, const protocol::bind& m) const;
     [[nodiscard]] std::shared_ptr<const plan> effects_of(const portal& bound);
     void repair_before_dialect_change(const plan& effects, bool with_sync, actions& out);
+    [[nodiscard]] bool repair_may_fail(std::string_view name);
     void send_repair(std::string_view name, bool with_sync, actions& out);
     void inject_parse(std::string_view name, const prepared_ptr& definition, actions& out);
     void inject_close(std::string_view name, actions& out);
@@ -269,6 +270,9 @@ class session {
         bool ready_given = false;  // ReadyForQuery too, before the server's
         bool silent = false;       // the server had its time
         char promised = 'I';       // with ready_given
+        // What is not sent yet of its batch. to_fail: behind the long message under way.
+        enum class rest : std::uint8_t { runs, to_fail, fails };
+        rest rest_of_batch = rest::runs;
         std::string error;
         time_point due = limiter::never;   // to hear of the server
         time_point ends = limiter::never;  // or to give it up
@@ -281,6 +285,7 @@ class session {
     };
     [[nodiscard]] static demand demand_of(const statement_text& text);
     void begin_limits(time_point now);
+    void continue_batch(time_point now);
     void find_tenant(std::string_view sql, time_point now);
     [[nodiscard]] admission admit(const demand& wanted, std::string_view sql, time_point now,
                                   actions& out);
@@ -299,12 +304,14 @@ class session {
     [[nodiscard]] bool front_request_is_whole();
     // session_cut.cpp
     void begin_cut(bool answer, time_point now, actions& out);
+    void fail_rest(actions& out);
     void tell_cut(bool completed, actions& out);
     void forget_parse(const owed_reply& item);
     [[nodiscard]] bool cut_hides_error(const protocol::frame& f, actions& out);
+    void request_has_failed();
     [[nodiscard]] bool copy_failed(const protocol::error_response& m) const;
     [[nodiscard]] bool settle_cut(char status, actions& out);
-    [[nodiscard]] std::optional<char> status_after_failure();
+    [[nodiscard]] bool end_is_open();
     void on_silence(time_point now, actions& out);
     void note_rows(const statement_text& text, const plan& effects);
     [[nodiscard]] bool must_await_rows(bool control, actions& out);
@@ -395,7 +402,12 @@ class session {
     void on_completed(const protocol::frame& f);
     void spoil_fill();
     void on_copy_in();
-    void refuse(owed_reply& item, bool ran);
+    void refuse(owed_reply& item, bool ran, std::size_t end);
+    struct sides {
+        bool client, server;
+    };
+    void take_back(const owed_reply& item, prepared_statements::views before, sides of,
+                   std::size_t later);
     void pop_owed();
     void record(const protocol::frame& f, actions& out);
     void free_followers(actions& out);
@@ -457,6 +469,7 @@ class session {
     std::uint32_t owed_settings_ = 0;  // owed statements that change settings alone
     std::uint32_t owed_others_ = 0;    // owed statements that may write
     bool path_in_doubt_ = false;       // since nothing was owed: one that may have changed settings
+    std::uint32_t owed_repairs_ = 0;   // owed Parses of ours
     std::int32_t server_pid_ = 0;
     std::int32_t client_pid_ = 0;
     policy::reason batch_reason_ = policy::reason::miss;  // why what is forwarded was not answered

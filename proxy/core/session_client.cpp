@@ -37,6 +37,8 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
         client_stream_ -= static_cast<std::uint32_t>(part.size());
         if (!discarding_) out.server.forward(part);
         discarding_ = discarding_ && client_stream_ > 0;
+        if (client_stream_ == 0 && cut_ && cut_->rest_of_batch == cut::rest::to_fail)
+            fail_rest(out);
         return part.size();
     }
     protocol::head head;
@@ -129,8 +131,7 @@ std::size_t session::forward_one(protocol::bytes in, time_point now, actions& ou
     if (protocol::peek_head(in, head, error) != peek_result::ok) return 0;
     if (head.length > protocol::frontend_length_limit(head.type)) return on_request(in, now, out);
     if (head.type != 'X' && lacks_server(now, out)) return 0;
-    // In the middle of a batch, after a Flush.
-    if (limits_ && unholdable_ && owed_.empty()) limits_->began(now);
+    continue_batch(now);
     const auto parse_limit = services_.decide.max_sql_length() + whole_limit;
     const std::size_t limit = head.type == 'P' || head.type == 'Q' ? parse_limit : whole_limit;
     if (head.length <= limit && head.type != 'd') {

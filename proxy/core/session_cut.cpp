@@ -79,6 +79,7 @@ bool session::count_row(std::size_t size, time_point now, actions& out) {
     if (cut_) {  // its time had run out before, and the cancel is on its way
         cut_->answer = true;
         cut_->error = std::exchange(limits_->refusal, {});
+        fail_rest(out);
     } else {
         begin_cut(true, now, out);
     }
@@ -102,17 +103,27 @@ void session::begin_cut(bool answer, time_point now, actions& out) {
     cut_->error = std::exchange(limits_->refusal, {});
     cut_->due = now + (answer ? patience_with_rows : grace);
     cut_->ends = cut_->due + std::max(limits_->patience(), silence);
-    if (copy_in_ && client_stream_ == 0) {
-        std::string message;
-        protocol::write(message, protocol::copy_fail{copy_refusal});
-        out.server.own(std::move(message));
-    } else if (!cancel_in_flight_) {
+    if ((!copy_in_ || client_stream_ > 0) && !cancel_in_flight_) {
         cancel_in_flight_ = true;
         out.cancel_upstream = true;
     }
-    // If it is done before the cancel comes, the rest of its batch must not take effect.
-    if (!front_request_is_whole() && client_stream_ == 0 && !copy_in_)
+    if (answer || copy_in_) fail_rest(out);
+}
+
+// Its client is told of an error: what has not been sent yet of the request in front must not take
+// effect, even if what was sent is done before the cancel comes.
+void session::fail_rest(actions& out) {
+    auto& rest = cut_->rest_of_batch;
+    if (rest == cut::rest::fails) return;
+    rest = client_stream_ > 0 ? cut::rest::to_fail : cut::rest::fails;
+    if (client_stream_ > 0) return;
+    if (copy_in_) {
+        std::string message;
+        protocol::write(message, protocol::copy_fail{copy_refusal});
+        out.server.own(std::move(message));
+    } else if (!front_request_is_whole()) {
         send_failure(false, cut_->error, out);
+    }
 }
 
 void session::tell_cut(bool completed, actions& out) {
@@ -126,12 +137,11 @@ void session::tell_cut(bool completed, actions& out) {
     out.client.own(kept ? with_detail(c.error, " What it wrote is kept.") : c.error);
 }
 
-// The client was told of an error before: to it this statement does not exist.
+// The client was told of an error before: to it this Parse or Close has not happened. What it has
+// sent under that name since then has.
 void session::forget_parse(const owed_reply& item) {
-    if (item.injected) return;
-    auto views = statements_.get(item.name);
-    views.client = item.before.client;
-    statements_.set(item.name, std::move(views));
+    if (item.injected || (item.what == reply::close && !item.close_statement)) return;
+    take_back(item, item.before, {.client = true, .server = false}, 1);
 }
 
 // An error of the server while an answer is cut. True: it is not for the client.
@@ -144,6 +154,13 @@ bool session::cut_hides_error(const protocol::frame& f, actions& out) {
         return false;
     tell_cut(false, out);
     return true;
+}
+
+// Behind an error the request in front has only its ReadyForQuery to come: no time-out may follow
+// it, and of a cut nothing is left to do, unless the client has had that already.
+void session::request_has_failed() {
+    if (limits_) limits_->ended();
+    if (cut_ && !cut_->ready_given) cut_.reset();
 }
 
 bool session::copy_failed(const protocol::error_response& m) const {
@@ -173,25 +190,26 @@ bool session::settle_cut(char status, actions& out) {
     return given;
 }
 
-// The status behind the request in front if it fails now; nothing: only the server knows.
-std::optional<char> session::status_after_failure() {
+// Does only the server know how the request in front ends, even if it fails now?
+bool session::end_is_open() {
     // All is done but for ReadyForQuery, or a part that says what the rest is in.
-    if (owed_.front().what == reply::sync || control_done_) return std::nullopt;
+    if (owed_.front().what == reply::sync || control_done_) return true;
     for (std::size_t i = 0; i < owed_.size(); ++i) {
         const auto& item = owed_.at(i);
+        if (item.refusal) return i == 0;  // the server runs nothing behind it
         if (item.what == reply::query || item.what == reply::execute) {
-            if (!item.text || !item.text->facts().parsed) return std::nullopt;
+            if (!item.text || !item.text->facts().parsed) return true;
             const auto& all = item.text->facts().statements;
-            if (item.what == reply::query && item.done >= all.size()) return std::nullopt;
-            if (std::any_of(all.begin(), all.end(), controls)) return std::nullopt;
+            if (item.what == reply::query && item.done >= all.size()) return true;
+            if (std::any_of(all.begin(), all.end(), controls)) return true;
         }
-        if (ends_request(item.what)) return status_ == 'I' ? 'I' : 'E';
+        if (ends_request(item.what)) return false;
     }
-    return std::nullopt;
+    return false;
 }
 
-// The server has not answered to the cancel. What the status will be is known nearly always: then
-// the client has its answer, and this session waits for the server before it sends any more. A
+// The server has not answered to the cancel. How it will end is known nearly always: then the
+// client has its answer, and this session waits for the server before it sends any more. A
 // cancel that comes before the server has begun with the statement is lost: it is sent again.
 void session::on_silence(time_point now, actions& out) {
     auto& c = *cut_;
@@ -204,16 +222,17 @@ void session::on_silence(time_point now, actions& out) {
     c.due = std::min(now + again, c.ends);
     if (std::exchange(c.silent, true)) return;
     if (server_stream_ > 0) return;  // in the middle of a message
-    const auto promised = status_after_failure();
-    if (front_request_is_whole() && !promised) return;
+    if (end_is_open()) return;
+    const bool whole = front_request_is_whole();
     if (!c.told) {
         c.told = true;
-        out.client.own(
-            with_detail(c.error, " The server has not confirmed it; what it writes may be kept."));
+        out.client.own(with_detail(
+            c.error, whole ? " The server has not confirmed it; what it writes may be kept."
+                           : " The server has not confirmed it."));
     }
-    if (!promised) return;  // its Sync brings the rest
+    if (!whole) return fail_rest(out);  // its Sync brings the end
     c.ready_given = true;
-    c.promised = *promised;
+    c.promised = status_ == 'I' ? 'I' : 'E';
     std::string ready;
     protocol::write_ready(ready, c.promised);
     out.client.own(std::move(ready));
@@ -241,8 +260,8 @@ void session::note_rows(const statement_text& text, const plan& effects) {
 // A Sync makes permanent what its batch has written; `control`: a COMMIT in the batch more than
 // that.
 bool session::must_await_rows(bool control, actions& out) {
-    if (!batch_rows_ || (!batch_writes_ && !control) || owed_.empty() || skipping_ || cut_ ||
-        copy_in_)
+    if (!batch_rows_ || (!batch_writes_ && !control) || owed_.empty() || skipping_ || copy_in_ ||
+        (cut_ && cut_->hides()))
         return false;
     std::string message;
     protocol::write(message, protocol::flush{});

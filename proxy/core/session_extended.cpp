@@ -89,6 +89,7 @@ void session::inject_parse(std::string_view name, const prepared_ptr& definition
          .injected = true,
          .name = std::string{name},
          .before = statements_.get(name)});
+    ++owed_repairs_;
     auto views = statements_.get(name);
     views.server = definition;
     statements_.set(name, std::move(views));
@@ -109,12 +110,25 @@ void session::inject_close(std::string_view name, actions& out) {
     out.server.own(std::move(message));
 }
 
+// Is one under way that may fail together with an earlier batch?
+bool session::repair_may_fail(std::string_view name) {
+    if (owed_repairs_ == 0) return false;
+    bool repaired = false;
+    for (std::size_t i = 0; i < owed_.size(); ++i) {
+        const auto& item = owed_.at(i);
+        if (item.defines(name)) repaired = item.injected && item.what == reply::parse;
+        if (repaired && item.what == reply::sync) return true;
+    }
+    return false;
+}
+
 // Brings the server's statement of that name to what the client believes, ahead of a message that
 // uses it. Before a simple query the repair needs a Sync of its own.
 void session::send_repair(std::string_view name, bool with_sync, actions& out) {
     if (skipping_) return;
     using step = prepared_statements::repair_step;
-    const auto needed = statements_.repair(name);
+    auto needed = statements_.repair(name);
+    if (needed == step::none && repair_may_fail(name)) needed = step::close_and_parse;
     if (needed == step::none) return;
     const auto definition = statements_.client(name);
     if (needed == step::close || needed == step::close_and_parse) inject_close(name, out);

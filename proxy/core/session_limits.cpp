@@ -80,10 +80,18 @@ void session::find_tenant(std::string_view sql, time_point now) {
     limits_->resolve(evidence, settings_.revision(), now);
 }
 
+// A message in the middle of a batch: if all before it is answered, none of that is late any more.
+void session::continue_batch(time_point now) {
+    if (!limits_ || !unholdable_ || !owed_.empty()) return;
+    limits_->began(now);
+    cut_.reset();
+}
+
 // Whether the request in front may go on: to the cache, or to the server. Asked again when the
 // request is shown again.
 session::admission session::admit(const demand& wanted, std::string_view sql, time_point now,
                                   actions& out) {
+    continue_batch(now);
     if (!limits_ || skipping_) return admission::pass;
     if (std::exchange(cancelled_, false)) {
         protocol::write_error(limits_->refusal, "ERROR", "57014",
@@ -222,7 +230,7 @@ session::time_point session::deadline() const noexcept {
         return std::min(pool_->wait_ends, limits_ ? limits_->deadline(true) : limiter::never);
     const auto idle = idle_deadline();
     if (!limits_ || idle != limiter::never) return idle;
-    if (cut_) return cut_->due;
+    if (cut_) return owed_.empty() ? limiter::never : cut_->due;
     return limits_->deadline(!owed_.empty() || waiting_ == wait::flight);
 }
 

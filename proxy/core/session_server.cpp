@@ -108,25 +108,24 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             record(f, out);
             pop_owed();
             break;
-        case '1': {
-            if (!owed_.empty() && owed_.front().what == reply::parse) {
-                if (cut_ && cut_->told) forget_parse(owed_.front());
-                pop_owed();
-            }
-            break;
-        }
         case '2':
             record(f, out);
             if (!owed_.empty() && owed_.front().what == reply::bind) pop_owed();
             break;
+        case '1':
         case '3':
-            if (!owed_.empty() && owed_.front().stands_for_parse) {
+            if (f.type == '3' && !owed_.empty() && owed_.front().stands_for_parse) {
                 if (cut_ && cut_->told) forget_parse(owed_.front());
                 pop_owed();
                 if (!hide) out.client.literal(parse_complete);
                 return;
             }
-            if (!owed_.empty() && owed_.front().what == reply::close) pop_owed();
+            if (!owed_.empty() &&
+                owed_.front().what == (f.type == '1' ? reply::parse : reply::close)) {
+                if (cut_ && cut_->told) forget_parse(owed_.front());
+                if (f.type == '1' && swallow() && owed_.front().added == 0) --owed_repairs_;
+                pop_owed();
+            }
             break;
         case 'C':
         case 'I':
@@ -235,12 +234,15 @@ bool session::answer_error(const protocol::frame& f, actions& out) {
     note_outdated(f);
     if (limits_) limits_->statement_ended();
     if (on_reply_error(f) && hidden) return true;
-    if (refusal && !server_fatal_ && !(cut_ && cut_->told)) {
+    bool replaced = cut_ && cut_->told;
+    if (refusal && !server_fatal_ && !replaced) {
         out.client.own(*refusal);
-        if (cut_) cut_->told = true;
-        return true;
+        replaced = true;
+    } else if (cut_) {
+        replaced = cut_hides_error(f, out);
     }
-    return cut_ && cut_hides_error(f, out);
+    request_has_failed();
+    return replaced;
 }
 
 // True: the error answers something of ours and is not for the client.
@@ -260,14 +262,14 @@ bool session::on_reply_error(const protocol::frame& f) {
     const auto what = owed_.front().what;
     if (what == reply::function_call || what == reply::sync) return ours;
     if (what == reply::query) {
-        refuse(owed_.front(), true);
+        refuse(owed_.front(), true, 1);
         return ours;
     }
     // A simple query or a function call is skipped as well, and owes no ReadyForQuery then. Taken
     // back from the last to the first, for each returns to what stood before it.
     std::size_t end = 1;
     while (end < owed_.size() && owed_.at(end).what != reply::sync) ++end;
-    for (std::size_t i = end; i-- > 0;) refuse(owed_.at(i), i == 0);
+    for (std::size_t i = end; i-- > 0;) refuse(owed_.at(i), i == 0, end);
     while (!owed_.empty() && end-- > 0) owed_.pop();
     skipping_ = owed_.empty();
     unholdable_ = unholdable_ || skipping_;
@@ -275,29 +277,38 @@ bool session::on_reply_error(const protocol::frame& f) {
 }
 
 // Takes back what was believed when the message was sent. `ran`: the server refused it; otherwise
-// it never looked at it.
-void session::refuse(owed_reply& item, bool ran) {
+// it never looked at it. `end`: of the batch that failed.
+void session::refuse(owed_reply& item, bool ran, std::size_t end) {
     for (auto& d : item.deallocates)
         if (d.statement >= item.done) statements_.restore(std::move(d.slots));
     if (item.added != 0 && pool_ && pool_->link) pool_->link->statements.remove(item.added);
     if (item.added != 0 && item.injected) return;
-    // Something sent since has taken the name.
-    const bool passed_on = item.what == reply::parse && !item.injected && item.definition &&
-                           statements_.client(item.name) != item.definition;
-    if (passed_on) return;
-    if (item.what == reply::parse) {
-        auto views = item.before;
-        if (item.injected) {
-            // The client's belief stands: its statement exists, only our repeating it has failed.
-            views.client = statements_.client(item.name);
-            if (ran && item.name.empty()) views.server.reset();
-        } else if (ran && item.name.empty()) {
-            views = {};
-        }
-        statements_.set(item.name, std::move(views));
-    } else if (item.what == reply::close && item.close_statement) {
-        statements_.set(item.name, item.before);
+    if (item.what != reply::parse && !item.close_statement) return;
+    if (item.what == reply::parse && item.injected) --owed_repairs_;
+    auto before = item.before;
+    if (item.what == reply::parse && ran && item.name.empty()) before = {};
+    // Of our own repeating the client knows nothing: its statement exists, whatever comes of that.
+    take_back(item, std::move(before), {.client = !item.injected, .server = true}, end);
+}
+
+// What stood before it stands before what was sent under that name later, or stands now.
+void session::take_back(const owed_reply& item, prepared_statements::views before, sides of,
+                        std::size_t later) {
+    for (; later < owed_.size() && (of.client || of.server); ++later) {
+        auto& next = owed_.at(later);
+        if (!next.defines(item.name)) continue;
+        if (of.client) next.before.client = before.client;
+        if (of.server) next.before.server = before.server;
+        of = {.client = of.client && next.injected, .server = false};
     }
+    // SQL may have taken the name since.
+    if (item.what == reply::parse && !item.injected && item.definition &&
+        statements_.client(item.name) != item.definition)
+        return;
+    auto views = statements_.get(item.name);
+    if (of.client) views.client = std::move(before.client);
+    if (of.server) views.server = std::move(before.server);
+    statements_.set(item.name, std::move(views));
 }
 
 void session::on_ready(const protocol::frame& f, time_point now, actions& out) {
@@ -334,7 +345,7 @@ void session::on_ready(const protocol::frame& f, time_point now, actions& out) {
 
 void session::on_drained(actions& out) {
     owed_.release_memory();
-    owed_settings_ = owed_others_ = 0;
+    owed_settings_ = owed_others_ = owed_repairs_ = 0;
     if (status_ == 'I') {
         release_marks(out, false);
         if (releasing_ == release::done) {

@@ -57,6 +57,15 @@ inline std::string out_of_time(std::string_view more = {}) {
                  std::string{"query_timeout is 1000 ms."}.append(more));
 }
 
+// How it is told where the server has not confirmed the cancel, of a request that it has whole.
+inline const auto unsure =
+    out_of_time(" The server has not confirmed it; what it writes may be kept.");
+
+// A write of one row by the extended protocol.
+inline const auto insert_part = parse("", "INSERT INTO kv VALUES ('1')") + bind("") + execute();
+inline const auto starts = parse_complete() + bind_complete();
+inline const auto inserted_part = starts + completed("INSERT 0 1");
+
 inline std::string rows(int n) {
     std::string out;
     for (int i = 0; i < n; ++i) out += row_of("x");

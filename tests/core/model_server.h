@@ -19,8 +19,10 @@ struct statement {
     enum class kind {
         select_kv,
         select_notes,
+        select_all,  // of kv
         update_kv,
         update_notes,
+        update_all,  // of kv, each row to value + id; returns them
         begin,
         commit,
         rollback,
@@ -40,10 +42,19 @@ struct statement {
     std::string name{};  // of a tenant or a savepoint
 
     [[nodiscard]] bool reads() const {
-        return what == kind::select_kv || what == kind::select_notes;
+        return what == kind::select_kv || what == kind::select_notes || what == kind::select_all;
     }
     [[nodiscard]] bool writes() const {
-        return what == kind::update_kv || what == kind::update_notes;
+        return what == kind::update_kv || what == kind::update_notes || what == kind::update_all;
+    }
+    [[nodiscard]] bool returns_rows() const { return reads() || what == kind::update_all; }
+    // Does it cost its tenant a token?
+    [[nodiscard]] bool counts() const {
+        return reads() || writes() || what == kind::divide_by_zero || what == kind::alter;
+    }
+    // May it run in a block that has failed?
+    [[nodiscard]] bool leaves_failure() const {
+        return what == kind::commit || what == kind::rollback || what == kind::rollback_to;
     }
     // Parameters are $1, $2 when `values` is given.
     [[nodiscard]] std::string sql(std::vector<std::string>* values = nullptr) const;
@@ -106,11 +117,15 @@ class backend {
   public:
     explicit backend(model_database& db) : db_{&db} {}
     void receive(std::string_view bytes) { in_.append(bytes); }
-    [[nodiscard]] bool has_work() const;  // a whole message is there
+    [[nodiscard]] bool has_work() const;  // a whole message is there, or an answer's end is due
     [[nodiscard]] std::string step();     // processes one, returns what it answers
+    // Whatever it is at now fails; nothing happens to one that waits.
     void cancel() {
-        if (busy_) cancelled_ = true;
+        if (busy_ || has_work()) cancelled_ = true;
     }
+    // Waits for a request, outside of any transaction, or for nothing any more.
+    [[nodiscard]] bool quiet() const;
+    [[nodiscard]] const std::string& tenant() const { return transaction_.tenant(); }
     void end();  // the connection is gone: whatever is open is rolled back
     [[nodiscard]] bool ended() const { return ended_; }
 
@@ -118,17 +133,22 @@ class backend {
     struct prepared {
         std::string sql;
     };
-    [[nodiscard]] std::string start();
     [[nodiscard]] std::string simple(const std::string& sql);
     [[nodiscard]] std::string extended(char type, std::string_view body);
-    // Rows and tag, or an error.
-    [[nodiscard]] std::string run(const statement& s, bool describe);
+    [[nodiscard]] std::string next();
+    // Rows (at most so many; 0: all) and tag, or an error.
+    [[nodiscard]] std::string run(const statement& s, bool describe, std::int32_t most);
+    [[nodiscard]] std::string begin_rows(const statement& s, bool describe, std::int32_t most);
+    [[nodiscard]] std::string finish();
+    [[nodiscard]] std::string end_query();
     [[nodiscard]] std::string error(std::string_view sqlstate);
 
     model_database* db_;
     transaction_model transaction_;
     std::map<std::string, prepared, std::less<>> prepared_;
     std::optional<statement> portal_;
+    std::optional<statement> sending_;  // its rows are sent, its end is not
+    bool by_query_ = false, suspends_ = false;
     std::string in_;
     bool started_ = false, skipping_ = false, refused_ = false, cancelled_ = false, busy_ = false;
     bool ended_ = false;

@@ -8,11 +8,11 @@ using namespace core_test::limited;
 
 namespace {
 
-// Sessions of one tenant of which one may run.
+// Sessions of one tenant of which one may run, or so many.
 struct queue {
-    explicit queue(std::size_t sessions) {
-        w.limit(limits([](policy::tier& t, auto&) {
-            t.max_concurrent = 1;
+    explicit queue(std::size_t sessions, unsigned most = 1) {
+        w.limit(limits([&](policy::tier& t, auto&) {
+            t.max_concurrent = most;
             t.query_wait_timeout = 5s;
         }));
         for (std::size_t i = 0; i < sessions; ++i) {
@@ -122,4 +122,25 @@ TEST_CASE("limits: an answer of the cache waits for its turn like any other") {
     q.each[0]->server(answer("x"));
     q.deliver();
     CHECK(show(q.each[1]->to_client()) == show(answer("one")));
+}
+
+TEST_CASE("limits: nobody passes the gate behind what needs no place") {
+    queue q{2};
+    const auto unlisten = query("UNLISTEN *");
+    q.each[0]->client(insert_kv);
+    q.each[1]->client(unlisten + insert_kv);
+    CHECK(show(q.each[1]->to_server()) == show(unlisten));
+    q.each[1]->server(completed("UNLISTEN") + ready());
+    CHECK(q.each[1]->to_server().empty());
+    q.each[0]->server(inserted);
+    q.deliver();
+    CHECK(show(q.each[1]->to_server()) == show(insert_kv));
+}
+
+TEST_CASE("limits: who waits for too long is told what for, also when a place has just come free") {
+    queue q{3, 2};
+    for (auto& l : q.each) l->client(insert_kv);
+    for (std::size_t i = 0; i < 2; ++i) q.each[i]->server(inserted);
+    q.each[2]->later(5s);  // before it hears that it was admitted
+    CHECK(show(q.each[2]->to_client()).find("max_concurrent of tenant") != std::string::npos);
 }

@@ -1,9 +1,5 @@
 #include "tests/core/simulated_client.h"
 
-#include <cstdlib>
-
-#include "protocol/framer.h"
-
 namespace core_test {
 namespace {
 
@@ -24,7 +20,10 @@ std::string bind_values(std::string_view name, const std::vector<std::string>& v
 
 void simulated_client::connect() {
     connection_ = &world_.open(*this);
-    world_.send(*connection_, client_startup());
+    if (!world_.limits() || !world_.limits()->by_startup)
+        return world_.send(*connection_, client_startup());
+    connection_->passed.tenant = model_database::tenants[world_.luck().below(3)];
+    world_.send(*connection_, client_startup({{"pgsidecar.tenant", connection_->passed.tenant}}));
 }
 
 void simulated_client::forget() {
@@ -33,7 +32,8 @@ void simulated_client::forget() {
     expected_.clear();
     seen_.clear();
     transaction_ = {};
-    logged_in_ = prepared_ = unnamed_ = cancelling_ = skipping_ = false;
+    open_values_.clear();
+    logged_in_ = prepared_ = unnamed_ = cancelling_ = leaving_ = false;
     connection_ = nullptr;
     if (world_.over()) return;
     world_.after(100, [this] {
@@ -74,7 +74,11 @@ statement simulated_client::choose(bool in_block) {
     if (dice < 55) return s;
     s.what = dice < 70 ? kind::select_notes : dice < 88 ? kind::update_kv : kind::update_notes;
     if (s.writes() && world_.calm() && !luck.one_in(6)) s.what = kind::select_kv;
+    if (world_.limits() && dice < 88 && luck.one_in(8))
+        s.what = s.writes() ? kind::update_all : kind::select_all;
     if (s.writes()) s.value = world_.fresh_value();
+    if (s.what == kind::update_all)
+        for (int id = 1; id < model_database::rows; ++id) (void)world_.fresh_value();
     if (dice < 94) return s;
     const std::string tenant{model_database::tenants[luck.below(3)]};
     switch (luck.below(in_block ? 7 : 4)) {
@@ -97,17 +101,20 @@ statement simulated_client::choose(bool in_block) {
 
 void simulated_client::expect(request r) {
     r.cancels_before = cancels_;
-    if (r.what.what == kind::select_kv) {
-        const auto row = transaction_model::row_of(r.what, {});
-        r.floors[row] = world_.acknowledged(row);
+    r.own_cancels_before = connection_->own_cancels;
+    if (r.what.what == kind::select_kv || r.what.what == kind::select_all) {
+        for (int id = 0; id < model_database::rows; ++id) {
+            const auto row = "kv/" + std::to_string(id);
+            r.floors[row] = world_.acknowledged(row);
+        }
     } else if (r.what.what == kind::select_notes) {
         for (const auto tenant : model_database::tenants) {
             const auto row = "notes/" + std::string{tenant};
             r.floors[row] = world_.acknowledged(row);
         }
     }
-    const std::string_view rows = r.what.reads() ? "*" : "";
-    const std::string description = r.what.reads() ? "T" : r.extended ? "n" : "";
+    const std::string_view rows = r.what.returns_rows() ? "*" : "";
+    const std::string description = r.what.returns_rows() ? "T" : r.extended ? "n" : "";
     r.rest = (r.parses ? "1"s : ""s) + (r.extended ? "2" : "") +
              (r.described || !r.extended ? description : ""s);
     r.rest.append(rows).append("C").append(r.last ? "Z" : "");
@@ -214,142 +221,6 @@ void simulated_client::act() {
     }
     world_.send(*connection_, out);
     cause_trouble();
-}
-
-void simulated_client::receive(std::string_view bytes) {
-    in_.append(bytes);
-    protocol::frame f;
-    std::error_code error;
-    const auto epoch = epoch_;
-    while (epoch == epoch_) {
-        const auto found = protocol::next(in_, f, error);
-        if (found == protocol::peek_result::bad) world_.violate("malformed frame");
-        if (found != protocol::peek_result::ok) return;
-        const std::string body{f.body};
-        const auto type = f.type;
-        in_.erase(0, f.whole.size());
-        on_frame(type, body);
-    }
-}
-
-void simulated_client::on_frame(char type, std::string_view body) {
-    if (!logged_in_) {
-        if (type == 'E' && !connection_->server_cut) world_.violate("log-in refused");
-        if (type != 'Z') return;
-        logged_in_ = true;
-        return act_later();
-    }
-    if (type == 'E') return on_error(body);
-    if (expected_.empty()) return world_.violate("a frame that nothing asked for: " + show(in_));
-    auto& r = expected_.front();
-    if (r.rest.starts_with('*')) {
-        if (type == 'D') return on_row(r, body);
-        r.rest.erase(0, 1);
-    }
-    if (r.rest.empty() || r.rest[0] != type)
-        return world_.violate("frame "s + type + " instead of " + r.rest + " for " + r.what.sql());
-    r.rest.erase(0, 1);
-    if (type == '1' && r.statement_name == "s") prepared_ = true;
-    if (type == 'C') on_complete(r);
-    if (type == 'Z')
-        on_ready(body[0]);
-    else if (r.rest.empty())
-        expected_.pop_front();
-}
-
-void simulated_client::on_error(std::string_view body) {
-    protocol::error_response m;
-    if (protocol::parse(body, m)) return world_.violate("malformed error");
-    if (m.severity() == "FATAL") {
-        if (!connection_->server_cut) world_.violate("ended: " + std::string{m.message()});
-        return;
-    }
-    if (expected_.empty()) return world_.violate("an error that nothing asked for");
-    auto& r = expected_.front();
-    const auto code = m.sqlstate();
-    const bool due = (code == "57014" && cancels_ > r.cancels_before) ||
-                     (code == "25P02" && transaction_.status() == 'E') ||
-                     (code == "22012" && r.what.what == kind::divide_by_zero);
-    if (!due || skipping_)
-        return world_.violate("error " + std::string{code} + " for " + r.what.sql());
-    transaction_.fail();
-    if (!prepared_ || r.parses) unnamed_ = false;
-    while (!expected_.front().last) expected_.pop_front();
-    expected_.front().rest = "Z";
-}
-
-void simulated_client::on_ready(char status) {
-    if (transaction_.implicit()) {
-        const auto writes = transaction_.commit();
-        world_.acknowledge(writes);
-        for (const auto& [row, value] : writes)
-            if (const auto* place = world_.database().find(value)) seen_[row] = place->at;
-    }
-    if (status != transaction_.status())
-        world_.violate("status "s + status + " instead of " + transaction_.status());
-    expected_.pop_front();
-    if (expected_.empty()) act_later();
-}
-
-void simulated_client::on_complete(request& r) {
-    const auto settle = [this](const std::map<std::string, long>& writes) {
-        world_.acknowledge(writes);
-        for (const auto& [row, value] : writes)
-            if (const auto* place = world_.database().find(value)) seen_[row] = place->at;
-    };
-    if (r.what.what == kind::select_kv && !r.read_a_row) world_.violate("a row is missing");
-    if (r.what.what == kind::select_notes && r.read_a_row == transaction_.tenant().empty())
-        world_.violate("a note is missing");
-    switch (r.what.what) {
-        case kind::begin:
-            return transaction_.begin(false);
-        case kind::rollback:
-            return transaction_.rollback();
-        case kind::commit:
-            if (transaction_.status() == 'E') return transaction_.rollback();
-            return settle(transaction_.commit());
-        case kind::discard_all:
-            prepared_ = false;
-            break;
-        default:
-            break;
-    }
-    if (transaction_.status() == 'I') transaction_.begin(true);
-    transaction_.apply(r.what);
-    if (!r.extended && transaction_.implicit()) settle(transaction_.commit());
-}
-
-void simulated_client::on_row(request& r, std::string_view body) {
-    protocol::data_row row;
-    if (protocol::parse(body, row) || row.columns.count() != 1 || r.read_a_row)
-        return world_.violate("malformed row");
-    r.read_a_row = true;
-    std::string text{(*row.columns.begin()).value_or("")};
-    if (r.what.what == kind::select_notes) {
-        const auto mine = transaction_.tenant() + "#";
-        if (!text.starts_with(mine))
-            return world_.violate("tenant " + transaction_.tenant() + " reads " + text);
-        text.erase(0, mine.size());
-    }
-    check_value(r, transaction_model::row_of(r.what, transaction_.tenant()),
-                std::atol(text.c_str()));
-}
-
-void simulated_client::check_value(request& r, const std::string& row, long value) {
-    if (const auto own = transaction_.written(row)) {
-        if (*own != value) world_.violate("own write not seen in " + row);
-        return;
-    }
-    const auto* place = world_.database().find(value);
-    if (!place || place->row != row)
-        return world_.violate("never committed: " + row + " = " + std::to_string(value));
-    if (place->at < r.floors[row])
-        world_.violate("stale: " + row + " is " + std::to_string(r.floors[row] - place->at) +
-                       " acknowledged writes behind");
-    auto& seen = seen_[row];
-    if (place->at < seen)
-        world_.violate("a step back of " + std::to_string(seen - place->at) + " in " + row);
-    seen = std::max(seen, place->at);
 }
 
 }  // namespace core_test

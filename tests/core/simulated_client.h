@@ -30,8 +30,11 @@ class simulated_client {
         std::string statement_name{};
         std::map<std::string, std::size_t> floors{};  // row -> oldest place that may be read
         std::size_t cancels_before = 0;
+        std::size_t own_cancels_before = 0;  // of the session
         std::string rest{};  // types of frames still to come; '*' = any number of rows
-        bool read_a_row = false;
+        std::size_t rows = 0;
+        bool page_cut = false;
+        bool failed = false;
     };
     void act();
     void act_later() {
@@ -52,6 +55,14 @@ class simulated_client {
     void on_frame(char type, std::string_view body);
     void on_ready(char status);
     void on_error(std::string_view body);
+    void on_notice(std::string_view body);
+    void on_fatal(const protocol::error_response& m);
+    [[nodiscard]] bool is_of_limit(const protocol::error_response& m, const request& r) const;
+    void refused(const request& r, std::string_view detail);
+    void add_values(const statement& s);
+    void forget_values(const std::map<std::string, long>& committed);
+    void commit();
+    void check_rows(const request& r);
     void on_row(request& r, std::string_view body);
     void on_complete(request& r);
     void check_value(request& r, const std::string& row, long value);
@@ -61,11 +72,12 @@ class simulated_client {
     std::string in_;
     std::deque<request> expected_;
     transaction_model transaction_;
+    std::vector<long> open_values_;            // written in the open transaction, or not any more
     std::map<std::string, std::size_t> seen_;  // row -> newest place this session has read
     bool logged_in_ = false, cancelling_ = false;
     bool prepared_ = false;  // "s" reads kv
     bool unnamed_ = false;   // so does the unnamed statement
-    bool skipping_ = false;  // an error was read: the next frame is ReadyForQuery
+    bool leaving_ = false;   // as soon as the request under way has ended
     std::size_t cancels_ = 0;
     std::size_t epoch_ = 0;  // of the connection: late events know that they are
 };

@@ -5,8 +5,13 @@
 //   - no session reads an older value than it has itself read before
 //   - nothing uncommitted, nothing rolled back, no other tenant's row; own writes are seen
 //   - cancelled is only what was cancelled; no error that the server would not have given
-// At the end every count of commits in flight, writers, clients and waiters is at rest.
+// With limits of tenants in force (simulation_limits.h), which the seed chooses:
+//   - an error of theirs refuses only what they may; what it says of a write is true
+//   - nothing that a client was told has failed is ever committed
+//   - neither places nor tokens are given beyond the limits
+// At the end every count of commits in flight, writers, clients, places and waiters is at rest.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -16,6 +21,7 @@
 #include <vector>
 
 #include "tests/core/model_server.h"
+#include "tests/core/simulation_limits.h"
 #include "tests/core/world.h"
 
 namespace core_test {
@@ -25,6 +31,7 @@ struct simulation_options {
     std::size_t steps = 1000;  // requests of all clients together
     std::size_t clients = 6;
     std::size_t workers = 3;
+    bool limits = false;  // of tenants are in force
 };
 
 struct simulation_report {
@@ -32,6 +39,10 @@ struct simulation_report {
     std::map<policy::reason, std::size_t> outcomes;
     std::size_t connections = 0;
     std::size_t unsettled = 0;
+    std::array<std::uint64_t, policy::limit_kinds> met{};  // of each limit
+    std::size_t kept = 0;                                  // told to be too long, and written
+    std::size_t unconfirmed = 0;                           // answered for without the server
+    std::size_t given_up = 0;  // connections, for a server that did not react
 };
 
 class chance {
@@ -70,6 +81,9 @@ class simulation {
     [[nodiscard]] model_database& database() { return database_; }
     [[nodiscard]] chance& luck() { return luck_; }
     void acknowledge(const std::map<std::string, long>& writes);
+    void forbid(long value);  // it must never be committed
+    [[nodiscard]] const simulated_limits* limits() const { return limits_ ? &*limits_ : nullptr; }
+    [[nodiscard]] simulation_report& report() { return report_; }
     // The newest place in the row's history that somebody has been told of.
     [[nodiscard]] std::size_t acknowledged(const std::string& row) const;
 
@@ -85,6 +99,11 @@ class simulation {
                       proxy_to_client = 0;
         std::uint64_t stepped = 0;  // when the server's last planned step is
         std::size_t lag = 10;       // of what the server sends: how late a commit is known
+        passage passed;
+        std::size_t under_way = 0;      // pieces between the proxy and the server
+        std::size_t planned_steps = 0;  // of the server: the last one counts
+        std::size_t own_cancels = 0;    // sent by the session itself
+        core::session::time_point watched = core::limiter::never;
         bool stepping = false, client_left = false, proxy_ended = false, server_cut = false;
     };
     connection& open(simulated_client& client);
@@ -102,15 +121,24 @@ class simulation {
         }
     };
     using deliver = std::function<void(const std::string&)>;
-    void transfer(std::uint64_t& last, const std::string& bytes, const deliver& to,
-                  std::size_t lag = 10);
+    std::size_t transfer(std::uint64_t& last, const std::string& bytes, const deliver& to,
+                         std::size_t lag = 10);
     void at_end_of(std::uint64_t& last, std::function<void()> what);
     void collect(connection& c);
     void pump_server(connection& c);
+    void plan_step(connection& c, std::uint64_t within);
+    void wake_later(const core::wake_up& wake);
+    void end_later(connection& c);
+    void watch(connection& c);
+    void cancel_by_itself(connection& c);
+    void watch_limits(connection& c, std::string_view to_server, std::size_t hits, bool quiet);
+    void end_of_limits();
     void settle_later(connection& c, const core::unsettled_commit& lost);
 
     simulation_options options_;
     chance luck_;
+    std::optional<simulated_limits> limits_;
+    std::optional<limits_watch> watch_;
     world world_;
     model_database database_;
     std::priority_queue<event> events_;
@@ -118,6 +146,7 @@ class simulation {
     std::vector<std::unique_ptr<connection>> connections_;
     std::vector<std::unique_ptr<simulated_client>> clients_;
     std::map<std::string, std::size_t> acknowledged_;
+    std::vector<long> forbidden_;
     simulation_report report_;
     std::size_t steps_left_;
     long last_value_ = 1000;

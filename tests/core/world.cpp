@@ -214,12 +214,14 @@ void wired::cancel_sent() {
 
 void wired::later(std::chrono::milliseconds after) {
     world_.now += after;
-    while (!closing && session_->deadline() <= world_.now) {
-        actions_.clear();
-        session_->on_deadline(world_.now, actions_);
-        perform();
-        settle();
-    }
+    while (!closing && session_->deadline() <= world_.now) on_deadline();
+}
+
+void wired::on_deadline() {
+    actions_.clear();
+    session_->on_deadline(world_.now, actions_);
+    perform();
+    settle();
 }
 
 void wired::shutdown() {

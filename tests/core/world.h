@@ -79,7 +79,8 @@ class wired {
     [[nodiscard]] bool cancel();
     void cancel_sent();
     void later(std::chrono::milliseconds after);  // and what is due by then
-    void catalog_read() { world_.publish(); }     // the control connection has looked again
+    void on_deadline();
+    void catalog_read() { world_.publish(); }  // the control connection has looked again
     void shutdown();
     void client_gone();
     void server_gone();

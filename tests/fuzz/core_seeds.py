@@ -20,6 +20,15 @@ def server(data):
     return order(4, data)
 
 
+def passes(milliseconds):
+    """Where limits are in force."""
+    number = milliseconds // 4
+    return bytes([9 + 14, number >> 4, (number & 15) << 4])
+
+
+OTHER_MOVES = order(10 + 14)  # gives the tenant's only place back, or takes one
+CANCEL_SENT = order(9)
+LIMITED, LOW_RATE, FEW_ROWS, PAGES, REFUSED, CROWDED = 2, 8, 16, 32, 64, 128
 SELECT = frame(b"Q", b"SELECT v FROM kv\0")
 UPDATE = frame(b"Q", b"UPDATE kv SET v = 1\0")
 READY = frame(b"Z", b"I")
@@ -34,6 +43,14 @@ ERROR = frame(b"E", b"SERROR\0VERROR\0C42601\0Mno\0\0")
 STARTUP = b"user\0app\0database\0db\0\0"
 STARTUP = struct.pack(">II", len(STARTUP) + 8, 3 << 16) + STARTUP
 LOG_IN = frame(b"R", b"\0\0\0\0") + frame(b"K", b"\0\0\0\1abcd") + READY
+
+BEGIN = frame(b"Q", b"BEGIN\0")
+BEGUN = frame(b"C", b"BEGIN\0") + BLOCK
+UPDATED = frame(b"C", b"UPDATE 1\0") + READY
+ROW_ALONE = frame(b"D", b"\0\1\0\0\0\1x")
+CANCELED = ERROR.replace(b"42601", b"57014")
+RETURNING = (frame(b"P", b"\0UPDATE kv SET v = 1 RETURNING v\0\0\0")
+             + frame(b"B", b"\0" * 8) + frame(b"E", b"\0" * 5) + SYNC)
 
 NOT_ADMITTED = frame(b"E", b"SFATAL\0VFATAL\0C28000\0Mno\0\0")
 ENCRYPTED = order(7 + 14)  # the server's connection, established under TLS
@@ -77,6 +94,32 @@ SEEDS = {
     "drop": b"\0" + client(frame(b"Q", b"DROP DATABASE x\0")) + order(10)
     + server(frame(b"C", b"DROP DATABASE\0") + READY),
     "login": b"\1" + client(STARTUP) + order(7) + server(LOG_IN) + client(SELECT),
+    "over_rate": bytes([LIMITED + LOW_RATE]) + client(UPDATE + UPDATE + UPDATE + SELECT)
+    + server(2 * UPDATED) + server(ERROR + READY) + passes(16000) + client(PARSE + RUN + SYNC),
+    "over_rate_in_block": bytes([LIMITED + LOW_RATE]) + client(BEGIN) + server(BEGUN)
+    + client(UPDATE + UPDATE) + server(2 * frame(b"C", b"UPDATE 1\0") + BLOCK)
+    + client(PARSE + RUN + SYNC) + server(ERROR + frame(b"Z", b"E")),
+    "rows_cut": bytes([LIMITED + FEW_ROWS]) + client(SELECT) + server(ROW + ROW_ALONE)
+    + CANCEL_SENT + server(CANCELED + READY) + client(SELECT),
+    "rows_cut_in_batch": bytes([LIMITED + FEW_ROWS]) + client(RETURNING) + server(
+        frame(b"1") + frame(b"2") + 2 * ROW_ALONE + frame(b"C", b"UPDATE 2\0") + ERROR)
+    + CANCEL_SENT + server(READY) + client(SELECT),
+    "timed_out": bytes([LIMITED]) + client(UPDATE) + passes(100) + CANCEL_SENT
+    + server(CANCELED + READY) + client(SELECT),
+    "silent_server": bytes([LIMITED]) + client(BEGIN) + server(BEGUN) + client(UPDATE)
+    + passes(100) + CANCEL_SENT + passes(28) + client(UPDATE) + server(
+        frame(b"C", b"UPDATE 1\0") + BLOCK) + server(ERROR + frame(b"Z", b"E")),
+    "waits": bytes([LIMITED + CROWDED]) + client(SELECT) + OTHER_MOVES + server(ANSWER)
+    + OTHER_MOVES + client(SELECT) + passes(200) + client(UPDATE) + order(8),
+    "page_cut": bytes([LIMITED + PAGES]) + client(SELECT) + server(
+        frame(b"1") + frame(b"2") + ROW + ROW_ALONE + frame(b"s") + READY)
+    + client(frame(b"Q", b"SELECT v FROM kv LIMIT 2\0")),
+    "page_refused": bytes([LIMITED + PAGES + REFUSED]) + client(SELECT + PARSE + RUN + SYNC),
+    "warned": bytes([LIMITED + 4 + LOW_RATE + FEW_ROWS + CROWDED]) + client(3 * SELECT) + server(
+        ROW + ROW_ALONE) + passes(400) + server(frame(b"C", b"SELECT 2\0") + READY),
+    "copy_timed_out": bytes([LIMITED]) + client(frame(b"Q", b"COPY kv FROM STDIN\0"))
+    + server(frame(b"G", b"\0\0\0")) + passes(100) + server(ERROR + READY)
+    + client(frame(b"d", b"1\n") + frame(b"c") + SELECT),
     "shutdown": b"\0" + client(SELECT) + order(11) + server(ANSWER),
 }
 
