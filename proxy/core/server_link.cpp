@@ -1,6 +1,7 @@
 #include "proxy/core/server_link.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "protocol/backend.h"
@@ -43,27 +44,41 @@ std::string server_statements::name_of(std::uint32_t number) {
 bool server_statements::is_ours(std::string_view name) noexcept { return name.starts_with(prefix); }
 
 std::optional<std::uint32_t> server_statements::find(const prepared_ptr& definition,
-                                                     const shared_text& path) {
+                                                     const shared_text& path, std::uint32_t batch) {
     const auto it = known_.find({definition.get(), path.get()});
     if (it == known_.end()) return std::nullopt;
+    if (it->second->batch != 0 && it->second->batch != batch) return std::nullopt;
     by_use_.splice(by_use_.begin(), by_use_, it->second);
     return it->second->number;
 }
 
-std::uint32_t server_statements::add(prepared_ptr definition, shared_text path) {
+std::uint32_t server_statements::add(prepared_ptr definition, shared_text path,
+                                     std::uint32_t batch) {
     const auto number = next_++;
     const key k{definition.get(), path.get()};
-    by_use_.push_front({std::move(definition), std::move(path), number});
+    by_use_.push_front({std::move(definition), std::move(path), number, batch});
     known_.insert_or_assign(k, by_use_.begin());
     return number;
 }
 
-void server_statements::remove(std::uint32_t number) {
-    const auto it = std::find_if(by_use_.begin(), by_use_.end(),
-                                 [&](const item& one) { return one.number == number; });
-    if (it == by_use_.end()) return;
-    known_.erase({it->definition.get(), it->path.get()});
+std::list<server_statements::item>::iterator server_statements::at(std::uint32_t number) {
+    return std::find_if(by_use_.begin(), by_use_.end(),
+                        [&](const item& one) { return one.number == number; });
+}
+
+void server_statements::confirm(std::uint32_t number) {
+    if (const auto it = at(number); it != by_use_.end()) it->batch = 0;
+}
+
+// Another one may have come in its place.
+void server_statements::forget(std::list<item>::iterator it) {
+    const auto known = known_.find({it->definition.get(), it->path.get()});
+    if (known != known_.end() && known->second == it) known_.erase(known);
     by_use_.erase(it);
+}
+
+void server_statements::remove(std::uint32_t number) {
+    if (const auto it = at(number); it != by_use_.end()) forget(it);
 }
 
 void server_statements::clear() {
@@ -74,8 +89,7 @@ void server_statements::clear() {
 std::optional<std::uint32_t> server_statements::take_excess(std::size_t most) {
     if (by_use_.size() <= most) return std::nullopt;
     const auto number = by_use_.back().number;
-    known_.erase({by_use_.back().definition.get(), by_use_.back().path.get()});
-    by_use_.pop_back();
+    forget(std::prev(by_use_.end()));
     return number;
 }
 
