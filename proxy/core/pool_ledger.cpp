@@ -225,7 +225,7 @@ std::vector<pool_ledger::place> pool_ledger::failed(pool& p, std::string error, 
     std::vector<place> told;
     // While others of the pool are there, whoever waits is served by them.
     const bool alone = p.total == p.opening;
-    if (unreachable || !alone) p.not_before = now + settings_.server_login_retry;
+    p.not_before = now + settings_.server_login_retry;
     // A server that refuses is there; and whom it refuses has to log in before more is opened.
     p.error = unreachable ? error : std::string{};
     if (!unreachable && alone) p.proven = false;
