@@ -23,13 +23,14 @@ enum state : int { idle, used, closed };
 // What the threads share: the ledger, who has which connection, and what is sent to whom.
 class crossing {
   public:
-    static constexpr std::uint64_t nothing = 0;
+    static constexpr std::uint64_t nothing = 0, refusal = 1;
 
     crossing() {
         settings.default_pool_size = 3;
         settings.max_db_connections = 5;
         settings.server_idle_timeout = 1ms;
         settings.min_pool_size = 1;
+        settings.server_login_retry = 0ms;  // nobody is left waiting for it
         for (std::size_t i = 0; i < pools.size(); ++i)
             pools[i] = &ledger.of(std::to_string(i), i < 2 ? "db" : "other", "ann");
     }
@@ -66,6 +67,11 @@ class crossing {
             for (const auto& o : todo.close) become(o.connection.id, idle, closed);
             for (const auto& o : todo.open) {
                 const auto made = add();
+                if (made % 16 == 0) {
+                    for (const auto& who : ledger.failed(*o.of, "no", false, clock::now(), more))
+                        send(who, refusal);
+                    continue;
+                }
                 pass_on(made, ledger.opened(*o.of, {worker, made}, clock::now(), more));
             }
             todo = std::move(more);
@@ -75,6 +81,8 @@ class crossing {
         pool_ledger::orders todo;
         become(connection, used, idle);
         pass_on(connection, ledger.released(p, {worker, connection}, clock::now(), todo));
+        if (connection % 8 == 0 && ledger.lost(p, {worker, connection}, clock::now(), todo))
+            become(connection, idle, closed);
         obey(todo, worker);
     }
     void close(pool_ledger::pool& p, std::uint64_t connection, unsigned worker) {
@@ -90,7 +98,7 @@ class crossing {
         if (whose) send(*whose, connection);
     }
     std::vector<std::atomic<int>> connections_ = std::vector<std::atomic<int>>(1 << 18);
-    std::atomic<std::uint64_t> last_{nothing};
+    std::atomic<std::uint64_t> last_{refusal};
     std::mutex mutex_;
     std::condition_variable sent_;
     std::map<std::uint64_t, std::uint64_t> mail_;  // which connection, by who
@@ -106,6 +114,7 @@ void work(crossing& c, unsigned worker, unsigned rounds) {
         if (got.what == answer::wait && random() % 8 == 0 && c.ledger.forget(p, me)) continue;
         const auto mine = got.what == answer::take ? got.connection.id : c.receive(me);
         if (mine == crossing::nothing) return;
+        if (mine == crossing::refusal) continue;
         c.become(mine, idle, used);
         if (c.ledger.count(p).total > c.settings.default_pool_size) ++c.faults;
         if (random() % 4 == 0)
@@ -114,6 +123,7 @@ void work(crossing& c, unsigned worker, unsigned rounds) {
             c.release(p, mine, worker);
         pool_ledger::orders todo;
         if (random() % 16 == 0) c.ledger.tick(crossing::clock::now(), todo);
+        if (random() % 16 == 0) c.ledger.close_idle("db", todo);
         c.obey(todo, worker);
     }
 }
