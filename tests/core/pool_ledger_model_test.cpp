@@ -56,7 +56,7 @@ class model {
     void step() {
         now_ += std::chrono::milliseconds{pick(40)};
         auto& p = pools_[pick(pools_.size())];
-        switch (pick(12)) {
+        switch (pick(13)) {
             case 0:
             case 1:
             case 2:
@@ -76,6 +76,8 @@ class model {
                 if (pick(20) == 0) return close_idle(p.database);
                 now_ += std::chrono::milliseconds{pick(3000)};
                 return tick();
+            case 11:
+                return take_own(p);
             default:
                 return tick();
         }
@@ -139,6 +141,19 @@ class model {
             p.waiting.push_back({who, now_});
         }
         obey(got.todo);
+    }
+    void take_own(model_pool& p) {
+        const auto worker = pick(workers);
+        const auto got = ledger_.take_own(*p.real, worker);
+        const auto mine = std::find_if(p.idle.rbegin(), p.idle.rend(),
+                                       [&](const auto& o) { return o.who.worker == worker; });
+        REQUIRE(got.has_value() == (mine != p.idle.rend()));
+        if (got) {
+            REQUIRE(*got == mine->who.id);
+            p.idle.erase(std::next(mine).base());
+            ++p.in_use;
+        }
+        check(false);
     }
     void given(model_pool& p, const place& connection, const std::optional<place>& whose) {
         if (p.waiting.empty()) {

@@ -43,6 +43,22 @@ TEST_CASE("pool ledger: the last used is taken first, and rather one of the same
     CHECK(d.acquire(p, {1, 24}) == "wait");
 }
 
+TEST_CASE("pool ledger: one of the very worker, or none at all") {
+    desk d;
+    auto& p = d.pool();
+    for (const place c : {place{0, 1}, place{0, 2}, place{1, 3}})
+        d.use(p, {c.worker, 10 + c.id}, c);
+    for (const place c : {place{0, 1}, place{0, 2}, place{1, 3}})
+        CHECK(d.released(p, c) == "nobody");
+    CHECK(d.ledger.take_own(p, 0) == 2U);
+    CHECK(d.ledger.take_own(p, 0) == 1U);
+    CHECK_FALSE(d.ledger.take_own(p, 0));
+    CHECK_FALSE(d.ledger.take_own(p, 2));
+    CHECK(d.count(p) == "3 1 0 0");
+    CHECK(d.released(p, {0, 4}) == "nobody");
+    CHECK(d.ledger.take_own(p, 0) == 4U);
+}
+
 TEST_CASE("pool ledger: default_pool_size counts over all workers") {
     desk d;
     d.s.default_pool_size = 3;

@@ -156,7 +156,7 @@ TEST_CASE("prepared: what is left at a server connection, and what only it has, 
         bool is_private = false;
         for (const auto& [key, v] : model) {
             REQUIRE(all.get(key) == v);
-            is_private = is_private || (v.client && v.client->is_private());
+            is_private = is_private || (v.client && v.client->sql_statement >= 0);
         }
         REQUIRE(all.holds_private() == is_private);
         held += is_private;
