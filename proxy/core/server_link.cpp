@@ -22,17 +22,26 @@ void append_literal(std::string& out, std::string_view value) {
     out.push_back('\'');
 }
 
-void append_name(std::string& out, std::string_view name) {
-    out.push_back('"');
-    for (const char c : name) {
-        if (c == '"') out.push_back(c);
-        out.push_back(c);
-    }
-    out.push_back('"');
-}
-
 bool is_identity(std::string_view name) {
     return name == "role" || name == "session_authorization";
+}
+
+// What is set by these ends with the transaction, and they may only be set at its beginning.
+bool is_of_transaction(std::string_view name) {
+    return name == "transaction_isolation" || name == "transaction_read_only" ||
+           name == "transaction_deferrable";
+}
+
+// No value: as RESET, which however cuts a name at 63 bytes and then means another setting.
+void append_call(std::string& to, std::string_view name, const std::string* value) {
+    to.append(to.empty() ? "SELECT " : ",").append("pg_catalog.set_config(");
+    append_literal(to, name);
+    to.push_back(',');
+    if (value)
+        append_literal(to, *value);
+    else
+        to.append("NULL");
+    to.append(",false)");
 }
 
 }  // namespace
@@ -119,34 +128,28 @@ restoring restore_settings(const session_settings::values& is,
                            const session_settings::values& wanted) {
     restoring out;
     if (is == wanted) return out;
-    const auto call = [](std::string& to, std::string_view name, std::string_view value) {
-        to.append(to.empty() ? "SELECT " : ",").append("pg_catalog.set_config(");
-        append_literal(to, name);
-        append_literal(to.append(","), value);
-        to.append(",false)");
-    };
     // What only a superuser may set is set by who logged in; the role is taken on again at the end.
     if (is.contains("session_authorization")) out.rest.append("RESET SESSION AUTHORIZATION;");
     if (is.contains("role")) out.rest.append("RESET ROLE;");
-    for (const auto& [name, value] : is) {
-        if (wanted.contains(name) || is_identity(name)) continue;
-        if (name == "client_encoding")
-            out.first = "RESET client_encoding";
-        else
-            append_name(out.rest.append("RESET "), name), out.rest.append(";");
-    }
     std::string set;
+    const auto is_apart = [](std::string_view name) {
+        return is_identity(name) || is_of_transaction(name);
+    };
+    for (const auto& [name, value] : is) {
+        if (wanted.contains(name) || is_apart(name)) continue;
+        append_call(name == "client_encoding" ? out.first : set, name, nullptr);
+    }
     for (const auto& [name, value] : wanted) {
         const auto it = is.find(name);
-        if (is_identity(name) || (it != is.end() && it->second == value)) continue;
-        call(name == "client_encoding" ? out.first : set, name, value);
+        if (is_apart(name) || (it != is.end() && it->second == value)) continue;
+        append_call(name == "client_encoding" ? out.first : set, name, &value);
     }
     if (!set.empty()) out.rest.append(set).append(";");
     for (const std::string_view name : {"session_authorization", "role"}) {
         const auto it = wanted.find(name);
         if (it == wanted.end()) continue;
         std::string one;
-        call(one, name, it->second);
+        append_call(one, name, &it->second);
         out.rest.append(one).append(";");
     }
     return out;
