@@ -32,23 +32,38 @@ TEST_CASE("server statements: a definition under a path has a number, which is n
     server_statements all;
     const auto a = definition(), b = definition();
     const auto p = path("p"), q = path("q");
-    CHECK_FALSE(all.find(a, p));
-    const auto ap = all.add(a, p), aq = all.add(a, q), bp = all.add(b, p);
+    CHECK_FALSE(all.find(a, p, 1));
+    const auto ap = all.add(a, p, 1), aq = all.add(a, q, 1), bp = all.add(b, p, 1);
     CHECK(std::set<std::uint32_t>{ap, aq, bp, server_statements::nobody}.size() == 4);
-    CHECK(all.find(a, p) == ap);
-    CHECK(all.find(a, q) == aq);
-    CHECK(all.find(b, p) == bp);
-    CHECK_FALSE(all.find(b, q));
-    CHECK_FALSE(all.find(a, path("p")));  // texts are shared: the same one is meant
+    CHECK(all.find(a, p, 1) == ap);
+    CHECK(all.find(a, q, 1) == aq);
+    CHECK(all.find(b, p, 1) == bp);
+    CHECK_FALSE(all.find(b, q, 1));
+    CHECK_FALSE(all.find(a, path("p"), 1));  // texts are shared: the same one is meant
     all.remove(aq);
     all.remove(aq);
     all.remove(server_statements::nobody);
-    CHECK_FALSE(all.find(a, q));
+    CHECK_FALSE(all.find(a, q, 1));
     CHECK(all.size() == 2);
     all.clear();
     CHECK(all.size() == 0);
-    CHECK_FALSE(all.find(a, p));
-    CHECK(all.add(a, p) > bp);
+    CHECK_FALSE(all.find(a, p, 1));
+    CHECK(all.add(a, p, 1) > bp);
+}
+
+TEST_CASE("server statements: what an earlier batch prepares is not there before it is confirmed") {
+    server_statements all;
+    const auto a = definition();
+    const auto p = path("p");
+    const auto first = all.add(a, p, 1);
+    CHECK(all.find(a, p, 1) == first);
+    CHECK_FALSE(all.find(a, p, 2));
+    const auto second = all.add(a, p, 2);
+    CHECK(all.find(a, p, 2) == second);
+    all.remove(first);  // its batch has failed
+    all.confirm(second);
+    CHECK(all.find(a, p, 3) == second);
+    CHECK(all.size() == 1);
 }
 
 TEST_CASE("server statements: the least recently used is the first to go") {
@@ -58,16 +73,16 @@ TEST_CASE("server statements: the least recently used is the first to go") {
     std::vector<std::uint32_t> n;
     for (int i = 0; i < 4; ++i) {
         d.push_back(definition());
-        n.push_back(all.add(d.back(), p));
+        n.push_back(all.add(d.back(), p, 1));
     }
     CHECK_FALSE(all.take_excess(4));
-    CHECK(all.find(d[0], p) == n[0]);
+    CHECK(all.find(d[0], p, 1) == n[0]);
     CHECK(all.take_excess(2) == n[1]);
     CHECK(all.take_excess(2) == n[2]);
     CHECK_FALSE(all.take_excess(2));
-    CHECK_FALSE(all.find(d[1], p));
-    CHECK(all.find(d[0], p) == n[0]);
-    CHECK(all.find(d[3], p) == n[3]);
+    CHECK_FALSE(all.find(d[1], p, 1));
+    CHECK(all.find(d[0], p, 1) == n[0]);
+    CHECK(all.find(d[3], p, 1) == n[3]);
     CHECK(all.take_excess(0) == n[0]);
     CHECK(all.take_excess(0) == n[3]);
     CHECK_FALSE(all.take_excess(0));
@@ -96,10 +111,10 @@ TEST_CASE("server statements: a number taken away leaves those that are known") 
         switch (random() % 4) {
             case 0:
             case 1: {
-                const auto number = all.find(what, where);
+                const auto number = all.find(what, where, 1);
                 REQUIRE(number.has_value() == (it != model.end()));
                 if (it == model.end()) {
-                    model.insert(model.begin(), {what, where, all.add(what, where)});
+                    model.insert(model.begin(), {what, where, all.add(what, where, 1)});
                 } else {
                     REQUIRE(*number == it->number);
                     std::rotate(model.begin(), it, it + 1);
