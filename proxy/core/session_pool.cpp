@@ -425,9 +425,16 @@ void session::give_back(actions& out) {
     if (pinned() != nullptr) return;
     refresh_wanted();
     auto& link = *p.link;
-    // RESET returns to what the server connection began with, which lacks what is followed.
-    link.settings =
-        std::exchange(p.resets, false) ? services_.decide.intern_values(own_settings()) : p.wanted;
+    link.settings = p.wanted;
+    if (std::exchange(p.resets, false)) {
+        // RESET returns to what the server connection began with, which lacks what is followed; but
+        // it may have been the RESET of something else, or rolled back. So that is set anew: no
+        // value is equal to this one.
+        auto values = own_settings();
+        for (const auto& name : services_.options.followed_startup)
+            if (settings_.at_start(name)) values.try_emplace(name, 1, '\0');
+        link.settings = services_.decide.intern_values(std::move(values));
+    }
     for (const auto& name : settings_.touched()) link.touched.emplace(name);
     for (const auto& [name, value] : *link.settings)
         if (name.find('.') != std::string::npos) link.touched.emplace(name);
