@@ -124,6 +124,16 @@ bool server_link::take_idle(std::string_view bytes) {
     return true;
 }
 
+std::string make_known(const std::vector<std::string_view>& names) {
+    static const std::string nothing;
+    std::string out;
+    for (const auto name : names) {
+        append_call(out, name, &nothing);
+        append_call(out, name, nullptr);
+    }
+    return out;
+}
+
 restoring restore_settings(const session_settings::values& is,
                            const session_settings::values& wanted) {
     restoring out;

@@ -106,6 +106,8 @@ struct restoring {
     std::string first;
     std::string rest;
 };
+// Text after which custom settings of these names exist, and are unset.
+[[nodiscard]] std::string make_known(const std::vector<std::string_view>& names);
 [[nodiscard]] restoring restore_settings(const session_settings::values& is,
                                          const session_settings::values& wanted);
 

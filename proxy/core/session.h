@@ -343,6 +343,8 @@ class session {
     void note_holds(const planned_write& w, const policy::statement_facts& s);
     void end_holds(const policy::statement_facts& s);
     [[nodiscard]] bool link_knows_more() const;
+    // Of a name among the touched settings that stands for what could not be followed.
+    static constexpr std::string_view taint_mark = "unknown.";
 
     // session_virtual.cpp
     [[nodiscard]] bool is_virtual(std::string_view name, const prepared_ptr& definition) const;
@@ -355,6 +357,8 @@ class session {
     [[nodiscard]] bool forward_virtual_describe(std::string_view name, actions& out);
     [[nodiscard]] bool forward_virtual_close(std::string_view name, actions& out);
     void fail_statement(std::string_view sqlstate, std::string_view message, actions& out);
+    [[nodiscard]] bool tell_renamed(const protocol::frame& f, const std::string& name,
+                                    actions& out);
     void note_outdated(const protocol::frame& f);
     [[nodiscard]] bool is_refused_there(const prepared_ptr& definition);
 

@@ -198,7 +198,10 @@ std::optional<std::size_t> session::forward_bind(const protocol::bind& m, std::s
     if (!renamed) return std::nullopt;
     portal bound{.definition = definition, .page = page};
     if (next_fill_ >= 0) ++next_fill_;
-    owe({.what = reply::bind, .fill = current_fill(), .definition = shared ? definition : nullptr});
+    owe({.what = reply::bind,
+         .fill = current_fill(),
+         .name = shared ? std::string{m.statement} : std::string{},
+         .definition = shared ? definition : nullptr});
     if (skipping_) return renamed;
     if (bound.definition) bound.settings = bound_settings(*bound.definition, m);
     portals_.bind(m.portal, std::move(bound));

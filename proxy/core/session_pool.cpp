@@ -157,6 +157,13 @@ void session::send_restore(time_point now, actions& out) {
         query(change.rest);
         link.settings = pool_->wanted;
     }
+    // What the client once set is an empty text since; elsewhere it may be unknown.
+    std::vector<std::string_view> unknown;
+    for (const auto& name : settings_.touched())
+        if (!name.starts_with(taint_mark) && !pool_->wanted->contains(name) &&
+            link.touched.emplace(name).second)
+            unknown.push_back(name);
+    query(make_known(unknown));
     if (!message.empty()) out.server.own(std::move(message));
 }
 
@@ -358,6 +365,7 @@ bool session::answer_here(const statement_text& text, actions& out) {
         // What the server reports of this session's settings it would report anew.
         const auto& set = settings_.changed();
         const auto is_reported = [&](const auto& item) {
+            if (item.first == "role" || item.first == "session_authorization") return true;
             return pool_->told && std::ranges::any_of(*pool_->told, [&](const auto& told) {
                        return std::ranges::equal(told.first, item.first, {}, lower, lower);
                    });

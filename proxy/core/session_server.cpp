@@ -91,6 +91,8 @@ void session::note_fatal(const protocol::frame& f) {
 void session::handle_reply(const protocol::frame& f, time_point now, actions& out) {
     if (restoring()) return on_restore_reply(f, out);
     if (commit_in_flight() && !is_row(f.type)) bump_marks();
+    const auto named =
+        pool_ && f.type == 'E' && !owed_.empty() ? owed_.front().name : std::string{};
     bool hide = swallow() || (cut_ && cut_->hides());
     switch (f.type) {
         case 'D':
@@ -124,8 +126,7 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
                 owed_.front().what == (f.type == '1' ? reply::parse : reply::close)) {
                 if (cut_ && cut_->told) forget_parse(owed_.front());
                 if (f.type == '1' && swallow() && owed_.front().added == 0) --owed_repairs_;
-                if (owed_.front().added != 0)
-                    pool_->link->statements.confirm(owed_.front().added);
+                if (owed_.front().added != 0) pool_->link->statements.confirm(owed_.front().added);
                 pop_owed();
             }
             break;
@@ -147,7 +148,7 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             on_copy_in();
             break;
         case 'E':
-            hide = answer_error(f, out);
+            hide = answer_error(f, out) || tell_renamed(f, named, out);
             break;
         case 'Z':
             on_ready(f, now, out);

@@ -364,10 +364,11 @@ void session::statement_done(owed_reply& item, std::string_view tag) {
             settings_.discard_all();
             // What could not be followed may have made custom settings: this session is then like
             // no other for ever.
-            if (clean_taints_ != taints_) settings_.touch("unknown." + std::to_string(token_));
+            if (clean_taints_ != taints_)
+                settings_.touch(std::string{taint_mark} + std::to_string(token_));
             if (unproven_ && owed_others_ == 0) {
                 unproven_.reset();
-                settings_.touch("unknown." + std::to_string(token_));
+                settings_.touch(std::string{taint_mark} + std::to_string(token_));
                 if (pool_) pool_->link->unfit = true;
             }
             clean_taints_ = item.taints;

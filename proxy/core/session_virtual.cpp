@@ -148,6 +148,22 @@ bool session::forward_virtual_close(std::string_view name, actions& out) {
     return true;
 }
 
+// An error that names a statement of ours is told with the client's name for it. True: it was.
+bool session::tell_renamed(const protocol::frame& f, const std::string& name, actions& out) {
+    constexpr std::string_view mark = "\"pgsidecar:";
+    if (!pool_ || name.empty() || f.body.find(mark) == std::string_view::npos) return false;
+    std::string body{f.body};
+    for (auto at = body.find(mark); at != std::string::npos; at = body.find(mark, at + 1)) {
+        const auto end = body.find('"', at + 1);
+        if (end == std::string::npos) break;
+        body.replace(at + 1, end - at - 1, name);
+    }
+    std::string message{"E"};
+    append_length(message, body.size() + 4);
+    out.client.own(message.append(body));
+    return true;
+}
+
 // The server refuses a statement for good whose tables have changed. Who prepares the same text
 // again gets another one; those who have it prepared are told, as they would be without us.
 void session::note_outdated(const protocol::frame& f) {

@@ -131,6 +131,14 @@ class StateTest(PoolTest):
         self.assertEqual(
             mine.q("BEGIN; SELECT nextval('s'); SELECT currval('s'); COMMIT").error, None)
 
+    def test_a_custom_setting_that_was_reset_is_not_unknown(self):
+        sidecar = self.own(default_pool_size=2)
+        mine, other = self.at(sidecar), self.at(sidecar)
+        mine.q("SET app.tenant_id = '7'")
+        mine.q("RESET app.tenant_id")
+        other.q("BEGIN")  # takes the connection that has seen it
+        self.assertEqual(self.value(mine, "SELECT current_setting('app.tenant_id')"), "")
+
     def test_defaults_of_a_role_that_were_altered(self):
         self.addCleanup(env.cluster.run, "ALTER ROLE alice RESET ALL")
         owner = self.wire()
@@ -284,6 +292,14 @@ class StatementTest(PoolTest):
         other.q("DISCARD ALL")
         mine.send(wire.bind(name="s") + wire.execute() + wire.SYNC)
         self.assertEqual(mine.read_reply().value, "mine")
+
+    def test_an_error_has_the_clients_name_for_it(self):
+        session, past = self.wire(), self.direct()
+        for side in (session, past):
+            side.send(wire.parse("SELECT $1::int", "mine") + wire.SYNC)
+            side.read_reply()
+            side.send(wire.bind(name="mine") + wire.SYNC)
+        self.assertEqual(session.read_reply().raw, past.read_reply().raw)
 
     def test_sql_about_statements_of_the_protocol(self):
         session = self.wire()
