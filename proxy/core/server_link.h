@@ -82,7 +82,8 @@ struct server_link {
     std::vector<std::string> leftovers;  // statements under clients' own names, to be closed
     bool unnamed = false;                // an unnamed one is there, of whoever was here before
     // Custom settings that exist there: unset they are an empty text, not unknown.
-    std::set<std::string, std::less<>> touched;
+    // `known` of them surely, `touched` perhaps.
+    std::set<std::string, std::less<>> known, touched;
 
     // databases::defaults_altered before its log-in, and what the log-in then gave, as the first
     // session to use it believes.

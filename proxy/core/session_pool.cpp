@@ -161,7 +161,7 @@ void session::send_restore(time_point now, actions& out) {
     std::vector<std::string_view> unknown;
     for (const auto& name : settings_.touched())
         if (!name.starts_with(taint_mark) && !pool_->wanted->contains(name) &&
-            link.touched.emplace(name).second)
+            link.known.emplace(name).second)
             unknown.push_back(name);
     query(make_known(unknown));
     if (!message.empty()) out.server.own(std::move(message));
@@ -445,7 +445,10 @@ void session::give_back(actions& out) {
     }
     for (const auto& name : settings_.touched()) link.touched.emplace(name);
     for (const auto& [name, value] : *link.settings)
-        if (name.find('.') != std::string::npos) link.touched.emplace(name);
+        if (name.find('.') != std::string::npos) {
+            link.known.emplace(name);
+            link.touched.emplace(name);
+        }
     link.unfit = link.unfit || taints_ > 0;
     statements_.leave_server(link.leftovers, link.unnamed);
     portals_.drop_unnamed();
