@@ -41,17 +41,14 @@ pool_ledger::pool& pool_ledger::of(std::string_view start_up, std::string_view d
     return *pools_.emplace(std::string{start_up}, std::move(made)).first->second;
 }
 
-bool pool_ledger::within_shared_bounds(const pool& p) const {
-    const auto room = [](const auto& counted, const std::string& name, std::size_t most) {
-        const auto it = counted.find(name);
-        return most == 0 || it == counted.end() || it->second < most;
-    };
-    return room(by_database_, p.database, settings_.max_db_connections) &&
-           room(by_user_, p.user, settings_.max_user_connections);
+bool pool_ledger::full(const counted& by, const std::string& name, std::size_t most) {
+    const auto it = by.find(name);
+    return most != 0 && it != by.end() && it->second >= most;
 }
 
 bool pool_ledger::may_open(const pool& p, time_point now) const {
-    if (now < p.not_before) return false;
+    // A refused log-in holds the next one back only while there are others to wait for.
+    if (now < p.not_before && (p.total > p.opening || !p.error.empty())) return false;
     std::size_t most = settings_.default_pool_size;
     if (!p.waiting.empty() && now - p.waiting.front().since >= settings_.reserve_pool_timeout)
         most += settings_.reserve_pool_size;
@@ -72,38 +69,57 @@ void pool_ledger::drop(pool& p) {
     --by_user_[p.user];
 }
 
-// An idle connection of another pool goes, the one that lay longest.
-void pool_ledger::make_room(pool& p, orders& todo) {
-    while (!within_shared_bounds(p)) {
-        const auto full = [](const auto& counted, const std::string& name, std::size_t most) {
-            return most != 0 && counted.find(name)->second >= most;
-        };
-        const bool database = full(by_database_, p.database, settings_.max_db_connections);
-        pool* from = nullptr;
-        for (const auto& [key, other] : pools_) {
-            const bool helps = database ? other->database == p.database : other->user == p.user;
-            if (!helps || other->idle.empty()) continue;
-            if (!from || other->idle.front().since < from->idle.front().since) from = other.get();
-        }
-        if (!from) return;
-        todo.close.push_back({from, from->idle.front().connection});
-        from->idle.pop_front();
-        drop(*from);
+pool_ledger::pool* pool_ledger::longest_idle(std::string pool::*name, const pool& p) const {
+    pool* from = nullptr;
+    for (const auto& [key, other] : pools_) {
+        if (other.get()->*name != p.*name || other->idle.empty()) continue;
+        if (!from || other->idle.front().since < from->idle.front().since) from = other.get();
     }
+    return from;
+}
+
+// Idle connections of other pools go, those that lay longest: one of the database, one of the user
+// where that is not enough. False: there is no room, and nothing was closed in vain.
+bool pool_ledger::make_room(const pool& p, orders& todo) {
+    pool *of_database = nullptr, *of_user = nullptr;
+    if (full(by_database_, p.database, settings_.max_db_connections)) {
+        of_database = longest_idle(&pool::database, p);
+        if (!of_database) return false;
+    }
+    if (full(by_user_, p.user, settings_.max_user_connections) &&
+        (!of_database || of_database->user != p.user)) {
+        of_user = longest_idle(&pool::user, p);
+        if (!of_user) return false;
+    }
+    for (pool* from : {of_database, of_user})
+        if (from) close_longest_idle(*from, todo);
+    return true;
+}
+
+void pool_ledger::close_longest_idle(pool& p, orders& todo) {
+    todo.close.push_back({&p, p.idle.front().connection});
+    p.idle.pop_front();
+    drop(p);
 }
 
 void pool_ledger::open_for_waiting(pool& p, time_point now, orders& todo) {
-    while (p.opening < p.waiting.size() && may_open(p, now)) {
-        make_room(p, todo);
-        if (!within_shared_bounds(p)) return;
+    while (p.opening < p.waiting.size() && may_open(p, now) && make_room(p, todo))
         order_open(p, p.waiting[p.opening].who.worker, todo);
-    }
 }
 
 // Others may have waited for the room that is there now.
 void pool_ledger::serve_starving(time_point now, orders& todo) {
     if (settings_.max_db_connections == 0 && settings_.max_user_connections == 0) return;
-    for (const auto& [key, p] : pools_) open_for_waiting(*p, now, todo);
+    open_for_all(now, todo);
+}
+
+// Those whose first has waited longest come first.
+void pool_ledger::open_for_all(time_point now, orders& todo) {
+    std::vector<pool*> wanting;
+    for (const auto& [key, p] : pools_)
+        if (p->opening < p->waiting.size()) wanting.push_back(p.get());
+    std::ranges::stable_sort(wanting, {}, [](const pool* p) { return p->waiting.front().since; });
+    for (auto* p : wanting) open_for_waiting(*p, now, todo);
 }
 
 pool_ledger::acquired pool_ledger::acquire(pool& p, place who, time_point now) {
@@ -177,7 +193,9 @@ std::optional<pool_ledger::place> pool_ledger::opened(pool& p, place connection,
     p.proven = true;
     p.not_before = {};
     p.error.clear();
-    return settle(p, connection, now, todo);
+    const auto whose = settle(p, connection, now, todo);
+    open_for_waiting(p, now, todo);  // they were held back, perhaps
+    return whose;
 }
 
 void pool_ledger::closed(pool& p, time_point now, orders& todo) {
@@ -207,10 +225,10 @@ std::vector<pool_ledger::place> pool_ledger::failed(pool& p, std::string error, 
     std::vector<place> told;
     // While others of the pool are there, whoever waits is served by them.
     const bool alone = p.total == p.opening;
-    if (unreachable || !alone) {
-        p.not_before = now + settings_.server_login_retry;
-        if (unreachable) p.error = error;
-    }
+    p.not_before = now + settings_.server_login_retry;
+    // A server that refuses is there; and whom it refuses has to log in before more is opened.
+    p.error = unreachable ? error : std::string{};
+    if (!unreachable && alone) p.proven = false;
     while (alone && !p.waiting.empty() && (unreachable || told.empty())) {
         told.push_back(p.waiting.front().who);
         p.waiting.pop_front();
@@ -225,14 +243,15 @@ void pool_ledger::tick(time_point now, orders& todo) {
     for (const auto& [key, p] : pools_) {
         const auto most_idle = settings_.server_idle_timeout;
         while (most_idle.count() > 0 && !p->idle.empty() && p->total > settings_.min_pool_size &&
-               now - p->idle.front().since >= most_idle) {
-            todo.close.push_back({p.get(), p->idle.front().connection});
-            p->idle.pop_front();
-            drop(*p);
-        }
-        open_for_waiting(*p, now, todo);
+               now - p->idle.front().since >= most_idle)
+            close_longest_idle(*p, todo);
+    }
+    // Who waits goes before sizes that are to be kept.
+    open_for_all(now, todo);
+    for (const auto& [key, p] : pools_) {
         while (p->proven && p->total < settings_.min_pool_size && may_open(*p, now) &&
-               within_shared_bounds(*p))
+               !full(by_database_, p->database, settings_.max_db_connections) &&
+               !full(by_user_, p->user, settings_.max_user_connections))
             order_open(*p, p->last_worker, todo);
     }
 }
@@ -242,10 +261,7 @@ void pool_ledger::close_idle(std::string_view database, orders& todo) {
     for (const auto& [key, p] : pools_) {
         if (p->database != database) continue;
         p->proven = false;
-        for (; !p->idle.empty(); p->idle.pop_front()) {
-            todo.close.push_back({p.get(), p->idle.front().connection});
-            drop(*p);
-        }
+        while (!p->idle.empty()) close_longest_idle(*p, todo);
     }
 }
 

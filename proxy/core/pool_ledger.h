@@ -99,12 +99,17 @@ class pool_ledger {
     [[nodiscard]] counts count() const;  // of all pools
 
   private:
+    using counted = std::map<std::string, std::size_t, std::less<>>;
+
+    [[nodiscard]] static bool full(const counted& by, const std::string& name, std::size_t most);
     [[nodiscard]] bool may_open(const pool& p, time_point now) const;
-    [[nodiscard]] bool within_shared_bounds(const pool& p) const;
     void open_for_waiting(pool& p, time_point now, orders& todo);
     void order_open(pool& p, unsigned worker, orders& todo);
-    void make_room(pool& p, orders& todo);
+    [[nodiscard]] pool* longest_idle(std::string pool::*name, const pool& p) const;
+    [[nodiscard]] bool make_room(const pool& p, orders& todo);
+    void close_longest_idle(pool& p, orders& todo);
     void serve_starving(time_point now, orders& todo);
+    void open_for_all(time_point now, orders& todo);
     [[nodiscard]] std::optional<place> settle(pool& p, place connection, time_point now,
                                               orders& todo);
     void drop(pool& p);
@@ -112,7 +117,7 @@ class pool_ledger {
     const config::pool_settings& settings_;
     mutable std::mutex mutex_;
     std::map<std::string, std::unique_ptr<pool>, std::less<>> pools_;
-    std::map<std::string, std::size_t, std::less<>> by_database_, by_user_;
+    counted by_database_, by_user_;
 };
 
 }  // namespace pgsidecar::core

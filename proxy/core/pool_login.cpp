@@ -5,6 +5,14 @@
 #include "protocol/backend.h"
 
 namespace pgsidecar::core {
+namespace {
+
+// Of a message during log-in. The server that sends it has not shown yet who it is.
+constexpr std::size_t whole_limit = 64U << 10;
+
+constexpr std::string_view unexpected = "the server sent an unexpected message during log-in";
+
+}  // namespace
 
 pool_login::pool_login(const crypto& functions, const server_credentials& known,
                        std::string start_up, std::string binding, std::string_view random)
@@ -22,14 +30,17 @@ void pool_login::refuse(std::string_view sqlstate, std::string_view message) {
 std::size_t pool_login::on_server(protocol::bytes in, std::string& to_server) {
     std::size_t used = 0;
     while (result_ == result::more && used < in.size()) {
+        protocol::head head;
         protocol::frame f;
         std::error_code error;
-        const auto found = protocol::next(in.substr(used), f, error);
+        const auto rest = in.substr(used);
+        const auto found = protocol::peek_head(rest, head, error);
         if (found == protocol::peek_result::need_more) break;
-        if (found == protocol::peek_result::bad) {
-            refuse("08P01", "the server sent an unexpected message during log-in");
+        if (found == protocol::peek_result::bad || head.length > whole_limit) {
+            refuse("08P01", unexpected);
             break;
         }
+        if (protocol::next(rest, f, error) != protocol::peek_result::ok) break;
         used += f.whole.size();
         on_frame(f, to_server);
         heard_ = true;
@@ -62,21 +73,24 @@ void pool_login::on_frame(const protocol::frame& f, std::string& to_server) {
             result_ = result::refused;
             return;
         }
-        case 'Z':
-            if (!admitted_) break;
+        case 'Z': {
+            protocol::ready_for_query m;
+            wrong = protocol::parse(f.body, m);
+            if (wrong || !admitted_ || m.status != 'I') return refuse("08P01", unexpected);
             result_ = result::open;
             return;
+        }
         case 'N':
             return;
         default:
-            return refuse("08P01", "the server sent an unexpected message during log-in");
+            return refuse("08P01", unexpected);
     }
-    if (wrong || !admitted_) refuse("08P01", "the server sent an unexpected message during log-in");
+    if (wrong || !admitted_) refuse("08P01", unexpected);
 }
 
 void pool_login::on_authentication(protocol::bytes body, std::string& to_server) {
     protocol::authentication m;
-    if (protocol::parse(body, m)) return refuse("08P01", "the server sent an unexpected message");
+    if (protocol::parse(body, m)) return refuse("08P01", unexpected);
     if (m.kind == protocol::auth_kind::ok) {
         if (!login_.finished())
             return refuse("08001", "the server did not prove that it knows the password");

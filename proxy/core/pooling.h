@@ -27,7 +27,8 @@ struct pooling {
     shared_values told;  // the ParameterStatus that the client has
     cache::time_point wait_ends = cache::time_point::max();
     cache::time_point look_again = cache::time_point::max();  // while a log-in awaits the catalog
-    std::string refusal;  // ErrorResponse for the request in front, which found no server
+    std::string refusal;      // ErrorResponse for the request in front, which found no server
+    std::uint32_t batch = 1;  // of the messages that are being sent: counts Syncs and queries
     std::uint8_t holds = 0;
     std::uint8_t attempts = 0;   // connections that could not be made ready for this request
     std::uint8_t restoring = 0;  // ReadyForQuery still to come before the client's own

@@ -1,6 +1,7 @@
 #include "proxy/core/server_link.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "protocol/backend.h"
@@ -21,17 +22,26 @@ void append_literal(std::string& out, std::string_view value) {
     out.push_back('\'');
 }
 
-void append_name(std::string& out, std::string_view name) {
-    out.push_back('"');
-    for (const char c : name) {
-        if (c == '"') out.push_back(c);
-        out.push_back(c);
-    }
-    out.push_back('"');
-}
-
 bool is_identity(std::string_view name) {
     return name == "role" || name == "session_authorization";
+}
+
+// What is set by these ends with the transaction, and they may only be set at its beginning.
+bool is_of_transaction(std::string_view name) {
+    return name == "transaction_isolation" || name == "transaction_read_only" ||
+           name == "transaction_deferrable";
+}
+
+// No value: as RESET, which however cuts a name at 63 bytes and then means another setting.
+void append_call(std::string& to, std::string_view name, const std::string* value) {
+    to.append(to.empty() ? "SELECT " : ",").append("pg_catalog.set_config(");
+    append_literal(to, name);
+    to.push_back(',');
+    if (value)
+        append_literal(to, *value);
+    else
+        to.append("NULL");
+    to.append(",false)");
 }
 
 }  // namespace
@@ -43,27 +53,41 @@ std::string server_statements::name_of(std::uint32_t number) {
 bool server_statements::is_ours(std::string_view name) noexcept { return name.starts_with(prefix); }
 
 std::optional<std::uint32_t> server_statements::find(const prepared_ptr& definition,
-                                                     const shared_text& path) {
+                                                     const shared_text& path, std::uint32_t batch) {
     const auto it = known_.find({definition.get(), path.get()});
     if (it == known_.end()) return std::nullopt;
+    if (it->second->batch != 0 && it->second->batch != batch) return std::nullopt;
     by_use_.splice(by_use_.begin(), by_use_, it->second);
     return it->second->number;
 }
 
-std::uint32_t server_statements::add(prepared_ptr definition, shared_text path) {
+std::uint32_t server_statements::add(prepared_ptr definition, shared_text path,
+                                     std::uint32_t batch) {
     const auto number = next_++;
     const key k{definition.get(), path.get()};
-    by_use_.push_front({std::move(definition), std::move(path), number});
+    by_use_.push_front({std::move(definition), std::move(path), number, batch});
     known_.insert_or_assign(k, by_use_.begin());
     return number;
 }
 
-void server_statements::remove(std::uint32_t number) {
-    const auto it = std::find_if(by_use_.begin(), by_use_.end(),
-                                 [&](const item& one) { return one.number == number; });
-    if (it == by_use_.end()) return;
-    known_.erase({it->definition.get(), it->path.get()});
+std::list<server_statements::item>::iterator server_statements::at(std::uint32_t number) {
+    return std::find_if(by_use_.begin(), by_use_.end(),
+                        [&](const item& one) { return one.number == number; });
+}
+
+void server_statements::confirm(std::uint32_t number) {
+    if (const auto it = at(number); it != by_use_.end()) it->batch = 0;
+}
+
+// Another one may have come in its place.
+void server_statements::forget(std::list<item>::iterator it) {
+    const auto known = known_.find({it->definition.get(), it->path.get()});
+    if (known != known_.end() && known->second == it) known_.erase(known);
     by_use_.erase(it);
+}
+
+void server_statements::remove(std::uint32_t number) {
+    if (const auto it = at(number); it != by_use_.end()) forget(it);
 }
 
 void server_statements::clear() {
@@ -74,8 +98,7 @@ void server_statements::clear() {
 std::optional<std::uint32_t> server_statements::take_excess(std::size_t most) {
     if (by_use_.size() <= most) return std::nullopt;
     const auto number = by_use_.back().number;
-    known_.erase({by_use_.back().definition.get(), by_use_.back().path.get()});
-    by_use_.pop_back();
+    forget(std::prev(by_use_.end()));
     return number;
 }
 
@@ -105,34 +128,28 @@ restoring restore_settings(const session_settings::values& is,
                            const session_settings::values& wanted) {
     restoring out;
     if (is == wanted) return out;
-    const auto call = [](std::string& to, std::string_view name, std::string_view value) {
-        to.append(to.empty() ? "SELECT " : ",").append("pg_catalog.set_config(");
-        append_literal(to, name);
-        append_literal(to.append(","), value);
-        to.append(",false)");
-    };
     // What only a superuser may set is set by who logged in; the role is taken on again at the end.
     if (is.contains("session_authorization")) out.rest.append("RESET SESSION AUTHORIZATION;");
     if (is.contains("role")) out.rest.append("RESET ROLE;");
-    for (const auto& [name, value] : is) {
-        if (wanted.contains(name) || is_identity(name)) continue;
-        if (name == "client_encoding")
-            out.first = "RESET client_encoding";
-        else
-            append_name(out.rest.append("RESET "), name), out.rest.append(";");
-    }
     std::string set;
+    const auto is_apart = [](std::string_view name) {
+        return is_identity(name) || is_of_transaction(name);
+    };
+    for (const auto& [name, value] : is) {
+        if (wanted.contains(name) || is_apart(name)) continue;
+        append_call(name == "client_encoding" ? out.first : set, name, nullptr);
+    }
     for (const auto& [name, value] : wanted) {
         const auto it = is.find(name);
-        if (is_identity(name) || (it != is.end() && it->second == value)) continue;
-        call(name == "client_encoding" ? out.first : set, name, value);
+        if (is_apart(name) || (it != is.end() && it->second == value)) continue;
+        append_call(name == "client_encoding" ? out.first : set, name, &value);
     }
     if (!set.empty()) out.rest.append(set).append(";");
     for (const std::string_view name : {"session_authorization", "role"}) {
         const auto it = wanted.find(name);
         if (it == wanted.end()) continue;
         std::string one;
-        call(one, name, it->second);
+        append_call(one, name, &it->second);
         out.rest.append(one).append(";");
     }
     return out;

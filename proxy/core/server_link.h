@@ -34,10 +34,13 @@ class server_statements {
     // Names that only we may use.
     [[nodiscard]] static bool is_ours(std::string_view name) noexcept;
 
+    // `batch`: of the messages up to one Sync. What an earlier batch prepares and the server has
+    // not confirmed is not there yet: that batch may fail before.
     [[nodiscard]] std::optional<std::uint32_t> find(const prepared_ptr& definition,
-                                                    const shared_text& path);
+                                                    const shared_text& path, std::uint32_t batch);
     // Numbers are never used twice: one that was refused, or dropped behind our back, is no danger.
-    std::uint32_t add(prepared_ptr definition, shared_text path);
+    std::uint32_t add(prepared_ptr definition, shared_text path, std::uint32_t batch);
+    void confirm(std::uint32_t number);
     void remove(std::uint32_t number);
     void clear();
     // The oldest of more than `most`, which is to be closed; it is forgotten here.
@@ -49,7 +52,10 @@ class server_statements {
         prepared_ptr definition;
         shared_text path;
         std::uint32_t number = 0;
+        std::uint32_t batch = 0;  // 0: confirmed
     };
+    [[nodiscard]] std::list<item>::iterator at(std::uint32_t number);
+    void forget(std::list<item>::iterator it);
     struct key {
         const prepared* definition;
         const std::string* path;

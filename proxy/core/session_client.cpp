@@ -239,6 +239,7 @@ void session::forward_sync() {
     if (limits_) limits_->request_consumed();
     if (copy_in_) return;  // ignored there
     skipping_ = false;
+    if (pool_) ++pool_->batch;
     owe({.what = reply::sync});
 }
 

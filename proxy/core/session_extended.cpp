@@ -137,6 +137,7 @@ void session::send_repair(std::string_view name, bool with_sync, actions& out) {
     if (!with_sync) return;
     std::string message;
     protocol::write(message, protocol::sync{});
+    if (pool_) ++pool_->batch;
     owe({.what = reply::sync, .injected = true});
     out.server.own(std::move(message));
 }
@@ -160,6 +161,7 @@ void session::repair_before_dialect_change(const plan& effects, bool with_sync, 
     if (!prepared_any || !with_sync) return;
     std::string message;
     protocol::write(message, protocol::sync{});
+    if (pool_) ++pool_->batch;
     owe({.what = reply::sync, .injected = true});
     out.server.own(std::move(message));
 }

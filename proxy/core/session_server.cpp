@@ -124,6 +124,8 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
                 owed_.front().what == (f.type == '1' ? reply::parse : reply::close)) {
                 if (cut_ && cut_->told) forget_parse(owed_.front());
                 if (f.type == '1' && swallow() && owed_.front().added == 0) --owed_repairs_;
+                if (owed_.front().added != 0)
+                    pool_->link->statements.confirm(owed_.front().added);
                 pop_owed();
             }
             break;

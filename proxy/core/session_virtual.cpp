@@ -42,8 +42,8 @@ std::uint32_t session::at_server(const prepared_ptr& definition, actions& out) {
     // While it is open which search_path the server will read it by, nobody else may have it.
     const auto path = path_in_doubt_ ? std::make_shared<const std::string>() : pool_->path;
     auto& known = pool_->link->statements;
-    if (const auto number = known.find(definition, path)) return *number;
-    const auto number = known.add(definition, path);
+    if (const auto number = known.find(definition, path, pool_->batch)) return *number;
+    const auto number = known.add(definition, path, pool_->batch);
     std::string message;
     protocol::writer w{message};
     w.begin('P');
@@ -68,7 +68,7 @@ void session::forward_virtual_parse(const protocol::parse_message& m,
                     .before = statements_.get(m.name),
                     .definition = definition};
     statements_.set_client(m.name, definition);
-    if (known.find(definition, path)) {
+    if (known.find(definition, path, pool_->batch)) {
         item.stands_for_parse = true;
         owe(std::move(item));
         std::string message;
@@ -76,7 +76,7 @@ void session::forward_virtual_parse(const protocol::parse_message& m,
             message, protocol::close{'S', server_statements::name_of(server_statements::nobody)});
         return out.server.own(std::move(message));
     }
-    item.added = known.add(std::move(definition), path);
+    item.added = known.add(std::move(definition), path, pool_->batch);
     const auto name = server_statements::name_of(item.added);
     owe(std::move(item));
     std::string front{"P"};
@@ -164,7 +164,7 @@ void session::note_outdated(const protocol::frame& f) {
 bool session::is_refused_there(const prepared_ptr& definition) {
     if (!definition->outdated) return false;
     refresh_wanted();
-    return !pool_->link->statements.find(definition, pool_->path);
+    return !pool_->link->statements.find(definition, pool_->path, pool_->batch);
 }
 
 }  // namespace pgsidecar::core

@@ -3,6 +3,12 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
 #include "proxy/core/owed.h"
 
 using namespace pgsidecar::core;
@@ -64,6 +70,100 @@ TEST_CASE("prepared: dropping all leaves the unnamed statement") {
     CHECK(all.client("a") == newer);
     CHECK(all.drop("b").size() == 1);
     CHECK(all.drop("b").empty());
+}
+
+TEST_CASE("prepared: what is left at a server connection, and what only it has, after any calls") {
+    std::mt19937 random{11};
+    const char* const names[] = {"", "a", "b", "c", "d"};
+    std::vector<prepared_ptr> known{nullptr, nullptr};
+    for (int i = 0; i < 6; ++i) {
+        prepared one;
+        one.sql_statement = i < 3 ? i : -1;  // the first are of SQL PREPARE: private
+        known.push_back(std::make_shared<const prepared>(one));
+    }
+    const auto any = [&](const auto& from) { return from[random() % std::size(from)]; };
+    prepared_statements all;
+    std::map<std::string, prepared_statements::views> model;
+    std::vector<std::vector<prepared_statements::slot>> dropped;
+    int left_behind = 0, held = 0, restored = 0;
+    for (int i = 0; i < 50'000; ++i) {
+        CAPTURE(i);
+        const std::string name = any(names);
+        switch (random() % 12) {
+            case 0:
+            case 1:
+            case 2: {
+                const prepared_statements::views v{any(known), any(known)};
+                all.set(name, v);
+                model[name] = v;
+                break;
+            }
+            case 3:
+            case 4: {
+                const auto definition = any(known);
+                all.set_client(name, definition);
+                model[name].client = definition;
+                break;
+            }
+            case 5:
+            case 6:
+                dropped.push_back(all.drop(name));
+                REQUIRE(dropped.back().size() <= model.size());
+                for (const auto& s : dropped.back()) {
+                    REQUIRE(s.both == model[s.name]);
+                    REQUIRE((name.empty() ? !s.name.empty() : s.name == name));
+                }
+                std::erase_if(model, [&](const auto& item) {
+                    return name.empty() ? !item.first.empty() : item.first == name;
+                });
+                break;
+            case 7:
+            case 8:
+                if (dropped.empty()) break;
+                restored += static_cast<int>(dropped.back().size());
+                for (const auto& s : dropped.back()) model.try_emplace(s.name, s.both);
+                all.restore(std::move(dropped.back()));
+                dropped.pop_back();
+                break;
+            case 9: {
+                std::vector<std::string> left{"before"}, expected{"before"};
+                bool unnamed = false;
+                all.leave_server(left, unnamed);
+                REQUIRE(unnamed == (model[""].server != nullptr));
+                for (auto& [key, v] : model) {
+                    if (v.server && !key.empty()) expected.push_back(key);
+                    v.server.reset();
+                }
+                std::sort(left.begin() + 1, left.end());
+                REQUIRE(left == expected);
+                left_behind += static_cast<int>(left.size()) - 1;
+                // Nothing is left twice.
+                left.clear();
+                all.leave_server(left, unnamed);
+                REQUIRE(left.empty());
+                REQUIRE_FALSE(unnamed);
+                break;
+            }
+            default:
+                if (!name.empty()) break;
+                all.find_foreign_unnamed();
+                REQUIRE(all.repair("") != step::none);
+                model[""].server = all.get("").server;
+        }
+        std::erase_if(model,
+                      [](const auto& item) { return !item.second.client && !item.second.server; });
+        REQUIRE(all.size() == model.size());
+        bool is_private = false;
+        for (const auto& [key, v] : model) {
+            REQUIRE(all.get(key) == v);
+            is_private = is_private || (v.client && v.client->sql_statement >= 0);
+        }
+        REQUIRE(all.holds_private() == is_private);
+        held += is_private;
+    }
+    CHECK(left_behind > 1000);
+    CHECK(restored > 1000);
+    CHECK((held > 1000 && held < 49'000));
 }
 
 TEST_CASE("owed: first sent, first answered; empty again without memory") {

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "protocol/sasl.h"
+#include "tests/core/toy_crypto.h"
 #include "tests/core/world.h"
 
 using namespace core_test;
@@ -12,24 +13,10 @@ using core::auth_method;
 
 namespace {
 
-// Digests that are no digests: enough to tell texts apart.
-std::string weak(std::string_view text) {
-    std::string out(32, 'd');
-    for (std::size_t i = 0; i < text.size(); ++i)
-        out[i % 32] = static_cast<char>('a' + (out[i % 32] + text[i] + int(i)) % 26);
-    return out;
-}
-constexpr core::crypto toy{
-    weak, [](std::string_view k, std::string_view t) { return weak(std::string{k}.append(t)); },
-    [](std::string_view p, std::string_view s, std::uint32_t) {
-        return weak(std::string{p}.append(s));
-    },
-    weak, [](std::string_view a, std::string_view b) { return a == b; }};
-
 struct guarded {
     guarded() {
         w.options.authenticates = true;
-        w.options.scram = &toy;
+        w.options.scram = &toy_crypto;
     }
     ~guarded() {
         if (!l.closing && !closed) l.client_gone();

@@ -171,7 +171,7 @@ class PinTest(PoolTest):
         wait_until("it to be given back", lambda: self.pools()["idle"] == self.pools()["servers"])
         # One that lasts for the transaction needs nothing.
         self.assertIsNone(mine.q("SELECT pg_advisory_xact_lock(8)").error)
-        self.assertEqual(self.pools()["idle"], self.pools()["servers"])
+        wait_until("it to be given back", lambda: self.pools()["idle"] == self.pools()["servers"])
 
     def test_listen(self):
         mine, other = self.wire(), self.wire()
@@ -296,6 +296,18 @@ class StatementTest(PoolTest):
         self.assertEqual(session.read_reply().error, "26000")
         self.assertEqual(session.q("DEALLOCATE ALL").raw, wire_reply("DEALLOCATE ALL"))
         self.assertEqual(session.q("DISCARD ALL").raw, wire_reply("DISCARD ALL"))
+
+    def test_prepared_by_a_batch_that_fails(self):
+        """Two batches sent at once: the first fails before it has prepared what both run."""
+        mine, other = self.wire(), self.wire()
+        mine.send(wire.parse("SELECT 'here'", "s") + wire.SYNC)
+        mine.read_reply()
+        other.q("DISCARD ALL; SELECT 1")  # at the server it is no more
+        other.q("DEALLOCATE ALL; SELECT 1")
+        mine.send(wire.parse("SELECT nothing") + wire.bind(name="s") + wire.execute() + wire.SYNC
+                  + wire.bind(name="s") + wire.execute() + wire.SYNC)
+        self.assertEqual(mine.read_reply().error, "42703")
+        self.assertEqual(mine.read_reply().value, "here")
 
     def test_a_changed_result_is_prepared_anew(self):
         mine, other = self.wire(), self.wire()
