@@ -167,7 +167,7 @@ report() {
             "$(pgbouncer --version | head -n 1)" "$(pgpool --version 2>&1 | cut -d' ' -f1-3)"
         printf '%s rounds of %s s, %s clients, %s rows; servers on core %s, load on core %s.\n' \
             "$rounds" "$seconds" "$connections" "$rows" "$server_core" "$load_core"
-        awk -f "$root/bench/report.awk" "$work/results.tsv"
+        awk -f "$root/bench/figures.awk" -f "$root/bench/report.awk" "$work/results.tsv"
         reason_counts
     } | tee "$work/report.md"
     echo "(this text: $work/report.md, every measurement: $work/results.tsv)" >&2

@@ -1,9 +1,11 @@
-# shellcheck shell=bash disable=SC2154,SC2034 # the settings are those of run.sh and limits.sh
-# To be sourced by run.sh and limits.sh: starts and stops everything that is measured. Each server is
-# pinned to one core, logs into $work and is waited for by the line that it logs when it listens.
+# shellcheck shell=bash disable=SC2154,SC2034 # the settings are those of who sources it
+# To be sourced by run.sh, limits.sh and pool.sh: starts and stops everything that is measured. Each
+# server is pinned to one core, logs into $work and is waited for by the line that it logs when it
+# listens.
 
 declare -A port_of pid_of
 started=()
+wire_pool='pool_mode=session pool_size=100000'  # of pgbouncer before the limit
 
 show() {
     if [[ -t 2 ]]; then printf '\r\033[K%s' "$*" >&2; else printf '%s\n' "$*" >&2; fi
@@ -53,7 +55,7 @@ start_pgbouncer() {
         for protocol in $protocols; do
             for query in point list; do
                 echo "wire_${protocol}_$query = host=127.0.0.1 port=${port_of[limit-$protocol-$query]}" \
-                    "dbname=clinic user=app pool_mode=session pool_size=100000"
+                    "dbname=clinic user=app $wire_pool"
             done
         done
         echo '[pgbouncer]'
@@ -120,7 +122,7 @@ start_limits() {
     done
 }
 
-# start_sidecar NAME UPSTREAM_PORT ENABLE_OPTIMIZATIONS [MORE_SETTINGS]
+# start_sidecar NAME UPSTREAM_PORT ENABLE_OPTIMIZATIONS [MORE_SETTINGS [CACHING]]
 start_sidecar() {
     local name=$1 port
     port=$(free_port 26600)
@@ -137,7 +139,7 @@ upstream:
   server_tls_sslmode: disable
   control_connection: "host=$work port=$postgres_port user=postgres dbname=postgres"
 cache:
-  enable_query_result_caching: true
+  enable_query_result_caching: ${5-true}
   max_memory: 256MB
   rules:
     - name: prescriptions
