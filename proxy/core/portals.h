@@ -16,7 +16,8 @@ struct portal {
     prepared_ptr definition;  // null: of a statement that was never seen
     // What its set_config(name, $n, ...) will set; null: nothing, or not known.
     std::shared_ptr<const std::vector<policy::setting_change>> settings{};
-    std::uint32_t page = 0;  // rows after which an answer without a limit ends; 0 = none
+    std::uint64_t read_by = 0;  // the revision of the settings when it was bound; 0 = in doubt
+    std::uint32_t page = 0;     // rows after which an answer without a limit ends; 0 = none
 };
 
 class portals {

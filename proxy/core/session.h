@@ -380,6 +380,7 @@ class session {
     }
     void note_parameter(std::string_view name, std::string_view value);
     void judge_unproven();
+    [[nodiscard]] bool may_move_path(const planned_write& w, policy::statement_kind kind) const;
     void note_effects(const planned_write& w, policy::statement_kind kind, bool alone);
     [[nodiscard]] planned_write unknown_write();
     void note_text_effects(const std::shared_ptr<const statement_text>& text, const plan& p);

@@ -204,6 +204,7 @@ std::optional<std::size_t> session::forward_bind(const protocol::bind& m, std::s
          .definition = shared ? definition : nullptr});
     if (skipping_) return renamed;
     if (bound.definition) bound.settings = bound_settings(*bound.definition, m);
+    if (!path_in_doubt_) bound.read_by = settings_.revision();
     portals_.bind(m.portal, std::move(bound));
     return renamed;
 }
@@ -287,6 +288,8 @@ void session::forward_execute(const portal* bound, std::uint32_t page, actions& 
         return;
     }
     const auto text = bound->definition->text;
+    // It runs as it was planned when it was bound.
+    if (bound->read_by != settings_.revision()) path_in_doubt_ = true;
     const auto effects = effects_of(*bound);
     note_rows(*text, *effects);
     for (const auto name : named_statements(*text)) send_repair(name, false, out);

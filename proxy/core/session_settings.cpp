@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 namespace pgsidecar::core {
@@ -216,6 +217,17 @@ void session_settings::rollback() {
         ++revision_;
     }
     mine().frames.clear();
+}
+
+bool session_settings::set_in_transaction(std::string_view name) const {
+    const auto value_in = [name](const values& in) {
+        const auto it = in.find(name);
+        return it == in.end() ? std::optional<std::string_view>{} : it->second;
+    };
+    const auto now = value_in(seen().set);
+    return std::ranges::any_of(seen().frames, [&](const frame& f) {
+        return f.local.contains(name) || value_in(f.at_start) != now;
+    });
 }
 
 bool session_settings::savepoint(std::string_view name) {

@@ -5,6 +5,7 @@
 // transaction calls follow the same acknowledgements. What cannot be followed is the caller's to
 // notice (it taints).
 #pragma once
+#include <array>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -53,6 +54,11 @@ class session_settings {
         const auto it = start_.find(name);
         return it == start_.end() ? nullptr : &it->second;
     }
+    // Those by which unqualified names are found.
+    static constexpr std::array<std::string_view, 3> of_path{"search_path", "role",
+                                                             "session_authorization"};
+    // The open transaction's end, or its return to a savepoint, may change this one.
+    [[nodiscard]] bool set_in_transaction(std::string_view name) const;
     // What was set since, and which custom settings may have been made. Outside a transaction.
     [[nodiscard]] const values& changed() const noexcept { return seen().set; }
     [[nodiscard]] const std::set<std::string, std::less<>>& touched() const noexcept {

@@ -244,6 +244,24 @@ void session::note_plan(const plan& p) {
     if (by == 0 || generation < by) by = generation;
 }
 
+// May what follows it in the pipeline find other tables by the same names?
+bool session::may_move_path(const planned_write& w, statement_kind kind) const {
+    if (w.taints_session) return true;
+    const auto is_set = [this](std::string_view name) {
+        return settings_.changed().contains(name);
+    };
+    const auto any = [](const auto& condition) {
+        return std::ranges::any_of(session_settings::of_path, condition);
+    };
+    if (kind == statement_kind::discard_all) return any(is_set);
+    if (policy::controls_transaction(kind) && kind != statement_kind::begin)
+        return any([this](std::string_view name) { return settings_.set_in_transaction(name); });
+    return std::ranges::any_of(w.settings, [&](const policy::setting_change& change) {
+        if (change.all) return any(is_set);
+        return any([&](std::string_view name) { return name == change.name; });
+    });
+}
+
 void session::note_effects(const planned_write& w, statement_kind kind, bool alone) {
     if (w.taints_session) ++taints_;
     if (dialect_.may_change(w)) dialect_.note_change();
@@ -261,9 +279,9 @@ void session::note_effects(const planned_write& w, statement_kind kind, bool alo
         defaults_mark_ = true;
         services_.dbs.defaults_altered.fetch_add(1);
     }
-    if (w.taints_session || !w.settings.empty() || kind == statement_kind::discard_all ||
-        (policy::controls_transaction(kind) && kind != statement_kind::begin))
-        path_in_doubt_ = true;
+    // The server may read its names by another path than the one it was planned by.
+    if (path_in_doubt_ && !w.tables.empty()) insert_unique(pending().tables, &database_->whole());
+    path_in_doubt_ = path_in_doubt_ || may_move_path(w, kind);
     const bool in_block = status_ != 'I' && owed_others_ == 0;
     const auto effect = effect_of(w, kind);
     if (effect == effect::settings) ++owed_settings_;

@@ -298,3 +298,47 @@ class MissedWriteByProtocolTest(WriteCase):
     def test_write_in_text_the_parser_does_not_know(self):
         """Newer syntax must count as able to do anything; here: an error of ours, then a write."""
         self._run("", READ, lambda s: (s.q("SELEC 1"), s.q("UPDATE t SET v = 'after'")))
+
+
+class PathTest(CacheTest):
+    """Whose tables a write meant, when its search_path is set in the same breath."""
+
+    def test_search_path_set_ahead_in_the_pipeline(self):
+        self.setup_sql("CREATE SCHEMA a", "CREATE SCHEMA b", "CREATE TABLE a.t AS SELECT 1 AS v",
+                       "CREATE TABLE b.t AS SELECT 1 AS v", "CREATE SCHEMA alice",
+                       "CREATE TABLE alice.t AS SELECT 1 AS v", "GRANT ALL ON SCHEMA alice TO alice",
+                       "GRANT ALL ON alice.t TO alice")
+        write = "UPDATE t SET v = v + 1"
+
+        def batch(*statements):
+            return b"".join(wire.parse(s) + wire.bind() + wire.execute() for s in statements) + wire.SYNC
+        ways = {
+            "two queries": (wire.query("SET search_path = b") + wire.query(write), 2),
+            "two batches": (batch("SET search_path = b") + batch(write), 2),
+            "one batch": (batch("SET search_path = b", write), 1),
+            "one text": (wire.query("SET search_path = b; " + write), 1),
+            "set_config": (batch("SELECT set_config('search_path', 'b', false)", write), 1),
+            "reset": (wire.query("SET search_path = b") + wire.query("BEGIN; SET search_path = a")
+                      + wire.query("ROLLBACK") + batch(write), 4),
+            "rolled back to": (wire.query("SET search_path = b; BEGIN; SAVEPOINT s; SET search_path = a")
+                               + wire.query("ROLLBACK TO s; " + write + "; COMMIT"), 2),
+            "bound before": (wire.query("SET search_path = b") + wire.query("BEGIN") + wire.parse(write)
+                             + wire.bind(portal="p") + wire.SYNC + wire.query("SET search_path = a")
+                             + wire.execute("p") + wire.SYNC + wire.query("COMMIT"), 6)}
+        reader, writer = self.wire(), self.wire()
+        for name, (message, replies) in ways.items():
+            with self.subTest(name):
+                writer.q("SET search_path = a")
+                self.cached(reader, "SELECT v FROM b.t")
+                writer.send(message)
+                self.assertIsNone(writer.read_reply(replies).error)
+                self.assertEqual(reader.q("SELECT v FROM b.t").value,
+                                 self.direct().q("SELECT v FROM b.t").value)
+        for message, replies in ((wire.query("SET ROLE alice") + wire.query(write), 2),
+                                 (wire.query("RESET ALL") + wire.query("SET ROLE alice; " + write), 2)):
+            writer.q("RESET ROLE; RESET search_path")
+            self.cached(reader, "SELECT v FROM alice.t")
+            writer.send(message)
+            self.assertIsNone(writer.read_reply(replies).error)
+            self.assertEqual(reader.q("SELECT v FROM alice.t").value,
+                             self.direct().q("SELECT v FROM alice.t").value)
