@@ -172,7 +172,7 @@ TEST_CASE("server link: what comes while nobody uses it") {
         {"the end", failed("57P01", "FATAL"), false},
         {"an answer to nothing", ready(), false},
         {"a setting and the end", parameter("TimeZone", "CET") + failed("57P01", "FATAL"), false},
-        {"a notification for somebody", "A\0\0\0\x0a\0\0\0\1a\0\0"s, false},
+        {"a notification for somebody", "A\0\0\0\x0b\0\0\0\1a\0\0"s, false},
         {"half a message", parameter("TimeZone", "CET").substr(0, 9), false},
         {"a head", "S\0\0"s, false},
         {"one byte over", notice() + "S", false},
