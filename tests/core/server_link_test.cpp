@@ -51,21 +51,6 @@ TEST_CASE("server statements: a definition under a path has a number, which is n
     CHECK(all.add(a, p, 1) > bp);
 }
 
-TEST_CASE("server statements: what an earlier batch prepares is not there before it is confirmed") {
-    server_statements all;
-    const auto a = definition();
-    const auto p = path("p");
-    const auto first = all.add(a, p, 1);
-    CHECK(all.find(a, p, 1) == first);
-    CHECK_FALSE(all.find(a, p, 2));
-    const auto second = all.add(a, p, 2);
-    CHECK(all.find(a, p, 2) == second);
-    all.remove(first);  // its batch has failed
-    all.confirm(second);
-    CHECK(all.find(a, p, 3) == second);
-    CHECK(all.size() == 1);
-}
-
 TEST_CASE("server statements: the least recently used is the first to go") {
     server_statements all;
     const auto p = path("p");
@@ -88,7 +73,39 @@ TEST_CASE("server statements: the least recently used is the first to go") {
     CHECK_FALSE(all.take_excess(0));
 }
 
-TEST_CASE("server statements: a number taken away leaves those that are known") {
+TEST_CASE("server statements: what another batch prepares is not there until it is confirmed") {
+    server_statements all;
+    const auto d = definition();
+    const auto p = path("p");
+    const auto first = all.add(d, p, 1);
+    CHECK(all.find(d, p, 1) == first);
+    CHECK_FALSE(all.find(d, p, 2));
+    SUBCASE("confirmed") {
+        all.confirm(first);
+        CHECK(all.find(d, p, 2) == first);
+    }
+    SUBCASE("another one comes in its place, and outlives it") {
+        const auto second = all.add(d, p, 2);
+        CHECK(second != first);
+        CHECK_FALSE(all.find(d, p, 1));
+        all.remove(first);
+        CHECK(all.find(d, p, 2) == second);
+        all.confirm(first);  // gone
+        CHECK_FALSE(all.find(d, p, 3));
+        all.confirm(second);
+        CHECK(all.find(d, p, 3) == second);
+        CHECK(all.size() == 1);
+    }
+    SUBCASE("the oldest goes, though another one has its place") {
+        const auto second = all.add(d, p, 2);
+        CHECK(all.take_excess(1) == first);
+        CHECK(all.find(d, p, 2) == second);
+        CHECK(all.take_excess(0) == second);
+        CHECK_FALSE(all.find(d, p, 2));
+    }
+}
+
+TEST_CASE("server statements: any calls leave what is known") {
     std::mt19937 random{7};
     server_statements all;
     std::vector<core::prepared_ptr> d;
@@ -97,34 +114,42 @@ TEST_CASE("server statements: a number taken away leaves those that are known") 
     struct one {
         core::prepared_ptr what;
         core::shared_text where;
-        std::uint32_t number;
+        std::uint32_t number, batch;  // 0: confirmed
+        bool known;                   // the last that came in its place
     };
     std::vector<one> model;  // the last used first
-    const auto find = [&](const auto& what, const auto& where) {
-        return std::find_if(model.begin(), model.end(),
-                            [&](const one& o) { return o.what == what && o.where == where; });
-    };
-    for (int i = 0; i < 5000; ++i) {
+    for (std::size_t i = 0; i < 20'000; ++i) {
         const auto& what = d[random() % d.size()];
         const auto& where = paths[random() % 2];
-        const auto it = find(what, where);
-        switch (random() % 4) {
+        const auto batch = 1 + static_cast<std::uint32_t>(random() % 2);
+        const auto it = std::find_if(model.begin(), model.end(), [&](const one& o) {
+            return o.known && o.what == what && o.where == where;
+        });
+        switch (random() % 5) {
             case 0:
             case 1: {
-                const auto number = all.find(what, where, 1);
-                REQUIRE(number.has_value() == (it != model.end()));
-                if (it == model.end()) {
-                    model.insert(model.begin(), {what, where, all.add(what, where, 1)});
-                } else {
+                const auto number = all.find(what, where, batch);
+                const bool there = it != model.end() && (it->batch == 0 || it->batch == batch);
+                REQUIRE(number.has_value() == there);
+                if (there) {
                     REQUIRE(*number == it->number);
                     std::rotate(model.begin(), it, it + 1);
+                    break;
                 }
+                if (it != model.end()) it->known = false;
+                model.insert(model.begin(),
+                             {what, where, all.add(what, where, batch), batch, true});
                 break;
             }
             case 2:
-                if (it == model.end()) break;
-                all.remove(it->number);
-                model.erase(it);
+                if (model.empty() || random() % 2 == 0) break;
+                all.remove(model[i % model.size()].number);
+                model.erase(model.begin() + static_cast<std::ptrdiff_t>(i % model.size()));
+                break;
+            case 3:
+                if (model.empty()) break;
+                all.confirm(model[i % model.size()].number);
+                model[i % model.size()].batch = 0;
                 break;
             default:
                 if (const auto number = all.take_excess(8)) {
@@ -172,7 +197,7 @@ TEST_CASE("server link: what comes while nobody uses it") {
         {"the end", failed("57P01", "FATAL"), false},
         {"an answer to nothing", ready(), false},
         {"a setting and the end", parameter("TimeZone", "CET") + failed("57P01", "FATAL"), false},
-        {"a notification for somebody", "A\0\0\0\x0a\0\0\0\1a\0\0"s, false},
+        {"a notification for somebody", "A\0\0\0\x0b\0\0\0\1a\0\0"s, false},
         {"half a message", parameter("TimeZone", "CET").substr(0, 9), false},
         {"a head", "S\0\0"s, false},
         {"one byte over", notice() + "S", false},
