@@ -67,16 +67,36 @@ class owed_replies {
     [[nodiscard]] owed_reply& back() { return items_->back(); }
     [[nodiscard]] owed_reply& at(std::size_t i) { return (*items_)[i]; }
     owed_reply& push(owed_reply item) {
-        if (!items_) items_ = std::make_unique<std::deque<owed_reply>>();
+        if (!items_) items_ = take_spare();
         items_->push_back(std::move(item));
         return items_->back();
     }
     void pop() { items_->pop_front(); }
     void erase(std::size_t i) { items_->erase(items_->begin() + static_cast<std::ptrdiff_t>(i)); }
-    void release_memory() { items_.reset(); }
+    // Once empty: to whoever of this thread is owed next.
+    void release_memory() {
+        if (items_ && spares().size() < most_spares) spares().push_back(std::move(items_));
+        items_.reset();
+    }
 
   private:
-    std::unique_ptr<std::deque<owed_reply>> items_;
+    using queue = std::unique_ptr<std::deque<owed_reply>>;
+    static constexpr std::size_t most_spares = 64;
+
+    // Idle sessions are many, few are owed something at a time.
+    [[nodiscard]] static std::vector<queue>& spares() {
+        static thread_local std::vector<queue> of_thread;
+        return of_thread;
+    }
+    [[nodiscard]] static queue take_spare() {
+        auto& all = spares();
+        if (all.empty()) return std::make_unique<std::deque<owed_reply>>();
+        auto one = std::move(all.back());
+        all.pop_back();
+        return one;
+    }
+
+    queue items_;
 };
 
 }  // namespace pgsidecar::core
