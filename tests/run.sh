@@ -128,6 +128,12 @@ if has release; then
         PGSIDECAR_TEST_LIMITS=1 step "integration limits" integration release -k relay_flow -k relay_wire \
             -k cache_protocol
         step "differential release" differential release --seed 22 --seconds 90
+        # Server connections that clients share.
+        PGSIDECAR_TEST_POOL=1 step "integration shared" integration release -k test_cache_protocol \
+            -k test_cache_writes -k test_relay_wire -k test_limits.RowTest
+        PGSIDECAR_TEST_POOL=1 step "differential shared" differential release --seed 7 --statements 4000
+        step "tenant crossing" "$python" tests/crossing/run.py --program build/release/pgsidecar \
+            --load build/dev/tests/crossing/crossing_load --seed 3 --seconds 20
     }
 fi
 if has tsan; then
@@ -136,7 +142,7 @@ if has tsan; then
         step "build tsan" build tsan && {
         step "unit tests tsan" unit tsan
         step "integration tsan" integration tsan -k cache_races -k CancelTest -k ShutdownTest \
-            -k ScramOverTls -k pgbench -k ConcurrencyTest -k MethodTest
+            -k ScramOverTls -k pgbench -k ConcurrencyTest -k MethodTest -k test_pool.SizeTest
     }
 fi
 if has fuzz; then

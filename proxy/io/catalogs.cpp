@@ -13,7 +13,8 @@ catalogs::catalogs(core::databases& all, const config::settings& settings)
 catalogs::~catalogs() { stop(); }
 
 void catalogs::use(const std::string& name) {
-    const bool cached = settings_.cache.enable_query_result_caching && settings_.enable_optimizations;
+    const bool cached =
+        settings_.cache.enable_query_result_caching && settings_.enable_optimizations;
     // Also to know what of a session stays behind at a server connection.
     if (!cached && settings_.pool_mode != config::pool_mode::transaction) return;
     const std::lock_guard lock{mutex_};

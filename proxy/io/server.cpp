@@ -131,7 +131,8 @@ int server::run() {
     wait_for_signal();
     for (auto& w : workers_) w->run();
     if (const auto name = control_parameters{*settings_}.database();
-        (options_.cache || options_.pooled) && !settings_->upstream.control_connection.empty() && !name.empty()) {
+        (options_.cache || options_.pooled) && !settings_->upstream.control_connection.empty() &&
+        !name.empty()) {
         catalogs_.use(name);
         catalogs_.wait_ready(name, catalog_patience);
     }
