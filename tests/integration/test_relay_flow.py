@@ -200,8 +200,9 @@ class CancelTest(ProxyTest):
     @own_backend
     def test_psycopg_cancel(self):
         conn = self.connect()
-        timer = threading.Thread(target=lambda: (wait_until("it to run", backend_is(
-            conn.info.backend_pid, "active")), conn.cancel()))
+        timer = threading.Thread(target=lambda: (wait_until("it to run", lambda: env.cluster.fetch(
+            "SELECT 1 FROM pg_stat_activity WHERE pid = %d AND state = 'active'"
+            % conn.info.backend_pid)), conn.cancel()))
         timer.start()
         with self.assertRaises(psycopg.errors.QueryCanceled):
             conn.execute("SELECT pg_sleep(60)")
