@@ -180,8 +180,9 @@ void session::note_text_effects(const std::shared_ptr<const statement_text>& tex
             dialect_.note_change();
             w.taints_session = false;
         }
-        // What an EXECUTE does its PREPARE has told; a name that is nobody's does nothing.
-        if (s.kind != statement_kind::execute) note_effects(w, s.kind, statements.size() == 1);
+        // Of a name that is nobody's not even the arguments are looked at.
+        if (s.kind != statement_kind::execute || !is_nobodys(s.name))
+            note_effects(w, s.kind, statements.size() == 1);
         note_holds(w, s);
         const auto& named = s.inner && s.inner->kind == statement_kind::execute ? *s.inner : s;
         if (named.kind == statement_kind::execute && !is_nobodys(named.name))

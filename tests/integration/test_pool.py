@@ -203,6 +203,10 @@ class PinTest(PoolTest):
         self.held(mine, "PREPARE p AS SELECT 'mine'", None)
         self.assertEqual(other.q("EXECUTE p").error, "26000")
         self.assertEqual(self.value(mine, "EXECUTE p"), "mine")
+        # What the arguments of an EXECUTE do is not followed.
+        self.assertIsNone(mine.q("DISCARD ALL").error)
+        wait_until("it to be given back", lambda: self.pools()["idle"] == self.pools()["servers"])
+        self.held(mine, "PREPARE p AS SELECT 'mine'", None)
         self.assertIsNone(mine.q("DEALLOCATE p").error)
         wait_until("it to be given back", lambda: self.pools()["idle"] == self.pools()["servers"])
 
