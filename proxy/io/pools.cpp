@@ -242,11 +242,13 @@ void pools::opened(pooled_ptr connection) {
 void pools::settle(pooled_ptr connection, const std::optional<place>& whose) {
     if (!whose) return keep(std::move(connection));
     auto& other = home_.neighbour(whose->worker);
-    if (&other != &home_) connection->io->move_to(other.context());
+    std::optional<tcp::socket> moving;
+    if (&other != &home_) moving = connection->io->leave_for(other.context());
     // Later in any case: a pump may be on the stack.
-    other.post([&other, token = whose->id,
-                c = std::make_shared<pooled_ptr>(std::move(connection))]() mutable {
-        other.pools().deliver(std::move(*c), token);
+    other.post([&other, token = whose->id, socket = std::move(moving),
+                c = std::move(connection)]() mutable {
+        if (socket) c->io->settle(other.context(), std::move(*socket));
+        other.pools().deliver(std::move(c), token);
     });
 }
 

@@ -163,9 +163,14 @@ io_status transport::handshake() {
     return result == 1 ? io_status::ok : tls_status(result);
 }
 
-void transport::move_to(asio::io_context& next) {
+tcp::socket transport::leave_for(asio::io_context& next) {
     auto socket = socket_->release_to(next);
-    socket_ = std::make_unique<stream_socket>(next, std::move(socket));
+    socket_.reset();
+    return socket;
+}
+
+void transport::settle(asio::io_context& home, tcp::socket socket) {
+    socket_ = std::make_unique<stream_socket>(home, std::move(socket));
 }
 
 void transport::close() noexcept {

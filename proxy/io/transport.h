@@ -46,8 +46,10 @@ class transport {
 
     // Nobody is called for the waits under way; with Asio's sockets with operation_aborted.
     void forget_waits() { socket_->forget_waits(); }
-    // On from here it belongs to another io_context, and to its thread. Nobody waits.
-    void move_to(boost::asio::io_context& next);
+    // On its way to another io_context: nobody waits, and nothing else may be called until settle()
+    // is, on the other one's thread.
+    [[nodiscard]] tcp::socket leave_for(boost::asio::io_context& next);
+    void settle(boost::asio::io_context& home, tcp::socket socket);
 
     // `accepting`: this side is the TLS server. Then handshake() until it is ok or closed; while it
     // would block, wants_write() says what to wait for.
