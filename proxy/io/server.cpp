@@ -85,10 +85,7 @@ server::server(std::shared_ptr<const config::settings> settings)
       pool_timer_{context_} {
     listen();
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
-    // Connections that go from one thread to another are not proven free of races yet.
-    const unsigned asked = settings_->workers == 0 ? cores : settings_->workers;
-    const unsigned wanted = options_.pooled ? 1 : asked;
-    if (wanted < asked) log_info("pool_mode transaction: one worker serves all clients");
+    const unsigned wanted = settings_->workers == 0 ? cores : settings_->workers;
     for (unsigned i = 0; i < wanted; ++i) workers_.push_back(std::make_unique<worker>(*this, i));
 }
 

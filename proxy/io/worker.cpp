@@ -154,8 +154,16 @@ void worker::forget_key(std::int32_t pid, std::uint64_t token) { owner_.keys().r
 
 void worker::cancel(std::int32_t pid, const std::string& key, std::function<void()> done) {
     const auto target = owner_.keys().find(pid, key);
-    const auto answer = [this, done = std::move(done)] { post(done); };
-    if (!target) return answer();
+    if (!target) return post(std::move(done));
+    // It stays here: it keeps a pump alive, which must not end on another thread.
+    const auto number = next_cancel_++;
+    cancels_.emplace(number, std::move(done));
+    const auto answer = [this, number] {
+        post([this, number] {
+            auto waiting = cancels_.extract(number);
+            if (!waiting.empty()) waiting.mapped()();
+        });
+    };
     auto& home = owner_.worker_of(target->worker);
     home.post([&home, token = target->token, answer] {
         if (const auto p = home.find(token)) return p->on_cancel(answer);

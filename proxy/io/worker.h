@@ -97,6 +97,8 @@ class worker {
     using watched = std::pair<std::chrono::steady_clock::time_point, std::uint64_t>;
     std::priority_queue<watched, std::vector<watched>, std::greater<>> watched_;
     std::chrono::steady_clock::time_point armed_ = core::limiter::never;
+    std::unordered_map<std::uint64_t, std::function<void()>> cancels_;  // under way elsewhere
+    std::uint64_t next_cancel_ = 0;
     std::uint64_t next_session_ = 1;
     std::atomic<std::size_t> clients_{0};
     std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(policy::reason::count_)>
