@@ -102,6 +102,7 @@ class tenant_directory {
     [[nodiscard]] std::shared_ptr<tenant> find(std::string_view name, rate_limiter::time_point now);
     [[nodiscard]] std::size_t size() const;
     [[nodiscard]] policy::gate& gate() noexcept { return gate_; }
+    [[nodiscard]] const policy::gate& gate() const noexcept { return gate_; }
 
     // A limit was met, by this tenant.
     void count(tenant& whose, limit_kind k) noexcept {

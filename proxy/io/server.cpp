@@ -278,7 +278,10 @@ std::string server::statistics() const {
         out.append(i == 0 ? "\"" : ",\"").append(policy::to_string(kind)).append("\":") +=
             std::to_string(tenants_.met(kind));
     }
-    out += "},\"tenants\":" + std::to_string(tenants_.size()) + "}";
+    const auto& gate = tenants_.gate();
+    out += "},\"tenants\":" + std::to_string(tenants_.size()) +
+           ",\"requests\":{\"running\":" + std::to_string(gate.running()) +
+           ",\"waiting\":" + std::to_string(gate.waiting()) + "}}";
     const auto p = ledger_.count();
     out.insert(out.size() - 1, ",\"pools\":{\"servers\":" + std::to_string(p.total) +
                                    ",\"idle\":" + std::to_string(p.idle) +

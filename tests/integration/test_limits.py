@@ -648,6 +648,8 @@ class GlobalConcurrencyTest(LimitTest):
             % self.database)[0][0] == 2)
         quiet = self.tenant("quiet")
         quiet.send(wire.query("INSERT INTO log VALUES ('quiet')"))
+        if not self.sidecar.control:
+            wait_until("all to wait", lambda: self.sidecar.statistics()["requests"]["waiting"] == 9)
         blocker.q("SELECT pg_advisory_unlock(1)")
         self.assertEqual(quiet.read_reply().error, None)
         for s in noisy:
