@@ -25,7 +25,8 @@ struct write_plan {
     std::vector<setting_change> settings;  // in order of execution
 };
 
-// snapshot may be null: no catalog has been read yet.
+// snapshot may be null: no catalog has been read yet. An empty search_path is an unknown one: names
+// without a schema are then taken to mean whatever has that name anywhere.
 [[nodiscard]] write_plan plan_write(const statement_facts& statement, const catalog* snapshot,
                                     const session_scope& scope);
 

@@ -207,6 +207,16 @@ void write_planner::computes_unnamed(const statement_facts& facts, const name_pa
         for (const oid f : snapshot_.implicit_cast_functions()) run(f, running);
 }
 
+// By an unknown path any relation of that name.
+std::vector<const relation*> write_planner::meant(const qualified_name& name,
+                                                  const name_path& path) const {
+    if (path.known() || !name.schema.empty()) return path.find(name);
+    std::vector<const relation*> all;
+    for (const auto& r : snapshot_.relations())
+        if (r.name == name.name) all.push_back(&r);
+    return all;
+}
+
 void write_planner::reads(const statement_facts& facts, const name_path& path,
                           const name_path& running) {
     const auto open = [&](const statement_facts* inner) {
@@ -214,7 +224,7 @@ void write_planner::reads(const statement_facts& facts, const name_path& path,
         computes(*inner, paths_.printed(), running);
     };
     for (const auto& name : facts.reads) {
-        for (const auto* r : path.find(name)) {
+        for (const auto* r : meant(name, path)) {
             if (is_system_schema(r->schema)) continue;
             // A text that the parser refused may call anything.
             if (r->unreadable && (r->kind == 'v' || r->row_security)) anything();

@@ -42,6 +42,8 @@ class write_planner {
     void computes(const statement_facts& facts, const name_path& path, const name_path& running);
     void computes_unnamed(const statement_facts& facts, const name_path& path,
                           const name_path& running);
+    [[nodiscard]] std::vector<const relation*> meant(const qualified_name& name,
+                                                     const name_path& path) const;
     void reads(const statement_facts& facts, const name_path& path, const name_path& running);
     void call(const function_call& f, const name_path& path, const name_path& running);
     void builtin_call(const std::string& name);

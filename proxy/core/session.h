@@ -380,6 +380,7 @@ class session {
     }
     void note_parameter(std::string_view name, std::string_view value);
     void judge_unproven();
+    [[nodiscard]] std::shared_ptr<const plan> plan_of(const statement_text& text);
     [[nodiscard]] bool may_move_path(const planned_write& w, policy::statement_kind kind) const;
     void note_effects(const planned_write& w, policy::statement_kind kind, bool alone);
     [[nodiscard]] planned_write unknown_write();

@@ -266,7 +266,7 @@ void session::forward_query(const std::shared_ptr<const statement_text>& text,
     unholdable_ = false;                              // it ends a batch without a Sync
     batch_writes_ = batch_rows_ = false;
     if (limits_) limits_->request_consumed();
-    auto effects = services_.decide.plan_for(*text, *database_, scope());
+    auto effects = plan_of(*text);
     for (const auto name : named_statements(*text)) send_repair(name, true, out);
     note_rows(*text, *effects);
     batch_writes_ = batch_rows_ = false;

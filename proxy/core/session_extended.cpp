@@ -242,7 +242,7 @@ std::shared_ptr<const std::vector<policy::setting_change>> session::bound_settin
 
 // What an Execute of the portal does.
 std::shared_ptr<const plan> session::effects_of(const portal& bound) {
-    auto found = services_.decide.plan_for(*bound.definition->text, *database_, scope());
+    auto found = plan_of(*bound.definition->text);
     if (!bound.settings || found->writes.size() != 1 || !found->writes.front().awaits_values)
         return found;
     auto own = std::make_shared<plan>(*found);

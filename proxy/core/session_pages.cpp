@@ -41,7 +41,7 @@ void session::forward_cut_query(const std::shared_ptr<const statement_text>& tex
     batch_writes_ = batch_rows_ = false;
     limits_->request_consumed();
     out.outcomes.push_back(policy::reason::row_limit);
-    auto effects = services_.decide.plan_for(*text, *database_, scope());
+    auto effects = plan_of(*text);
     inject_parse("", std::make_shared<const prepared>(prepared{text, std::string(2, '\0'), -1}),
                  out);
     statements_.set_client("", nullptr);

@@ -225,7 +225,7 @@ bool session::is_nobodys(std::string_view name) const {
 void session::note_executed(const prepared_ptr& definition, bool alone) {
     auto w = unknown_write();
     if (definition) {
-        const auto p = services_.decide.plan_for(*definition->text, *database_, scope());
+        const auto p = plan_of(*definition->text);
         const auto i = static_cast<std::size_t>(std::max(definition->sql_statement, 0));
         const auto& of_each = definition->sql_statement < 0 ? p->writes : p->prepared;
         if (i < of_each.size()) w = of_each[i];
@@ -243,6 +243,18 @@ void session::note_plan(const plan& p) {
     const auto generation = p.scope->latest_catalog->generation();
     auto& by = pending().planned_by;
     if (by == 0 || generation < by) by = generation;
+}
+
+// What a text does. While it is open by which path the server will read its names, by any.
+std::shared_ptr<const plan> session::plan_of(const statement_text& text) {
+    auto found = services_.decide.plan_for(text, *database_, scope());
+    const auto& all = text.facts().statements;
+    bool in_doubt = path_in_doubt_;
+    for (std::size_t i = 0; i + 1 < all.size() && !in_doubt; ++i)
+        in_doubt = may_move_path(found->writes[i], all[i].kind);
+    if (!in_doubt) return found;
+    return services_.decide.plan_for(
+        text, *database_, services_.decide.scope(*database_, {}, current_role(), temporary_));
 }
 
 // May what follows it in the pipeline find other tables by the same names?
@@ -280,8 +292,6 @@ void session::note_effects(const planned_write& w, statement_kind kind, bool alo
         defaults_mark_ = true;
         services_.dbs.defaults_altered.fetch_add(1);
     }
-    // The server may read its names by another path than the one it was planned by.
-    if (path_in_doubt_ && !w.tables.empty()) insert_unique(pending().tables, &database_->whole());
     path_in_doubt_ = path_in_doubt_ || may_move_path(w, kind);
     const bool in_block = status_ != 'I' && owed_others_ == 0;
     const auto effect = effect_of(w, kind);

@@ -334,6 +334,20 @@ class PathTest(CacheTest):
                 self.assertIsNone(writer.read_reply(replies).error)
                 self.assertEqual(reader.q("SELECT v FROM b.t").value,
                                  self.direct().q("SELECT v FROM b.t").value)
+        self.setup_sql("CREATE TABLE told (v int)", "CREATE FUNCTION a.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+                       "CREATE FUNCTION b.f() RETURNS int LANGUAGE sql AS "
+                       "'UPDATE b.t SET v = v + 1 RETURNING v'",
+                       "CREATE VIEW a.w AS SELECT 1 AS v", "CREATE VIEW b.w AS SELECT b.f() AS v")
+        for sql in ("SELECT f()", "SELECT * FROM w", "INSERT INTO public.told SELECT f()"):
+            for message, replies in ((wire.query("SET search_path = b; " + sql), 1),
+                                     (batch("SET search_path = b", sql), 1),
+                                     (batch("SET search_path = b") + batch(sql), 2)):
+                writer.q("SET search_path = a")
+                self.cached(reader, "SELECT v FROM b.t")
+                writer.send(message)
+                self.assertIsNone(writer.read_reply(replies).error)
+                self.assertEqual(reader.q("SELECT v FROM b.t").value,
+                                 self.direct().q("SELECT v FROM b.t").value, sql)
         for message, replies in ((wire.query("SET ROLE alice") + wire.query(write), 2),
                                  (wire.query("RESET ALL") + wire.query("SET ROLE alice; " + write), 2)):
             writer.q("RESET ROLE; RESET search_path")
