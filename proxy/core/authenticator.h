@@ -26,6 +26,9 @@ struct server_credentials {
     std::string password;                // as typed; empty: not known
     std::string md5_hash;                // 32 digits, of password and user
     std::string client_key, server_key;  // of SCRAM-SHA-256
+    [[nodiscard]] bool empty() const noexcept {
+        return password.empty() && md5_hash.empty() && client_key.empty();
+    }
 };
 
 // A plain password as the server would store it. It is made beforehand, for that takes milliseconds

@@ -339,6 +339,8 @@ class session {
     void look_for_catalog(time_point now, actions& out);
     void greet(actions& out);
     [[nodiscard]] bool keeps_back(const protocol::parameter_status& m);
+    void note_resets();
+    void restore_kept(actions& out);
     void give_back(actions& out);
     void note_holds(const planned_write& w, const policy::statement_facts& s);
     void end_holds(const policy::statement_facts& s);

@@ -21,8 +21,6 @@ reason session::session_verdict() {
     if (unholdable_) return reason::unusual_batch;
     if (!owed_.empty()) return reason::pipeline_busy;
     if (untracked_ || taints_ != clean_taints_) return reason::tainted_session;
-    // At a connection that is kept, what is followed may have returned to the connection's own.
-    if (pool_ && pool_->link && pool_->resets) return reason::tainted_session;
     const auto& where = scope();
     if (!where->catalog) return where->latest_catalog ? reason::stale_catalog : reason::no_catalog;
     if (setting("default_transaction_isolation") == "serializable") return reason::serializable;

@@ -187,11 +187,13 @@ void session::on_restore_reply(const protocol::frame& f, actions& out) {
 
 // This connection cannot be made what the session needs.
 void session::try_another_server(actions& out) {
+    // What is held there is nowhere else.
+    const bool kept = !pool_->greeting && pinned() != nullptr;
     pool_->link->unfit = true;
     pool_->link = nullptr;
     out.release_server = true;
     out.server.clear();
-    if (++pool_->attempts < most_attempts) {
+    if (!kept && ++pool_->attempts < most_attempts) {
         out.acquire_server = true;
         return;
     }
@@ -422,6 +424,28 @@ bool session::keeps_back(const protocol::parameter_status& m) {
     return true;
 }
 
+// What is set at the connection now. RESET returns to what the connection began with, which lacks
+// what is followed; but it may have been the RESET of something else, or rolled back. So that is
+// set anew: no value is equal to this one.
+void session::note_resets() {
+    refresh_wanted();
+    pool_->link->settings = pool_->wanted;
+    if (!std::exchange(pool_->resets, false)) return;
+    auto values = own_settings();
+    for (const auto& name : services_.options.followed_startup)
+        if (settings_.at_start(name)) values.try_emplace(name, 1, '\0');
+    pool_->link->settings = services_.decide.intern_values(std::move(values));
+}
+
+// A connection that stays gets back what a RESET has taken away.
+void session::restore_kept(actions& out) {
+    if (waiting_ != wait::none || !pool_->resets) return;
+    note_resets();
+    pool_->kept_back = pool_->restore_failed = false;
+    send_restore(pool_->link->idle_since, out);
+    if (pool_->restoring > 0) waiting_ = wait::server;
+}
+
 // The transaction is over.
 void session::give_back(actions& out) {
     auto& p = *pool_;
@@ -430,19 +454,9 @@ void session::give_back(actions& out) {
         transparent_ || releasing_ != release::none || state_ != state::ready)
         return;
     if (unproven_) (void)scope();
-    if (pinned() != nullptr) return;
-    refresh_wanted();
+    if (pinned() != nullptr) return restore_kept(out);
     auto& link = *p.link;
-    link.settings = p.wanted;
-    if (std::exchange(p.resets, false)) {
-        // RESET returns to what the server connection began with, which lacks what is followed; but
-        // it may have been the RESET of something else, or rolled back. So that is set anew: no
-        // value is equal to this one.
-        auto values = own_settings();
-        for (const auto& name : services_.options.followed_startup)
-            if (settings_.at_start(name)) values.try_emplace(name, 1, '\0');
-        link.settings = services_.decide.intern_values(std::move(values));
-    }
+    note_resets();
     for (const auto& name : settings_.touched()) link.touched.emplace(name);
     for (const auto& [name, value] : *link.settings)
         if (name.find('.') != std::string::npos) {

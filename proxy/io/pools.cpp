@@ -157,7 +157,10 @@ class pools::opener : public std::enable_shared_from_this<opener> {
 pools::pool& pools::join(const std::string& start_up, const std::string& database,
                          const std::string& user, const core::server_credentials& known) {
     auto& p = ledger_.of(start_up, database, user);
-    cards_[&p] = std::make_shared<const entry_card>(entry_card{start_up, known});
+    // Who was let in without a password has shown nothing: what another log-in has shown stands.
+    auto& card = cards_[&p];
+    if (!card || !known.empty())
+        card = std::make_shared<const entry_card>(entry_card{start_up, known});
     return p;
 }
 

@@ -190,6 +190,14 @@ class PinTest(PoolTest):
         wait_until("it to be given back", lambda: self.pools()["idle"] == self.pools()["servers"])
         self.assertNotIn(b"A\0\0\0", other.q("NOTIFY ward").raw)
 
+    def test_what_is_followed_outlives_a_reset_at_a_kept_connection(self):
+        session = self.wire(application_name="the ward's", options="-c pgsidecar.tenant=t1")
+        self.held(session, "LISTEN ward", None)
+        for reset in ("RESET ALL", "BEGIN; RESET ALL; COMMIT", "SET application_name TO DEFAULT"):
+            self.assertIsNone(session.q(reset).error)
+            self.assertEqual(self.value(session, "SELECT current_setting('pgsidecar.tenant')"), "t1")
+            self.assertEqual(self.value(session, "SHOW application_name"), "the ward's")
+
     def test_cursor_with_hold(self):
         mine = self.wire()
         self.held(mine, "DECLARE c CURSOR WITH HOLD FOR SELECT generate_series(1, 3)", None)
