@@ -42,43 +42,10 @@
 #include "proxy/core/portals.h"
 #include "proxy/core/prepared.h"
 #include "proxy/core/scram_bridge.h"
+#include "proxy/core/session_services.h"
 #include "proxy/core/session_settings.h"
 
 namespace pgsidecar::core {
-
-struct session_options {
-    bool cache = false;  // false: pass everything through unread
-    bool client_tls_offered = false;
-    bool client_tls_required = false;
-    bool single_flight = true;
-    std::size_t max_entry_size = 1U << 20;             // bytes of an answer that may be recorded
-    std::string upstream_name;                         // host:port, a part of every key
-    bool server_tls_optional = false;                  // server_tls_sslmode is allow or prefer
-    const crypto* scram = nullptr;                     // null: every log-in is relayed as it is
-    bool authenticates = false;                        // the proxy itself; `scram` is there then
-    std::chrono::milliseconds client_idle_timeout{0};  // 0: none
-    std::chrono::milliseconds idle_transaction_timeout{0};  // 0: none
-    // pool_mode: transaction; with `authenticates`, and a server connection comes when one is asked
-    // for.
-    bool pooled = false;
-    std::chrono::milliseconds query_wait_timeout{0};  // 0: none
-    std::size_t max_prepared_statements = 200;        // at one server connection
-    std::chrono::milliseconds server_check_delay{0};
-    std::string server_check_query{};  // empty: none
-    // Start-up parameters that do not make a pool of their own: they are set where they differ.
-    std::vector<std::string> followed_startup{};
-};
-
-// Shared by the sessions of one worker, which keep a reference; outlives them.
-struct session_services {
-    decider& decide;
-    cache::store& store;
-    cache::flights& flights;
-    databases& dbs;
-    const session_options& options;
-    std::string& key_buffer;                      // scratch
-    policy::tenant_directory* tenants = nullptr;  // null: no limits are in force
-};
 
 class session {
   public:
@@ -323,15 +290,8 @@ class session {
     [[nodiscard]] bool restoring() const noexcept {
         return waiting_ == wait::server && pool_->link;
     }
-    [[nodiscard]] std::size_t on_detached(const protocol::head& head, protocol::bytes in,
-                                          actions& out);
-    [[nodiscard]] bool answer_here(const statement_text& text, actions& out);
-    std::size_t refuse_detached(const protocol::head& head, protocol::bytes in, actions& out);
-    void refuse_waiting(std::string error, actions& out);
-    void end_server_wait(actions& out);
     [[nodiscard]] session_settings::values own_settings() const;
     void refresh_wanted();
-    void note_sequences(const statement_text& text);
     void send_restore(time_point now, actions& out);
     void on_restore_reply(const protocol::frame& f, actions& out);
     void try_another_server(actions& out);
@@ -342,11 +302,22 @@ class session {
     void note_resets();
     void restore_kept(actions& out);
     void give_back(actions& out);
-    void note_holds(const planned_write& w, const policy::statement_facts& s);
-    void end_holds(const policy::statement_facts& s);
-    [[nodiscard]] bool link_knows_more() const;
     // Of a name among the touched settings that stands for what could not be followed.
     static constexpr std::string_view taint_mark = "unknown.";
+
+    // session_detached.cpp
+    void refuse_waiting(std::string error, actions& out);
+    void end_server_wait(actions& out);
+    [[nodiscard]] std::size_t on_detached(const protocol::head& head, protocol::bytes in,
+                                          actions& out);
+    std::size_t refuse_detached(const protocol::head& head, protocol::bytes in, actions& out);
+    [[nodiscard]] bool answer_here(const statement_text& text, actions& out);
+
+    // session_holds.cpp
+    void note_holds(const planned_write& w, const policy::statement_facts& s);
+    void end_holds(const policy::statement_facts& s);
+    void note_sequences(const statement_text& text);
+    [[nodiscard]] bool link_knows_more() const;
 
     // session_virtual.cpp
     [[nodiscard]] bool is_virtual(std::string_view name, const prepared_ptr& definition) const;

@@ -10,34 +10,15 @@
 
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
-#include "proxy/core/answer_key.h"
 #include "proxy/core/session.h"
 
 namespace pgsidecar::core {
 namespace {
 
-using policy::statement_kind;
-
 constexpr std::uint8_t most_attempts = 5;
 // How long a log-in waits for the first look at its database's catalogs.
 constexpr std::chrono::seconds catalog_patience{2};
 constexpr std::chrono::milliseconds between_looks{10};
-
-constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-// The message, with the severity that leaves the client connected.
-std::string as_error(std::string_view message, std::string_view severity) {
-    protocol::error_response m;
-    std::string out;
-    if (message.size() <= protocol::head_size ||
-        protocol::parse(message.substr(protocol::head_size), m)) {
-        protocol::write_error(out, severity, "08006", "no server connection could be had");
-        return out;
-    }
-    protocol::write_error(out, severity, m.sqlstate().empty() ? "08006" : m.sqlstate(), m.message(),
-                          m.detail(), m.hint());
-    return out;
-}
 
 }  // namespace
 
@@ -251,7 +232,7 @@ void session::greet(actions& out) {
     std::vector<std::pair<std::string_view, std::string_view>> reported(
         pool_->link->reported->begin(), pool_->link->reported->end());
     std::ranges::stable_sort(reported, [](const auto& a, const auto& b) {
-        return std::ranges::lexicographical_compare(a.first, b.first, {}, lower, lower);
+        return std::ranges::lexicographical_compare(a.first, b.first, {}, ascii_lower, ascii_lower);
     });
     for (const auto& [name, value] : reported) {
         note_parameter(name, value);
@@ -266,150 +247,6 @@ void session::greet(actions& out) {
     start_up_.reset();
     out.logged_in = true;
     give_back(out);
-}
-
-// None could be had. The request in front is refused; without one it is the log-in that fails.
-void session::on_no_server(std::string_view error, actions& out) {
-    if (waiting_ != wait::server || state_ == state::closed) return;
-    if (pool_->greeting) return end_with(as_error(error, "FATAL"), "no server connection", out);
-    refuse_waiting(as_error(error, "ERROR"), out);
-}
-
-// It waits for a server connection no more.
-void session::refuse_waiting(std::string error, actions& out) {
-    auto& p = *pool_;
-    p.refusal = std::move(error);
-    p.wait_ends = limiter::never;
-    waiting_ = wait::none;
-    leave_flight(out);
-    if (p.link) {
-        p.link->unfit = true;  // half restored
-        p.link = nullptr;
-        out.release_server = true;
-    } else {
-        out.forget_server = true;
-    }
-    out.resume_client = true;
-}
-
-// query_wait_timeout
-void session::end_server_wait(actions& out) {
-    const auto most = std::to_string(services_.options.query_wait_timeout.count());
-    std::string error;
-    protocol::write_error(
-        error, pool_->greeting ? "FATAL" : "ERROR", "55P03",
-        "no server connection became free in time",
-        (limits_ ? "Tenant \"" + limits_->tenant().name + "\", user \"" : "User \"") + *user_ +
-            "\": query_wait_timeout is " + most + " ms.",
-        "Try again. Retry after " + most + " ms.");
-    if (pool_->greeting) return end_with(std::move(error), "query_wait_timeout", out);
-    refuse_waiting(std::move(error), out);
-}
-
-// What a detached session answers by itself. 0: nothing yet, or the usual way.
-std::size_t session::on_detached(const protocol::head& head, protocol::bytes in, actions& out) {
-    if (head.type == 'X') return 0;
-    if (!pool_->refusal.empty() || pool_->skipping) return refuse_detached(head, in, out);
-    switch (head.type) {
-        case 'S':
-            if (head.length != protocol::head_size) return 0;
-            out.client.literal(ready_idle);
-            consumed(out);
-            return head.length;
-        case 'H':  // nothing is under way
-        case 'd':  // no COPY is
-        case 'c':
-        case 'f':
-            return discard(head, in);
-        default:
-            return 0;
-    }
-}
-
-std::size_t session::refuse_detached(const protocol::head& head, protocol::bytes in, actions& out) {
-    const bool whole = head.type == 'Q' || head.type == 'F';
-    if (!pool_->refusal.empty()) {
-        out.client.own(std::exchange(pool_->refusal, {}));
-        out.outcomes.push_back(policy::reason::limited);
-        settle_lead(false, out);
-        pool_->skipping = !whole;
-        if (whole) {
-            out.client.literal(ready_idle);
-            consumed(out);
-        }
-    }
-    if (head.type == 'S') {
-        pool_->skipping = false;
-        out.client.literal(ready_idle);
-        consumed(out);
-    }
-    return discard(head, in);
-}
-
-// It asks what this session has taken from sequences: of what others have taken at the same server
-// connection it must not hear.
-void session::note_sequences(const statement_text& text) {
-    if (attached()) return;
-    const auto effects = services_.decide.plan_for(text, *database_, scope());
-    if (std::ranges::any_of(effects->writes,
-                            [](const planned_write& w) { return w.reads_own_sequences; }))
-        pool_->discard_sequences = true;
-}
-
-// Simple queries that need no server while nothing of this session is at one.
-bool session::answer_here(const statement_text& text, actions& out) {
-    const auto& facts = text.facts();
-    if (!facts.parsed || facts.statements.size() > 1) return false;
-    std::string reply;
-    if (facts.statements.empty()) {
-        protocol::write(reply, protocol::empty_query_response{});
-    } else if (const auto& s = facts.statements.front(); s.kind == statement_kind::discard_all) {
-        // What the server reports of this session's settings it would report anew.
-        const auto& set = settings_.changed();
-        const auto is_reported = [&](const auto& item) {
-            if (item.first == "role" || item.first == "session_authorization") return true;
-            return pool_->told && std::ranges::any_of(*pool_->told, [&](const auto& told) {
-                       return std::ranges::equal(told.first, item.first, {}, lower, lower);
-                   });
-        };
-        if (std::ranges::any_of(set, is_reported)) return false;
-        protocol::write(reply, protocol::command_complete{"DISCARD ALL"});
-        settings_.discard_all();
-        (void)statements_.drop("");
-    } else if (s.kind == statement_kind::deallocate) {
-        if (s.name.empty()) {
-            protocol::write(reply, protocol::command_complete{"DEALLOCATE ALL"});
-            (void)statements_.drop("");
-        } else if (statements_.client(s.name)) {
-            protocol::write(reply, protocol::command_complete{"DEALLOCATE"});
-            (void)statements_.drop(s.name);
-        } else {
-            protocol::write_error(reply, "ERROR", "26000",
-                                  "prepared statement \"" + s.name + "\" does not exist");
-        }
-    } else {
-        return false;
-    }
-    statements_.set_client("", nullptr);
-    portals_.drop_unnamed();
-    protocol::write_ready(reply, 'I');
-    out.client.own(std::move(reply));
-    out.outcomes.push_back(policy::reason::not_a_select);
-    consumed(out);
-    return true;
-}
-
-const char* session::pinned() const noexcept {
-    if (!pool_) return nullptr;
-    if (taints_ != clean_taints_ || unproven_) return "something that cannot be followed";
-    if (temporary_) return "temporary objects";
-    if ((pool_->holds & pooling::listens) != 0) return "LISTEN";
-    if ((pool_->holds & pooling::session_lock) != 0) return "advisory lock";
-    if ((pool_->holds & pooling::open_cursor) != 0) return "cursor WITH HOLD";
-    if ((pool_->holds & pooling::own_sequences) != 0) return "currval()";
-    if (statements_.holds_private()) return "SQL PREPARE";
-    if (!dialect_.shareable()) return "encoding or string syntax";
-    return nullptr;
 }
 
 // A report from the connection in use. True: it is not for the client. RESET has brought back what
@@ -476,59 +313,6 @@ void session::give_back(actions& out) {
     }
     p.link = nullptr;
     out.release_server = true;
-}
-
-// Settings exist there that this session believes to be unknown.
-bool session::link_knows_more() const {
-    if (!pool_ || !pool_->link) return false;
-    const auto& mine = settings_.touched();
-    return std::ranges::any_of(pool_->link->touched, [&](const auto& name) {
-        return !mine.contains(name) && !settings_.find(name);
-    });
-}
-
-void session::note_holds(const planned_write& w, const policy::statement_facts& s) {
-    if (!pool_) return;
-    auto& holds = pool_->holds;
-    if (w.locks_session) holds |= pooling::session_lock;
-    if (w.reads_own_sequences) holds |= pooling::own_sequences;
-    if (s.kind == statement_kind::listen) holds |= pooling::listens;
-    if (s.kind == statement_kind::declare_cursor && s.with_hold) holds |= pooling::open_cursor;
-    if (s.kind == statement_kind::discard_all ||
-        std::ranges::any_of(w.settings, [](const auto& change) { return !change.value; }))
-        pool_->resets = true;
-    const bool drops_all = s.kind == statement_kind::discard_all ||
-                           (s.kind == statement_kind::deallocate && s.name.empty());
-    if (drops_all && pool_->link) pool_->link->statements.clear();
-    // Who takes a name of ours for its own has the connection to itself.
-    const bool names = s.kind == statement_kind::prepare || s.kind == statement_kind::deallocate;
-    if (names && server_statements::is_ours(s.name) && pool_->link) pool_->link->unfit = true;
-}
-
-// It has been done.
-void session::end_holds(const policy::statement_facts& s) {
-    if (!pool_) return;
-    const auto drop = [this](pooling::hold what) {
-        pool_->holds = static_cast<std::uint8_t>(pool_->holds & ~what);
-    };
-    switch (s.kind) {
-        case statement_kind::discard_all:
-            pool_->holds = 0;
-            return;
-        case statement_kind::unlisten:
-            if (s.name.empty()) drop(pooling::listens);
-            return;
-        case statement_kind::close_cursor:
-            if (s.name.empty()) drop(pooling::open_cursor);
-            return;
-        case statement_kind::select:
-            if (s.functions.size() == 1 &&
-                s.functions.front().name.name == "pg_advisory_unlock_all")
-                drop(pooling::session_lock);
-            return;
-        default:
-            return;
-    }
 }
 
 }  // namespace pgsidecar::core

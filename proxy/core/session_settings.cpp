@@ -13,8 +13,7 @@ constexpr std::size_t frame_limit = 1000;
 
 std::string lower(std::string_view text) {
     std::string out{text};
-    for (char& c : out)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    for (char& c : out) c = ascii_lower(c);
     return out;
 }
 

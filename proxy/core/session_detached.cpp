@@ -1,0 +1,154 @@
+// What a session without a server connection answers by itself (pool_mode: transaction), and what
+// becomes of a request for which there is none.
+#include <algorithm>
+#include <utility>
+
+#include "protocol/backend.h"
+#include "protocol/frontend.h"
+#include "proxy/core/answer_key.h"
+#include "proxy/core/session.h"
+
+namespace pgsidecar::core {
+namespace {
+
+using policy::statement_kind;
+
+// The message, with the severity that leaves the client connected.
+std::string as_error(std::string_view message, std::string_view severity) {
+    protocol::error_response m;
+    std::string out;
+    if (message.size() <= protocol::head_size ||
+        protocol::parse(message.substr(protocol::head_size), m)) {
+        protocol::write_error(out, severity, "08006", "no server connection could be had");
+        return out;
+    }
+    protocol::write_error(out, severity, m.sqlstate().empty() ? "08006" : m.sqlstate(), m.message(),
+                          m.detail(), m.hint());
+    return out;
+}
+
+}  // namespace
+
+// None could be had. The request in front is refused; without one it is the log-in that fails.
+void session::on_no_server(std::string_view error, actions& out) {
+    if (waiting_ != wait::server || state_ == state::closed) return;
+    if (pool_->greeting) return end_with(as_error(error, "FATAL"), "no server connection", out);
+    refuse_waiting(as_error(error, "ERROR"), out);
+}
+
+// It waits for a server connection no more.
+void session::refuse_waiting(std::string error, actions& out) {
+    auto& p = *pool_;
+    p.refusal = std::move(error);
+    p.wait_ends = limiter::never;
+    waiting_ = wait::none;
+    leave_flight(out);
+    if (p.link) {
+        p.link->unfit = true;  // half restored
+        p.link = nullptr;
+        out.release_server = true;
+    } else {
+        out.forget_server = true;
+    }
+    out.resume_client = true;
+}
+
+// query_wait_timeout
+void session::end_server_wait(actions& out) {
+    const auto most = std::to_string(services_.options.query_wait_timeout.count());
+    std::string error;
+    protocol::write_error(
+        error, pool_->greeting ? "FATAL" : "ERROR", "55P03",
+        "no server connection became free in time",
+        (limits_ ? "Tenant \"" + limits_->tenant().name + "\", user \"" : "User \"") + *user_ +
+            "\": query_wait_timeout is " + most + " ms.",
+        "Try again. Retry after " + most + " ms.");
+    if (pool_->greeting) return end_with(std::move(error), "query_wait_timeout", out);
+    refuse_waiting(std::move(error), out);
+}
+
+// What a detached session answers by itself. 0: nothing yet, or the usual way.
+std::size_t session::on_detached(const protocol::head& head, protocol::bytes in, actions& out) {
+    if (head.type == 'X') return 0;
+    if (!pool_->refusal.empty() || pool_->skipping) return refuse_detached(head, in, out);
+    switch (head.type) {
+        case 'S':
+            if (head.length != protocol::head_size) return 0;
+            out.client.literal(ready_idle);
+            consumed(out);
+            return head.length;
+        case 'H':  // nothing is under way
+        case 'd':  // no COPY is
+        case 'c':
+        case 'f':
+            return discard(head, in);
+        default:
+            return 0;
+    }
+}
+
+std::size_t session::refuse_detached(const protocol::head& head, protocol::bytes in, actions& out) {
+    const bool whole = head.type == 'Q' || head.type == 'F';
+    if (!pool_->refusal.empty()) {
+        out.client.own(std::exchange(pool_->refusal, {}));
+        out.outcomes.push_back(policy::reason::limited);
+        settle_lead(false, out);
+        pool_->skipping = !whole;
+        if (whole) {
+            out.client.literal(ready_idle);
+            consumed(out);
+        }
+    }
+    if (head.type == 'S') {
+        pool_->skipping = false;
+        out.client.literal(ready_idle);
+        consumed(out);
+    }
+    return discard(head, in);
+}
+
+// Simple queries that need no server while nothing of this session is at one.
+bool session::answer_here(const statement_text& text, actions& out) {
+    const auto& facts = text.facts();
+    if (!facts.parsed || facts.statements.size() > 1) return false;
+    std::string reply;
+    if (facts.statements.empty()) {
+        protocol::write(reply, protocol::empty_query_response{});
+    } else if (const auto& s = facts.statements.front(); s.kind == statement_kind::discard_all) {
+        // What the server reports of this session's settings it would report anew.
+        const auto& set = settings_.changed();
+        const auto is_reported = [&](const auto& item) {
+            if (item.first == "role" || item.first == "session_authorization") return true;
+            return pool_->told && std::ranges::any_of(*pool_->told, [&](const auto& told) {
+                       return std::ranges::equal(told.first, item.first, {}, ascii_lower,
+                                                 ascii_lower);
+                   });
+        };
+        if (std::ranges::any_of(set, is_reported)) return false;
+        protocol::write(reply, protocol::command_complete{"DISCARD ALL"});
+        settings_.discard_all();
+        (void)statements_.drop("");
+    } else if (s.kind == statement_kind::deallocate) {
+        if (s.name.empty()) {
+            protocol::write(reply, protocol::command_complete{"DEALLOCATE ALL"});
+            (void)statements_.drop("");
+        } else if (statements_.client(s.name)) {
+            protocol::write(reply, protocol::command_complete{"DEALLOCATE"});
+            (void)statements_.drop(s.name);
+        } else {
+            protocol::write_error(reply, "ERROR", "26000",
+                                  "prepared statement \"" + s.name + "\" does not exist");
+        }
+    } else {
+        return false;
+    }
+    statements_.set_client("", nullptr);
+    portals_.drop_unnamed();
+    protocol::write_ready(reply, 'I');
+    out.client.own(std::move(reply));
+    out.outcomes.push_back(policy::reason::not_a_select);
+    consumed(out);
+    return true;
+}
+
+}  // namespace pgsidecar::core

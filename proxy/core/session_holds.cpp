@@ -1,0 +1,87 @@
+// What keeps a session at its server connection between transactions: things that only this one
+// has.
+#include <algorithm>
+
+#include "proxy/core/session.h"
+
+namespace pgsidecar::core {
+
+using policy::statement_kind;
+
+const char* session::pinned() const noexcept {
+    if (!pool_) return nullptr;
+    if (taints_ != clean_taints_ || unproven_) return "something that cannot be followed";
+    if (temporary_) return "temporary objects";
+    if ((pool_->holds & pooling::listens) != 0) return "LISTEN";
+    if ((pool_->holds & pooling::session_lock) != 0) return "advisory lock";
+    if ((pool_->holds & pooling::open_cursor) != 0) return "cursor WITH HOLD";
+    if ((pool_->holds & pooling::own_sequences) != 0) return "currval()";
+    if (statements_.holds_private()) return "SQL PREPARE";
+    if (!dialect_.shareable()) return "encoding or string syntax";
+    return nullptr;
+}
+
+// It asks what this session has taken from sequences: of what others have taken at the same server
+// connection it must not hear.
+void session::note_sequences(const statement_text& text) {
+    if (attached()) return;
+    const auto effects = services_.decide.plan_for(text, *database_, scope());
+    if (std::ranges::any_of(effects->writes,
+                            [](const planned_write& w) { return w.reads_own_sequences; }))
+        pool_->discard_sequences = true;
+}
+
+// Settings exist there that this session believes to be unknown.
+bool session::link_knows_more() const {
+    if (!pool_ || !pool_->link) return false;
+    const auto& mine = settings_.touched();
+    return std::ranges::any_of(pool_->link->touched, [&](const auto& name) {
+        return !mine.contains(name) && !settings_.find(name);
+    });
+}
+
+void session::note_holds(const planned_write& w, const policy::statement_facts& s) {
+    if (!pool_) return;
+    auto& holds = pool_->holds;
+    if (w.locks_session) holds |= pooling::session_lock;
+    if (w.reads_own_sequences) holds |= pooling::own_sequences;
+    if (s.kind == statement_kind::listen) holds |= pooling::listens;
+    if (s.kind == statement_kind::declare_cursor && s.with_hold) holds |= pooling::open_cursor;
+    if (s.kind == statement_kind::discard_all ||
+        std::ranges::any_of(w.settings, [](const auto& change) { return !change.value; }))
+        pool_->resets = true;
+    const bool drops_all = s.kind == statement_kind::discard_all ||
+                           (s.kind == statement_kind::deallocate && s.name.empty());
+    if (drops_all && pool_->link) pool_->link->statements.clear();
+    // Who takes a name of ours for its own has the connection to itself.
+    const bool names = s.kind == statement_kind::prepare || s.kind == statement_kind::deallocate;
+    if (names && server_statements::is_ours(s.name) && pool_->link) pool_->link->unfit = true;
+}
+
+// It has been done.
+void session::end_holds(const policy::statement_facts& s) {
+    if (!pool_) return;
+    const auto drop = [this](pooling::hold what) {
+        pool_->holds = static_cast<std::uint8_t>(pool_->holds & ~what);
+    };
+    switch (s.kind) {
+        case statement_kind::discard_all:
+            pool_->holds = 0;
+            return;
+        case statement_kind::unlisten:
+            if (s.name.empty()) drop(pooling::listens);
+            return;
+        case statement_kind::close_cursor:
+            if (s.name.empty()) drop(pooling::open_cursor);
+            return;
+        case statement_kind::select:
+            if (s.functions.size() == 1 &&
+                s.functions.front().name.name == "pg_advisory_unlock_all")
+                drop(pooling::session_lock);
+            return;
+        default:
+            return;
+    }
+}
+
+}  // namespace pgsidecar::core
