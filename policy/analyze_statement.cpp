@@ -298,6 +298,8 @@ void statement_reader::definition(std::string_view tag, const json_object& body)
             definition("CreateStmt", *inner_body);
         } else {
             walker_.walk(member.value());
+            if (member.key() == "query" && as_tagged(member.value()).tag == "ExecuteStmt")
+                inner(body);
         }
     }
     for (const auto& item : array_field(body, "cmds")) {

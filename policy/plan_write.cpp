@@ -29,6 +29,7 @@ bool changes_data(statement_kind kind) noexcept {
         case statement_kind::truncate:
         case statement_kind::refresh:
         case statement_kind::call:
+        case statement_kind::execute:
             return true;
         default:
             return false;
@@ -47,8 +48,9 @@ write_plan plan_blind(const statement_facts& facts, const session_scope& scope) 
     }
     write_plan plan;
     plan.settings = facts.settings;
+    const bool executes = facts.kind == statement_kind::execute;
     const bool reads =
-        facts.kind == statement_kind::select || facts.kind == statement_kind::copy_to;
+        executes || facts.kind == statement_kind::select || facts.kind == statement_kind::copy_to;
     for (const auto& f : facts.functions) {
         plan.locks_session |= locks_for_session(f.name.name);
         plan.reads_own_sequences |= reads_own_sequences(f.name.name);
@@ -58,8 +60,8 @@ write_plan plan_blind(const statement_facts& facts, const session_scope& scope) 
     plan.schema_changed = defines || calls;
     plan.creates_temporary = defines && facts.temporary_object;
     plan.taints_session = calls || (facts.opaque_setting && !facts.bound_settings_suffice);
-    plan.reads_only = !plan.whole_database && !plan.taints_session && plan.settings.empty() &&
-                      facts.bound_settings.empty();
+    plan.reads_only = !executes && !plan.whole_database && !plan.taints_session &&
+                      plan.settings.empty() && facts.bound_settings.empty();
     return plan;
 }
 

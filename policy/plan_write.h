@@ -26,7 +26,8 @@ struct write_plan {
 };
 
 // snapshot may be null: no catalog has been read yet. An empty search_path is an unknown one: names
-// without a schema are then taken to mean whatever has that name anywhere.
+// without a schema are then taken to mean whatever has that name anywhere. Of EXECUTE the plan has
+// the arguments; what the prepared statement does is to be added by who knows it.
 [[nodiscard]] write_plan plan_write(const statement_facts& statement, const catalog* snapshot,
                                     const session_scope& scope);
 

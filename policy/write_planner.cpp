@@ -108,6 +108,8 @@ void write_planner::statement(const statement_facts& facts) {
             plan_.whole_cluster = plan_.whole_database = plan_.schema_changed = true;
             return;
         case statement_kind::execute:
+            other_change_ = true;
+            return data_change(facts, op_any);
         case statement_kind::do_block:
             return anything();
         case statement_kind::other:

@@ -314,6 +314,7 @@ class session {
     [[nodiscard]] bool answer_here(const statement_text& text, actions& out);
 
     // session_holds.cpp
+    void note_holds(const planned_write& w);
     void note_holds(const planned_write& w, const policy::statement_facts& s);
     void end_holds(const policy::statement_facts& s);
     void note_sequences(const statement_text& text);
@@ -353,13 +354,15 @@ class session {
     }
     void note_parameter(std::string_view name, std::string_view value);
     void judge_unproven();
-    [[nodiscard]] std::shared_ptr<const plan> plan_of(const statement_text& text);
+    [[nodiscard]] std::shared_ptr<const plan> plan_of(const statement_text& text,
+                                                      bool in_doubt = false);
     [[nodiscard]] bool may_move_path(const planned_write& w, policy::statement_kind kind) const;
     void note_effects(const planned_write& w, policy::statement_kind kind, bool alone);
     [[nodiscard]] planned_write unknown_write();
     void note_text_effects(const std::shared_ptr<const statement_text>& text, const plan& p);
     [[nodiscard]] bool is_nobodys(std::string_view name) const;
-    void note_executed(const prepared_ptr& definition, bool alone);
+    [[nodiscard]] planned_write executed(const prepared_ptr& definition,
+                                         bool path_in_doubt = false);
     void note_plan(const plan& p);
     void statement_done(owed_reply& item, std::string_view tag);
     void mark(const planned_write& w, bool may_commit);

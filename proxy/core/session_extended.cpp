@@ -284,7 +284,7 @@ void session::forward_execute(const portal* bound, std::uint32_t page, actions& 
     if (bound->definition->sql_statement >= 0) {  // made by SQL's PREPARE
         out.outcomes.push_back(policy::reason::unknown_statement);
         owe(std::move(item));
-        note_executed(bound->definition, true);
+        note_effects(executed(bound->definition), policy::statement_kind::execute, true);
         return;
     }
     const auto text = bound->definition->text;

@@ -40,11 +40,16 @@ bool session::link_knows_more() const {
     });
 }
 
+void session::note_holds(const planned_write& w) {
+    if (!pool_) return;
+    if (w.locks_session) pool_->holds |= pooling::session_lock;
+    if (w.reads_own_sequences) pool_->holds |= pooling::own_sequences;
+}
+
 void session::note_holds(const planned_write& w, const policy::statement_facts& s) {
     if (!pool_) return;
+    note_holds(w);
     auto& holds = pool_->holds;
-    if (w.locks_session) holds |= pooling::session_lock;
-    if (w.reads_own_sequences) holds |= pooling::own_sequences;
     if (s.kind == statement_kind::listen) holds |= pooling::listens;
     if (s.kind == statement_kind::declare_cursor && s.with_hold) holds |= pooling::open_cursor;
     if (s.kind == statement_kind::discard_all ||

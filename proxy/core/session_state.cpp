@@ -53,8 +53,27 @@ bool ends_transaction(statement_kind kind) {
     }
 }
 
+// The EXECUTE that the statement runs.
+const policy::statement_facts* execute_in(const policy::statement_facts& s) {
+    if (s.kind == statement_kind::execute) return &s;
+    return s.inner ? execute_in(*s.inner) : nullptr;
+}
+
 void insert_unique(std::vector<cache::table_state*>& into, cache::table_state* table) {
     if (std::find(into.begin(), into.end(), table) == into.end()) into.push_back(table);
+}
+
+void add(planned_write& to, const planned_write& more) {
+    to.reads_only = to.reads_only && more.reads_only;
+    to.schema_changed = to.schema_changed || more.schema_changed;
+    to.whole_cluster = to.whole_cluster || more.whole_cluster;
+    to.taints_session = to.taints_session || more.taints_session;
+    to.creates_temporary = to.creates_temporary || more.creates_temporary;
+    to.locks_session = to.locks_session || more.locks_session;
+    to.reads_own_sequences = to.reads_own_sequences || more.reads_own_sequences;
+    to.alters_defaults = to.alters_defaults || more.alters_defaults;
+    for (auto* table : more.tables) insert_unique(to.tables, table);
+    to.settings.insert(to.settings.end(), more.settings.begin(), more.settings.end());
 }
 
 }  // namespace
@@ -175,18 +194,17 @@ void session::note_text_effects(const std::shared_ptr<const statement_text>& tex
     for (std::size_t i = 0; i < statements.size(); ++i) {
         const auto& s = statements[i];
         auto w = p.writes[i];
-        if (unread && w.taints_session && s.kind != statement_kind::execute) {
+        if (unread && w.taints_session) {
             keep = true;
             dialect_.note_change();
             w.taints_session = false;
         }
+        const auto* execute = execute_in(s);
         // Of a name that is nobody's not even the arguments are looked at.
-        if (s.kind != statement_kind::execute || !is_nobodys(s.name))
-            note_effects(w, s.kind, statements.size() == 1);
+        if (execute && is_nobodys(execute->name)) continue;
+        if (execute) add(w, executed(statements_.client(execute->name), may_move_path(w, s.kind)));
+        note_effects(w, s.kind, statements.size() == 1);
         note_holds(w, s);
-        const auto& named = s.inner && s.inner->kind == statement_kind::execute ? *s.inner : s;
-        if (named.kind == statement_kind::execute && !is_nobodys(named.name))
-            note_executed(statements_.client(named.name), statements.size() == 1);
         if (s.kind == statement_kind::prepare && !statements_.client(s.name)) {
             const auto made =
                 std::make_shared<const prepared>(prepared{text, {}, static_cast<int>(i)});
@@ -208,8 +226,7 @@ void session::judge_unproven() {
         const auto p = services_.decide.plan_for(*text, *database_, scope_);
         bool followed = generation == database_->wanted();
         for (std::size_t i = 0; i < p->writes.size() && followed; ++i)
-            followed = (text->facts().statements[i].kind == statement_kind::execute ||
-                        !p->writes[i].taints_session) &&
+            followed = !p->writes[i].taints_session &&
                        p->writes[i].settings.size() == text->facts().statements[i].settings.size();
         if (!followed) ++taints_;
     }
@@ -221,18 +238,19 @@ bool session::is_nobodys(std::string_view name) const {
            statements_.get(name) == prepared_statements::views{};
 }
 
-// A prepared statement runs, by SQL's EXECUTE, or by Bind where SQL's PREPARE made it.
-void session::note_executed(const prepared_ptr& definition, bool alone) {
+// What a prepared statement does, run by SQL's EXECUTE, or by Bind where SQL's PREPARE made it.
+planned_write session::executed(const prepared_ptr& definition, bool path_in_doubt) {
     auto w = unknown_write();
     if (definition) {
-        const auto p = plan_of(*definition->text);
+        const auto p = plan_of(*definition->text, path_in_doubt);
         const auto i = static_cast<std::size_t>(std::max(definition->sql_statement, 0));
         const auto& of_each = definition->sql_statement < 0 ? p->writes : p->prepared;
         if (i < of_each.size()) w = of_each[i];
         note_plan(*p);
     }
     if (!w.settings.empty()) w.taints_session = true;
-    note_effects(w, statement_kind::execute, alone);
+    note_holds(w);
+    return w;
 }
 
 void session::note_plan(const plan& p) {
@@ -246,10 +264,10 @@ void session::note_plan(const plan& p) {
 }
 
 // What a text does. While it is open by which path the server will read its names, by any.
-std::shared_ptr<const plan> session::plan_of(const statement_text& text) {
+std::shared_ptr<const plan> session::plan_of(const statement_text& text, bool in_doubt) {
     auto found = services_.decide.plan_for(text, *database_, scope());
     const auto& all = text.facts().statements;
-    bool in_doubt = path_in_doubt_;
+    in_doubt = in_doubt || path_in_doubt_;
     for (std::size_t i = 0; i + 1 < all.size() && !in_doubt; ++i)
         in_doubt = may_move_path(found->writes[i], all[i].kind);
     if (!in_doubt) return found;

@@ -128,6 +128,20 @@ class RowSecurityTest(CacheTest):
             CREATE POLICY by_tenant ON rx USING (tenant = current_setting('app.tenant_id', true))""")
         self.owner = self.wire()
 
+    def test_tenant_set_by_an_executed_set_config(self):
+        self.owner.q("GRANT CREATE ON SCHEMA public TO alice")
+        for execute in ("EXECUTE p", "EXPLAIN ANALYZE EXECUTE p", "CREATE TABLE x1 AS EXECUTE p",
+                        "CREATE TEMP TABLE x AS EXECUTE p",
+                        "EXPLAIN ANALYZE CREATE TABLE x2 AS EXECUTE p"):
+            with self.subTest(execute):
+                alice, other = self.wire("alice"), self.wire("alice")
+                for session in (alice, other):
+                    session.q("SET app.tenant_id = 'tenant0'")
+                alice.q("PREPARE p AS SELECT set_config('app.tenant_id', 'tenant1', false)")
+                self.assertIsNone(alice.q(execute).error)
+                self.assertEqual({row[1] for row in self.cached(other, ALL).rows}, {"tenant0"})
+                self.assertEqual({row[1] for row in alice.q(ALL).rows}, {"tenant1"})
+
     def test_rows_of_another_tenant(self):
         sessions = {}
         for tenant in ("tenant0", "tenant1", "tenant2"):

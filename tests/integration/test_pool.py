@@ -181,6 +181,14 @@ class PinTest(PoolTest):
         self.assertIsNone(mine.q("SELECT pg_advisory_xact_lock(8)").error)
         wait_until("it to be given back", lambda: self.pools()["idle"] == self.pools()["servers"])
 
+    def test_advisory_lock_taken_by_an_execute(self):
+        mine, other = self.wire(), self.wire()
+        self.held(mine, "PREPARE p AS SELECT pg_advisory_lock(7)", None)
+        self.assertIsNone(mine.q("EXECUTE p").error)
+        self.assertIsNone(mine.q("DEALLOCATE p").error)
+        self.held(mine, "SELECT 1", None)
+        self.assertEqual(self.value(other, "SELECT pg_try_advisory_xact_lock(7)"), "f")
+
     def test_listen(self):
         mine, other = self.wire(), self.wire()
         self.held(mine, "LISTEN ward", None)
@@ -211,8 +219,8 @@ class PinTest(PoolTest):
         self.held(mine, "PREPARE p AS SELECT 'mine'", None)
         self.assertEqual(other.q("EXECUTE p").error, "26000")
         self.assertEqual(self.value(mine, "EXECUTE p"), "mine")
-        # What the arguments of an EXECUTE do is not followed.
-        self.assertIsNone(mine.q("DISCARD ALL").error)
+        # Nor does running it change anything that could not be followed.
+        self.assertIsNone(mine.q("DEALLOCATE ALL").error)
         wait_until("it to be given back", lambda: self.pools()["idle"] == self.pools()["servers"])
         self.held(mine, "PREPARE p AS SELECT 'mine'", None)
         self.assertIsNone(mine.q("DEALLOCATE p").error)

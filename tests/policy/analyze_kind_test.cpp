@@ -109,7 +109,7 @@ TEST_CASE("analyze: writes and what they read") {
         {"CREATE TABLE x AS SELECT * FROM a", "ddl r=a w=x writes_into"},
         {"CREATE TEMP TABLE x AS SELECT * FROM a", "ddl r=a w=x writes_into temporary"},
         {"CREATE MATERIALIZED VIEW m AS SELECT * FROM a", "ddl r=a w=m writes_into"},
-        {"CREATE TABLE x AS EXECUTE p(f(1))", "ddl w=x f=f/1 writes_into"},
+        {"CREATE TABLE x AS EXECUTE p(f(1))", "ddl w=x f=f/1 writes_into {execute name=p f=f/1}"},
     };
     check_rows(rows);
 }
