@@ -52,6 +52,12 @@ struct owed_reply {
     // the place of what a limit refused.
     std::shared_ptr<const std::string> refusal{};
     std::vector<dropped> deallocates{};  // query, execute: to be restored when it was refused
+    struct made {
+        std::size_t statement;  // its place in the text
+        std::string name;
+        prepared_ptr definition;
+    };
+    std::vector<made> prepares{};  // query, execute: not there when it was refused
 
     [[nodiscard]] bool defines(std::string_view statement) const noexcept {
         const bool shared = injected && added != 0;  // under a name of ours

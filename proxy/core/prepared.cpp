@@ -19,14 +19,21 @@ bool prepared::takes_text(std::size_t parameter) const {
     return !in.failed() && std::find(as_text.begin(), as_text.end(), type) != as_text.end();
 }
 
+const policy::statement_facts* execute_in(const policy::statement_facts& statement) {
+    if (statement.kind == policy::statement_kind::execute) return &statement;
+    return statement.inner ? execute_in(*statement.inner) : nullptr;
+}
+
 std::vector<std::string_view> named_statements(const statement_text& text) {
     std::vector<std::string_view> names;
     for (const auto& statement : text.facts().statements) {
         using enum policy::statement_kind;
-        const auto& named =
-            statement.inner && statement.inner->kind == execute ? *statement.inner : statement;
-        if ((named.kind == execute || named.kind == deallocate) && !named.name.empty())
-            names.push_back(named.name);
+        const auto* runs = execute_in(statement);
+        if (runs)
+            names.push_back(runs->name);
+        else if ((statement.kind == prepare || statement.kind == deallocate) &&
+                 !statement.name.empty())
+            names.push_back(statement.name);
     }
     return names;
 }

@@ -28,14 +28,21 @@ struct prepared {
     // False: that parameter (from 0) was declared to be of a type whose bytes are not those of its
     // text. Undeclared ones are what the statement makes of them.
     [[nodiscard]] bool takes_text(std::size_t parameter) const;
+    // A PREPARE alone in its text, which can be sent anew.
+    [[nodiscard]] bool is_repeatable() const noexcept {
+        return sql_statement >= 0 && text && text->facts().statements.size() == 1;
+    }
     // Only the server has it: it cannot be prepared anew elsewhere.
     [[nodiscard]] bool is_private() const noexcept {
-        return sql_statement >= 0 || (text && text->facts().too_long);
+        return (sql_statement >= 0 && !is_repeatable()) || (text && text->facts().too_long);
     }
 };
 using prepared_ptr = std::shared_ptr<const prepared>;
 
-// Of the statements in a text: the names of those prepared ones that it runs or drops.
+// The EXECUTE that the statement is or runs; null: none.
+[[nodiscard]] const policy::statement_facts* execute_in(const policy::statement_facts& statement);
+
+// Of the statements in a text: the names of those prepared ones that it makes, runs or drops.
 [[nodiscard]] std::vector<std::string_view> named_statements(const statement_text& text);
 
 class prepared_statements {
@@ -110,6 +117,15 @@ class prepared_statements {
     }
     // Some of them cannot be prepared anew elsewhere.
     [[nodiscard]] bool holds_private() const noexcept { return private_ > 0; }
+    // How many PREPARE has made that can be.
+    [[nodiscard]] int repeatable() const noexcept { return repeatable_; }
+    // Each of those, with its name.
+    template <class F>
+    void each_repeatable(const F& f) const {
+        if (repeatable_ == 0) return;
+        for (const auto& [name, v] : slots_)
+            if (v.client && v.client->is_repeatable()) f(name, *v.client);
+    }
     // The unnamed statement at the server is another session's.
     void find_foreign_unnamed() {
         static const auto foreign = std::make_shared<const prepared>();
@@ -117,7 +133,8 @@ class prepared_statements {
         v.server = foreign;
         set("", std::move(v));
     }
-    // The server connection is another session's from now on; adds the names that are left there.
+    // The server connection is another session's from now on; adds the names that are left there,
+    // but for those that PREPARE has made: they are at any connection of this session.
     void leave_server(std::vector<std::string>& left, bool& unnamed_left) {
         auto unnamed = get("");
         unnamed_left = unnamed.server != nullptr;
@@ -125,8 +142,10 @@ class prepared_statements {
         set("", std::move(unnamed));
         if (named_there_ == 0) return;
         for (auto it = slots_.begin(); it != slots_.end();) {
-            if (it->second.server) left.push_back(it->first);
-            it->second.server.reset();
+            if (is_left(it->first, it->second)) {
+                left.push_back(it->first);
+                it->second.server.reset();
+            }
             it = it->second.client ? std::next(it) : slots_.erase(it);
         }
         named_there_ = 0;
@@ -134,13 +153,18 @@ class prepared_statements {
     [[nodiscard]] std::size_t size() const noexcept { return slots_.size(); }
 
   private:
+    [[nodiscard]] static bool is_left(std::string_view name, const views& v) noexcept {
+        return v.server && !name.empty() && !(v.server == v.client && v.client->is_repeatable());
+    }
     void count(std::string_view name, const views& v, int change) noexcept {
         if (v.client && v.client->is_private()) private_ += change;
-        if (v.server && !name.empty()) named_there_ += change;
+        if (v.client && v.client->is_repeatable()) repeatable_ += change;
+        if (is_left(name, v)) named_there_ += change;
     }
     std::map<std::string, views, std::less<>> slots_;
     int private_ = 0;      // slots whose statement is
-    int named_there_ = 0;  // slots that the server has, but for the unnamed one
+    int repeatable_ = 0;   // likewise
+    int named_there_ = 0;  // slots that would be left there
 };
 
 }  // namespace pgsidecar::core

@@ -80,7 +80,11 @@ struct server_link {
     shared_values reported = std::make_shared<const session_settings::values>();
     server_statements statements;
     std::vector<std::string> leftovers;  // statements under clients' own names, to be closed
-    bool unnamed = false;                // an unnamed one is there, of whoever was here before
+    // Statements that SQL's PREPARE has made under clients' own names: what made them, and the
+    // search path and role they were read by.
+    std::map<std::string, std::string, std::less<>> by_sql;
+    std::vector<std::string> repeats;  // of them, those that are being made anew, in that order
+    bool unnamed = false;              // an unnamed one is there, of whoever was here before
     // Custom settings that exist there: unset they are an empty text, not unknown.
     // `known` of them surely, `touched` perhaps.
     std::set<std::string, std::less<>> known, touched;

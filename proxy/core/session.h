@@ -294,6 +294,7 @@ class session {
     void refresh_wanted();
     void send_restore(time_point now, actions& out);
     void on_restore_reply(const protocol::frame& f, actions& out);
+    void restore_refused();
     void try_another_server(actions& out);
     void finish_restore(actions& out);
     void look_for_catalog(time_point now, actions& out);
@@ -321,6 +322,10 @@ class session {
     [[nodiscard]] bool link_knows_more() const;
 
     // session_virtual.cpp
+    void note_prepare(const std::string& name, const prepared& made);
+    void restore_sql_statements(std::vector<std::string>& excess,
+                                std::vector<std::string_view>& missing);
+    void leave_sql_statements();
     [[nodiscard]] bool is_virtual(std::string_view name, const prepared_ptr& definition) const;
     void forward_virtual_parse(const protocol::parse_message& m,
                                const std::shared_ptr<const statement_text>& text,

@@ -8,6 +8,11 @@ namespace pgsidecar::core {
 
 using policy::statement_kind;
 
+namespace {
+// Statements of SQL's PREPARE: more are not made anew at every change of the server connection.
+constexpr int most_repeated = 20;
+}  // namespace
+
 const char* session::pinned() const noexcept {
     if (!pool_) return nullptr;
     if (taints_ != clean_taints_ || unproven_) return "something that cannot be followed";
@@ -16,7 +21,8 @@ const char* session::pinned() const noexcept {
     if ((pool_->holds & pooling::session_lock) != 0) return "advisory lock";
     if ((pool_->holds & pooling::open_cursor) != 0) return "cursor WITH HOLD";
     if ((pool_->holds & pooling::own_sequences) != 0) return "currval()";
-    if (statements_.holds_private()) return "SQL PREPARE";
+    if (statements_.holds_private() || statements_.repeatable() > most_repeated)
+        return "SQL PREPARE";
     if (!dialect_.shareable()) return "encoding or string syntax";
     return nullptr;
 }

@@ -124,7 +124,10 @@ void session::send_restore(time_point now, actions& out) {
         protocol::write(message, protocol::close{'S', name});
         closes = true;
     };
-    for (const auto& name : std::exchange(link.leftovers, {})) close(name);
+    auto excess = std::exchange(link.leftovers, {});
+    std::vector<std::string_view> prepares;
+    restore_sql_statements(excess, prepares);
+    for (const auto& name : excess) close(name);
     while (const auto number = link.statements.take_excess(options.max_prepared_statements))
         close(server_statements::name_of(*number));
     if (closes) {
@@ -145,6 +148,7 @@ void session::send_restore(time_point now, actions& out) {
             link.known.emplace(name).second)
             unknown.push_back(name);
     query(make_known(unknown));
+    for (const auto sql : prepares) query(sql);
     if (!message.empty()) out.server.own(std::move(message));
 }
 
@@ -156,14 +160,22 @@ void session::on_restore_reply(const protocol::frame& f, actions& out) {
             return;
         case 'E':
             note_fatal(f);
-            pool_->restore_failed = true;
-            return;
+            return restore_refused();
         case 'Z':
             if (pool_->restoring > 0 && --pool_->restoring > 0) return;
             return pool_->restore_failed ? try_another_server(out) : finish_restore(out);
         default:
             return;
     }
+}
+
+// A statement that cannot be prepared any more, its table is gone, does no harm until it is run.
+void session::restore_refused() {
+    auto& repeats = pool_->link->repeats;
+    if (pool_->restoring > repeats.size() || server_fatal_)
+        pool_->restore_failed = true;
+    else
+        pool_->link->by_sql.erase(repeats[repeats.size() - pool_->restoring]);
 }
 
 // This connection cannot be made what the session needs.
@@ -291,6 +303,7 @@ void session::give_back(actions& out) {
         transparent_ || releasing_ != release::none || state_ != state::ready)
         return;
     if (unproven_) (void)scope();
+    leave_sql_statements();
     if (pinned() != nullptr) return restore_kept(out);
     auto& link = *p.link;
     note_resets();

@@ -284,6 +284,9 @@ bool session::on_reply_error(const protocol::frame& f) {
 void session::refuse(owed_reply& item, bool ran, std::size_t end) {
     for (auto& d : item.deallocates)
         if (d.statement >= item.done) statements_.restore(std::move(d.slots));
+    for (const auto& made : item.prepares)
+        if (made.statement >= item.done && statements_.client(made.name) == made.definition)
+            statements_.set(made.name, {});
     if (item.added != 0 && pool_ && pool_->link) pool_->link->statements.remove(item.added);
     if (item.added != 0 && item.injected) return;
     if (item.what != reply::parse && !item.close_statement) return;

@@ -53,12 +53,6 @@ bool ends_transaction(statement_kind kind) {
     }
 }
 
-// The EXECUTE that the statement runs.
-const policy::statement_facts* execute_in(const policy::statement_facts& s) {
-    if (s.kind == statement_kind::execute) return &s;
-    return s.inner ? execute_in(*s.inner) : nullptr;
-}
-
 void insert_unique(std::vector<cache::table_state*>& into, cache::table_state* table) {
     if (std::find(into.begin(), into.end(), table) == into.end()) into.push_back(table);
 }
@@ -205,12 +199,14 @@ void session::note_text_effects(const std::shared_ptr<const statement_text>& tex
         if (execute) add(w, executed(statements_.client(execute->name), may_move_path(w, s.kind)));
         note_effects(w, s.kind, statements.size() == 1);
         note_holds(w, s);
+        if (skipping_) continue;
         if (s.kind == statement_kind::prepare && !statements_.client(s.name)) {
             const auto made =
                 std::make_shared<const prepared>(prepared{text, {}, static_cast<int>(i)});
             statements_.set(s.name, {made, made});
-        } else if (!skipping_ && (s.kind == statement_kind::deallocate ||
-                                  s.kind == statement_kind::discard_all)) {
+            owed_.back().prepares.push_back({i, s.name, made});
+            note_prepare(s.name, *made);
+        } else if (s.kind == statement_kind::deallocate || s.kind == statement_kind::discard_all) {
             owed_.back().deallocates.push_back({i, statements_.drop(s.name)});
         }
     }

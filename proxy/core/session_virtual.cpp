@@ -19,6 +19,11 @@ void append_length(std::string& out, std::size_t length) {
 
 constexpr std::string_view result_type_changed = "cached plan must not change result type";
 
+// Of a statement that SQL's PREPARE makes, and the search path and role that it is read by.
+std::string sql_key(const prepared& made, const std::string& path) {
+    return made.text->sql + '\0' + path;
+}
+
 std::string does_not_exist(std::string_view name) {
     return "prepared statement \"" + std::string{name} + "\" does not exist";
 }
@@ -26,7 +31,54 @@ std::string does_not_exist(std::string_view name) {
 }  // namespace
 
 bool session::is_virtual(std::string_view name, const prepared_ptr& definition) const {
-    return pool_ && !name.empty() && definition && !definition->is_private();
+    return pool_ && !name.empty() && definition && definition->sql_statement < 0 &&
+           !definition->is_private();
+}
+
+// What SQL's PREPARE makes has its name at the server, and is there wherever this session is.
+void session::note_prepare(const std::string& name, const prepared& made) {
+    if (!pool_ || !pool_->link || !made.is_repeatable()) return;
+    refresh_wanted();
+    // While it is open by which search_path it is read, it is like no other.
+    pool_->link->by_sql.insert_or_assign(
+        name, path_in_doubt_ ? std::string{} : sql_key(made, *pool_->path));
+}
+
+// What this session's PREPAREs have made is to be at the connection in use, and no other's: of each
+// that is too much, its name; of each that is missing, the text that makes it.
+void session::restore_sql_statements(std::vector<std::string>& excess,
+                                     std::vector<std::string_view>& missing) {
+    auto& there = pool_->link->by_sql;
+    pool_->link->repeats.clear();
+    if (there.empty() && statements_.repeatable() == 0) return;
+    std::erase_if(there, [&](const auto& item) {
+        const auto mine = statements_.client(item.first);
+        const bool same =
+            mine && mine->is_repeatable() && item.second == sql_key(*mine, *pool_->path);
+        if (!same) excess.push_back(item.first);
+        return !same;
+    });
+    statements_.each_repeatable([&](const std::string& name, const prepared& mine) {
+        if (!there.try_emplace(name, sql_key(mine, *pool_->path)).second) return;
+        missing.push_back(mine.text->sql);
+        pool_->link->repeats.push_back(name);
+    });
+}
+
+// The connection goes to another session: of what SQL has made, what is known to be there.
+void session::leave_sql_statements() {
+    auto& link = *pool_->link;
+    if (link.by_sql.empty() && statements_.repeatable() == 0) return;
+    statements_.each_repeatable([&](const std::string& name, const prepared& mine) {
+        const auto it = link.by_sql.find(name);
+        if (it != link.by_sql.end() && it->second.starts_with(mine.text->sql + '\0')) return;
+        link.leftovers.push_back(name);
+        if (it != link.by_sql.end()) link.by_sql.erase(it);
+    });
+    std::erase_if(link.by_sql, [&](const auto& item) {
+        const auto mine = statements_.client(item.first);
+        return !mine || !mine->is_repeatable();
+    });
 }
 
 // The request fails here as it would at the server.

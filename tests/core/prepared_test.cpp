@@ -76,16 +76,20 @@ TEST_CASE("prepared: what is left at a server connection, and what only it has, 
     std::mt19937 random{11};
     const char* const names[] = {"", "a", "b", "c", "d"};
     std::vector<prepared_ptr> known{nullptr, nullptr};
+    auto facts = std::make_shared<analysis>();
+    facts->facts.statements.resize(1);
+    const auto alone = std::make_shared<const statement_text>(statement_text{"PREPARE", facts});
     for (int i = 0; i < 6; ++i) {
         prepared one;
-        one.sql_statement = i < 3 ? i : -1;  // the first are of SQL PREPARE: private
+        one.sql_statement = i < 4 ? i % 2 : -1;  // the first are of SQL's PREPARE
+        if (i == 2) one.text = alone;            // and this one could be made anew
         known.push_back(std::make_shared<const prepared>(one));
     }
     const auto any = [&](const auto& from) { return from[random() % std::size(from)]; };
     prepared_statements all;
     std::map<std::string, prepared_statements::views> model;
     std::vector<std::vector<prepared_statements::slot>> dropped;
-    int left_behind = 0, held = 0, restored = 0;
+    int stayed = 0, left_behind = 0, held = 0, restored = 0;
     for (int i = 0; i < 50'000; ++i) {
         CAPTURE(i);
         const std::string name = any(names);
@@ -131,6 +135,10 @@ TEST_CASE("prepared: what is left at a server connection, and what only it has, 
                 all.leave_server(left, unnamed);
                 REQUIRE(unnamed == (model[""].server != nullptr));
                 for (auto& [key, v] : model) {
+                    if (!key.empty() && v.server == v.client && v.client && v.client->text) {
+                        ++stayed;
+                        continue;
+                    }
                     if (v.server && !key.empty()) expected.push_back(key);
                     v.server.reset();
                 }
@@ -154,14 +162,19 @@ TEST_CASE("prepared: what is left at a server connection, and what only it has, 
                       [](const auto& item) { return !item.second.client && !item.second.server; });
         REQUIRE(all.size() == model.size());
         bool is_private = false;
+        int repeatable = 0;
         for (const auto& [key, v] : model) {
             REQUIRE(all.get(key) == v);
-            is_private = is_private || (v.client && v.client->sql_statement >= 0);
+            is_private = is_private ||
+                         (v.client && v.client->sql_statement >= 0 && !v.client->is_repeatable());
+            repeatable += v.client && v.client->is_repeatable() ? 1 : 0;
         }
         REQUIRE(all.holds_private() == is_private);
+        REQUIRE(all.repeatable() == repeatable);
         held += is_private;
     }
     CHECK(left_behind > 1000);
+    CHECK(stayed > 100);
     CHECK(restored > 1000);
     CHECK((held > 1000 && held < 49'000));
 }
