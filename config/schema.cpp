@@ -133,11 +133,19 @@ constexpr std::array setting_table{
         "auth_query",
         PGSIDECAR_AT(auth_query),
         "Asked over `upstream.control_connection` for the stored password of user $1; "
-        "the second column is used. Needed for SCRAM where both legs are under TLS, "
+        "the second column is used; the third, where there is one, says for how many seconds it "
+        "is still valid (NULL: for ever). Needed for SCRAM where both legs are under TLS, "
         "with clients that use channel binding. A role without the right to read "
         "`pg_shadow` may call a SECURITY DEFINER function, named with its schema.",
         {1, 4096},
         check_auth_query},
+    key_row<settings>{"auth_query_ttl",
+                      PGSIDECAR_AT(auth_query_ttl),
+                      "How long an answer of `auth_query` is used, that there is no such user "
+                      "included; 0 asks at each log-in. Roles that are altered through the proxy, "
+                      "the end of a VALID UNTIL, and a password that does not fit (but not more "
+                      "than once a second) end it earlier.",
+                      {0, hour}},
 
     key_row<settings>{"tcp_keepalive", PGSIDECAR_AT(keepalive.enabled),
                       "Whether idle connections, to clients and to the server, are probed."},

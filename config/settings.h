@@ -108,8 +108,11 @@ struct settings {
     std::string auth_hba_file;  // as pg_hba.conf; with auth_type hba
     // PgBouncer's word: gives a user's name and stored password for $1.
     std::string auth_query =
-        "SELECT usename, CASE WHEN valuntil < pg_catalog.now() THEN NULL ELSE passwd END "
+        "SELECT usename, CASE WHEN valuntil < pg_catalog.now() THEN NULL ELSE passwd END, "
+        "CASE WHEN pg_catalog.isfinite(valuntil) THEN pg_catalog.date_part('epoch', "
+        "valuntil - pg_catalog.now()) END "
         "FROM pg_catalog.pg_shadow WHERE usename = $1";
+    std::chrono::milliseconds auth_query_ttl{std::chrono::seconds{10}};  // 0 = ask each time
     keepalive_settings keepalive;
     upstream_settings upstream;
     cache_settings cache;

@@ -45,10 +45,11 @@ struct actions {
     outbox server;
     server_source* source = nullptr;  // not cleared
 
-    bool start_client_tls = false;  // after writing what is in `client`
-    bool connect_upstream = false;  // then on_upstream_connected() or on_upstream_failed()
-    bool ask_credentials = false;   // of user(); then on_credentials()
-    bool ask_login = false;         // how user() is to log in; then on_login_rules()
+    bool start_client_tls = false;   // after writing what is in `client`
+    bool connect_upstream = false;   // then on_upstream_connected() or on_upstream_failed()
+    bool doubt_credentials = false;  // what was said of user(): a log-in by it has failed
+    bool ask_credentials = false;    // of user(); then on_credentials()
+    bool ask_login = false;          // how user() is to log in; then on_login_rules()
     // pool_mode: transaction; in this order.
     bool join_pool = false;         // pool_start_up() and shown_credentials() tell which
     bool forget_server = false;     // it waits no more
@@ -77,8 +78,8 @@ struct actions {
     void clear() {
         client.clear();
         server.clear();
-        start_client_tls = connect_upstream = ask_credentials = ask_login = close = resume_client =
-            false;
+        start_client_tls = connect_upstream = ask_credentials = doubt_credentials = ask_login =
+            close = resume_client = false;
         wants_catalog = join_pool = forget_server = release_server = acquire_server = false;
         logged_in = database_settled = catalog_changed = cancel_upstream = false;
         release_database.reset();

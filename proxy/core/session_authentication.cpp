@@ -81,6 +81,7 @@ void session::follow_guard(std::string to_client, actions& out) {
             return;
         case authenticator::result::refused: {
             const auto fault = guard.fault();
+            out.doubt_credentials = true;
             auto text = std::string{fault.message};
             if (fault.sqlstate == "28P01") text += " for user \"" + *user_ + "\"";
             return fail(fault.sqlstate, text, "log-in refused by the proxy", out);
@@ -140,6 +141,7 @@ std::size_t session::on_login_client(protocol::bytes in, actions& out) {
     } else if (start_up_->bridge) {
         std::string to_client, to_server;
         if (const auto fault = start_up_->bridge->on_client(frame.body, to_client, to_server)) {
+            out.doubt_credentials = true;
             fail(fault->sqlstate, fault->message, "SCRAM exchange refused", out);
             return in.size();
         }
@@ -205,6 +207,7 @@ std::size_t session::on_login_server(protocol::bytes in, time_point now, actions
     if (frame.type == 'S') note_parameter(parameter.name, parameter.value);
     out.client.forward(frame.whole);
     if (frame.type == 'E') {
+        out.doubt_credentials = start_up_->bridge || start_up_->at_server;
         note_fatal(frame);
         server_fatal_ = true;
     }

@@ -232,6 +232,7 @@ void pump::perform_side_effects() {
     if (todo.connect_upstream) connect_upstream();
     if (todo.cancel_upstream) send_cancel({});
     if (todo.ask_login) ask_login();
+    if (todo.doubt_credentials) home_.doubt_secret(session_.user());
     if (todo.ask_credentials) home_.look_up_secret(session_.user(), token_);
     if (todo.cancel_request) return answer_cancel_request(*todo.cancel_request);
     if (close) {

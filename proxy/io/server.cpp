@@ -74,7 +74,7 @@ server::server(std::shared_ptr<const config::settings> settings)
       store_{settings_->cache.store},
       databases_{versions_},
       catalogs_{databases_, *settings_},
-      secrets_{*settings_},
+      secrets_{*settings_, databases_.defaults_altered},
       users_{*settings_, secrets_},
       ledger_{settings_->pool},
       next_pid_{first_client_pid()},

@@ -1,7 +1,9 @@
 #include "proxy/io/stored_secrets.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdlib>
 #include <utility>
 
 #include "proxy/io/log.h"
@@ -14,11 +16,27 @@ constexpr std::size_t most_waiting = 10'000;
 // Nobody but the question itself decides what its names mean, or how long it may take.
 constexpr const char* prepare = "SET search_path = pg_catalog; SET statement_timeout = '10s'";
 
+// Seconds, with a fraction; as long as `duration` can say.
+std::chrono::milliseconds seconds_of(const char* text) {
+    constexpr double most = 1e9;
+    const double seconds = std::clamp(std::strtod(text, nullptr), 0.0, most);
+    return std::chrono::milliseconds{static_cast<std::int64_t>(seconds * 1000)};
+}
+
 }  // namespace
+
+void stored_secrets::doubt(const std::string& user) {
+    const std::lock_guard lock{mutex_};
+    known_.doubt(user, std::chrono::steady_clock::now());
+}
 
 void stored_secrets::look_up(std::string user, handler done) {
     std::unique_lock lock{mutex_};
     if (stopping_) return;
+    if (auto known = known_.find(user, altered_.load(), std::chrono::steady_clock::now())) {
+        lock.unlock();
+        return done(std::move(known));
+    }
     if (waiting_.size() >= most_waiting) {
         lock.unlock();
         return done(std::nullopt);
@@ -52,7 +70,7 @@ void stored_secrets::run() {
         const auto next = std::move(waiting_.front());
         waiting_.pop_front();
         lock.unlock();
-        next.done(ask(next.user));
+        next.done(ask_and_keep(next.user));
         lock.lock();
     }
     connection_.reset();
@@ -71,7 +89,17 @@ bool stored_secrets::connect() {
     return false;
 }
 
-std::optional<std::string> stored_secrets::ask(const std::string& user) {
+std::optional<std::string> stored_secrets::ask_and_keep(const std::string& user) {
+    const auto altered = altered_.load();
+    const auto asked = std::chrono::steady_clock::now();
+    auto found = ask(user);
+    if (!found) return std::nullopt;
+    const std::lock_guard lock{mutex_};
+    known_.keep(user, found->secret, altered, asked, found->valid);
+    return std::move(found->secret);
+}
+
+std::optional<stored_secrets::answer> stored_secrets::ask(const std::string& user) {
     // A connection from before may have ended meanwhile: then once more, with a new one.
     for (const bool first : {static_cast<bool>(connection_), false}) {
         if (!connection_ && !connect()) return std::nullopt;
@@ -80,8 +108,11 @@ std::optional<std::string> stored_secrets::ask(const std::string& user) {
                                            nullptr, values.data(), nullptr, nullptr, 0)};
         if (PQresultStatus(rows.get()) == PGRES_TUPLES_OK && PQnfields(rows.get()) >= 2) {
             complained_ = false;
-            if (PQntuples(rows.get()) == 0 || PQgetisnull(rows.get(), 0, 1) != 0) return "";
-            return PQgetvalue(rows.get(), 0, 1);
+            if (PQntuples(rows.get()) == 0 || PQgetisnull(rows.get(), 0, 1) != 0) return answer{};
+            answer found{PQgetvalue(rows.get(), 0, 1), std::nullopt};
+            if (PQnfields(rows.get()) > 2 && PQgetisnull(rows.get(), 0, 2) == 0)
+                found.valid = seconds_of(PQgetvalue(rows.get(), 0, 2));
+            return found;
         }
         const bool broken = PQstatus(connection_.get()) != CONNECTION_OK;
         if (!broken || !first) {

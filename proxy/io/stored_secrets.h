@@ -1,8 +1,10 @@
 // Asks the server, with auth_query over control_connection, how it stores a user's password. On a
 // thread of its own, which begins with the first question and keeps its connection for some
-// seconds. Secrets are kept nowhere. Called from any thread.
+// seconds. Answers are kept for auth_query_ttl at most. Called from any thread.
 #pragma once
+#include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -11,6 +13,7 @@
 #include <thread>
 
 #include "proxy/io/control_parameters.h"
+#include "proxy/io/secret_cache.h"
 
 namespace pgsidecar::io {
 
@@ -20,12 +23,15 @@ class stored_secrets {
     // asked: it is away, control_connection may not read this, or too many are waiting.
     using handler = std::function<void(std::optional<std::string>)>;
 
-    explicit stored_secrets(const config::settings& settings) : settings_{settings} {}
+    // `altered` counts what has changed roles: no answer outlasts that.
+    stored_secrets(const config::settings& settings, const std::atomic<std::uint64_t>& altered)
+        : settings_{settings}, altered_{altered}, known_{settings.auth_query_ttl} {}
     ~stored_secrets() { stop(); }
     stored_secrets(const stored_secrets&) = delete;
     stored_secrets& operator=(const stored_secrets&) = delete;
 
-    void look_up(std::string user, handler done);  // `done` comes from another thread
+    void look_up(std::string user, handler done);  // `done` comes at once, or from another thread
+    void doubt(const std::string& user);           // a log-in has failed
     void stop();                                   // who still waits hears nothing
 
   private:
@@ -34,16 +40,23 @@ class stored_secrets {
         handler done;
     };
     void run();
-    [[nodiscard]] std::optional<std::string> ask(const std::string& user);
+    struct answer {
+        std::string secret;
+        std::optional<std::chrono::milliseconds> valid;
+    };
+    [[nodiscard]] std::optional<answer> ask(const std::string& user);
+    [[nodiscard]] std::optional<std::string> ask_and_keep(const std::string& user);
     [[nodiscard]] bool connect();
     void complain(const std::string& why);
 
     const config::settings& settings_;
+    const std::atomic<std::uint64_t>& altered_;
     connection_ptr connection_;
     bool complained_ = false;
     std::mutex mutex_;
     std::condition_variable changed_;
     std::deque<question> waiting_;
+    secret_cache known_;
     bool stopping_ = false;
     std::thread thread_;
 };

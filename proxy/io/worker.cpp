@@ -184,6 +184,8 @@ void worker::look_up_secret(const std::string& user, std::uint64_t token) {
     });
 }
 
+void worker::doubt_secret(const std::string& user) { owner_.secrets().doubt(user); }
+
 void worker::look_up_login(users::question q, std::uint64_t token) {
     owner_.users().look_up(std::move(q), [this, token](core::auth_method method,
                                                        std::optional<core::client_login> login) {

@@ -90,6 +90,7 @@ auth_type: hba
 auth_file: users.txt
 auth_hba_file: hba.conf
 auth_query: SELECT * FROM s.f($1)
+auth_query_ttl: 3m
 tcp_keepalive: off
 tcp_keepidle: 10
 tcp_keepintvl: 11s
@@ -161,6 +162,7 @@ log:
     CHECK(s.client_tls.ca_file == "c.ca");
     CHECK(s.client_tls.min_protocol == tls_version::v1_3);
     CHECK(s.auth_query == "SELECT * FROM s.f($1)");
+    CHECK(s.auth_query_ttl == 3min);
     CHECK_FALSE(s.keepalive.enabled);
     CHECK(s.keepalive.idle == 10s);
     CHECK(s.keepalive.interval == 11s);

@@ -7,7 +7,7 @@ import time
 import psycopg
 
 import wire
-from harness import ProxyTest, env
+from harness import ProxyTest, env, wait_until
 
 
 def secret(user):
@@ -49,6 +49,84 @@ class LoginTest(ProxyTest):
             self.wire(user=user, password=password, **extra)
         self.assertEqual(caught.exception.fields["C"], code)
         return caught.exception.fields["M"]
+
+
+class QueryTest(LoginTest):
+    """auth_query is asked through a function that counts, and what it said is used for a while."""
+
+    def setUp(self):
+        super().setUp()
+        self.admin = self.connect(database="postgres")
+        for sql in (
+                "CREATE SCHEMA lookup", "CREATE SEQUENCE lookup.asked",
+                "CREATE FUNCTION lookup.secret_of(name) RETURNS TABLE (u name, p text, s float8) LANGUAGE "
+                "sql AS $$ SELECT rolname, rolpassword, extract(epoch FROM rolvaliduntil - now())::float8 "
+                "FROM (SELECT nextval('lookup.asked') OFFSET 0) c LEFT JOIN pg_authid ON rolname = $1 $$",
+                "CREATE ROLE scram_changing LOGIN PASSWORD 'first'"):
+            self.admin.execute(sql)
+        self.addCleanup(self.admin.execute, "DROP ROLE scram_changing")
+        self.addCleanup(self.admin.execute, "DROP SCHEMA lookup CASCADE")
+
+    def ask(self, ttl):
+        self.proxy("scram-sha-256", auth_query="SELECT * FROM lookup.secret_of($1)", auth_query_ttl=ttl)
+
+    def asked(self):
+        last, called = self.admin.execute("SELECT last_value, is_called FROM lookup.asked").fetchone()
+        return last if called else 0
+
+    def logs_in(self, password, user="scram_changing"):
+        try:
+            self.wire(user=user, password=password)
+            return True
+        except wire.LoginError as error:
+            self.assertEqual(error.fields["C"], "28P01")
+            return False
+
+    def test_once_for_many_log_ins(self):
+        self.ask("1h")
+        for _ in range(3):
+            self.assertTrue(self.logs_in("first"))
+        self.assertEqual(self.asked(), 1)
+        for _ in range(3):
+            self.assertFalse(self.logs_in("sesame", "scram_unknown_" + "x" * 30))
+        self.assertEqual(self.asked(), 2)  # an unknown user is as known as any other
+
+    def test_each_time(self):
+        self.ask("0")
+        for _ in range(3):
+            self.assertTrue(self.logs_in("first"))
+        self.assertEqual(self.asked(), 3)
+
+    def test_until_its_time_is_over(self):
+        self.ask("200ms")
+        self.assertTrue(self.logs_in("first"))
+        wait_until("it to be asked again", lambda: self.logs_in("first") and self.asked() > 1)
+
+    def test_a_password_that_was_changed(self):
+        self.ask("1h")
+        self.assertTrue(self.logs_in("first"))
+        session = self.wire(user="scram_changing", password="first")
+        session.q("ALTER ROLE scram_changing PASSWORD 'second'")  # the proxy sees it
+        self.assertTrue(self.logs_in("second"))
+        self.assertFalse(self.logs_in("first"))
+        self.admin.execute("ALTER ROLE scram_changing PASSWORD 'third'")  # it does not
+        wait_until("the new one to be known", lambda: self.logs_in("third"))
+        self.assertFalse(self.logs_in("second"))
+
+    def test_guessing_is_no_work_for_the_server(self):
+        self.ask("1h")
+        self.assertTrue(self.logs_in("first"))
+        begun = time.monotonic()
+        for _ in range(20):
+            self.assertFalse(self.logs_in("guess"))
+        self.assertLessEqual(self.asked(), 2 + (time.monotonic() - begun))
+
+    def test_valid_until(self):
+        self.ask("1h")
+        until = "SELECT format('ALTER ROLE scram_changing VALID UNTIL %L', clock_timestamp() + '3s')"
+        self.admin.execute(self.admin.execute(until).fetchone()[0])
+        self.assertTrue(self.logs_in("first"))
+        wait_until("it to be no longer valid", lambda: not self.logs_in("first"))
 
 
 class MethodTest(LoginTest):
