@@ -51,7 +51,8 @@ constexpr std::array pool_table{
         "than `min_pool_size`; 0 is never.",
         {0, 365 * day}),
     row("server_lifetime", PGSIDECAR_AT(server_lifetime),
-        "A server connection older than that is closed when it becomes idle; 0 is never.",
+        "A server connection older than that is closed as soon as nobody uses it; 0 closes each "
+        "one after its first use.",
         {0, 365 * day}),
     row("server_login_retry", PGSIDECAR_AT(server_login_retry),
         "How long clients are refused with the same error after connecting to the server has "

@@ -5,17 +5,18 @@
 
 namespace pgsidecar::core {
 
-class pool_ledger::pool {
+class pool_ledger::pool : public std::enable_shared_from_this<pool> {
   public:
     struct idle_one {
         place connection;
-        time_point since;
+        time_point since, opened;
     };
     struct waiting_one {
         place who;
         time_point since;
     };
     std::string database, user;
+    std::shared_ptr<const entry_card> card;
     std::deque<idle_one> idle;  // the longest first
     std::deque<waiting_one> waiting;
     std::size_t total = 0;
@@ -30,15 +31,24 @@ pool_ledger::pool_ledger(const config::pool_settings& settings) : settings_{sett
 
 pool_ledger::~pool_ledger() = default;
 
-pool_ledger::pool& pool_ledger::of(std::string_view start_up, std::string_view database,
-                                   std::string_view user) {
+pool_ledger::pool_ptr pool_ledger::of(std::string_view start_up, std::string_view database,
+                                      std::string_view user, const server_credentials& known) {
     const std::lock_guard lock{mutex_};
-    const auto it = pools_.find(start_up);
-    if (it != pools_.end()) return *it->second;
-    auto made = std::make_unique<pool>();
-    made->database = database;
-    made->user = user;
-    return *pools_.emplace(std::string{start_up}, std::move(made)).first->second;
+    auto it = pools_.find(start_up);
+    if (it == pools_.end()) {
+        it = pools_.emplace(start_up, std::make_shared<pool>()).first;
+        it->second->database = database;
+        it->second->user = user;
+    }
+    auto& card = it->second->card;
+    if (!card || !known.empty())
+        card = std::make_shared<const entry_card>(entry_card{it->first, known});
+    return it->second;
+}
+
+std::shared_ptr<const pool_ledger::entry_card> pool_ledger::card(const pool& p) const {
+    const std::lock_guard lock{mutex_};
+    return p.card;
 }
 
 bool pool_ledger::full(const counted& by, const std::string& name, std::size_t most) {
@@ -60,13 +70,17 @@ void pool_ledger::order_open(pool& p, unsigned worker, orders& todo) {
     ++p.opening;
     ++by_database_[p.database];
     ++by_user_[p.user];
-    todo.open.push_back({&p, worker});
+    todo.open.push_back({p.shared_from_this(), worker});
 }
 
 void pool_ledger::drop(pool& p) {
     --p.total;
-    --by_database_[p.database];
-    --by_user_[p.user];
+    const auto count_down = [](counted& by, const std::string& name) {
+        const auto it = by.find(name);
+        if (--it->second == 0) by.erase(it);
+    };
+    count_down(by_database_, p.database);
+    count_down(by_user_, p.user);
 }
 
 pool_ledger::pool* pool_ledger::longest_idle(std::string pool::*name, const pool& p) const {
@@ -97,7 +111,7 @@ bool pool_ledger::make_room(const pool& p, orders& todo) {
 }
 
 void pool_ledger::close_longest_idle(pool& p, orders& todo) {
-    todo.close.push_back({&p, p.idle.front().connection});
+    todo.close.push_back({p.shared_from_this(), p.idle.front().connection});
     p.idle.pop_front();
     drop(p);
 }
@@ -168,22 +182,22 @@ bool pool_ledger::forget(pool& p, place who) {
     return true;
 }
 
-std::optional<pool_ledger::place> pool_ledger::settle(pool& p, place connection, time_point now,
-                                                      orders& todo) {
+std::optional<pool_ledger::place> pool_ledger::settle(pool& p, place connection, time_point since,
+                                                      time_point now, orders& todo) {
     if (!p.waiting.empty()) {
         const auto first = p.waiting.front().who;
         p.waiting.pop_front();
         return first;
     }
-    p.idle.push_back({connection, now});
+    p.idle.push_back({connection, now, since});
     serve_starving(now, todo);
     return std::nullopt;
 }
 
-std::optional<pool_ledger::place> pool_ledger::released(pool& p, place connection, time_point now,
-                                                        orders& todo) {
+std::optional<pool_ledger::place> pool_ledger::released(pool& p, place connection, time_point since,
+                                                        time_point now, orders& todo) {
     const std::lock_guard lock{mutex_};
-    return settle(p, connection, now, todo);
+    return settle(p, connection, since, now, todo);
 }
 
 std::optional<pool_ledger::place> pool_ledger::opened(pool& p, place connection, time_point now,
@@ -193,7 +207,7 @@ std::optional<pool_ledger::place> pool_ledger::opened(pool& p, place connection,
     p.proven = true;
     p.not_before = {};
     p.error.clear();
-    const auto whose = settle(p, connection, now, todo);
+    const auto whose = settle(p, connection, now, now, todo);
     open_for_waiting(p, now, todo);  // they were held back, perhaps
     return whose;
 }
@@ -238,14 +252,23 @@ std::vector<pool_ledger::place> pool_ledger::failed(pool& p, std::string error, 
     return told;
 }
 
+void pool_ledger::close_old(pool& p, time_point now, orders& todo) {
+    const auto most_idle = settings_.server_idle_timeout;
+    while (most_idle.count() > 0 && !p.idle.empty() && p.total > settings_.min_pool_size &&
+           now - p.idle.front().since >= most_idle)
+        close_longest_idle(p, todo);
+    if (settings_.server_lifetime.count() == 0) return;  // after their first use, that is
+    std::erase_if(p.idle, [&](const pool::idle_one& one) {
+        if (now - one.opened < settings_.server_lifetime) return false;
+        todo.close.push_back({p.shared_from_this(), one.connection});
+        drop(p);
+        return true;
+    });
+}
+
 void pool_ledger::tick(time_point now, orders& todo) {
     const std::lock_guard lock{mutex_};
-    for (const auto& [key, p] : pools_) {
-        const auto most_idle = settings_.server_idle_timeout;
-        while (most_idle.count() > 0 && !p->idle.empty() && p->total > settings_.min_pool_size &&
-               now - p->idle.front().since >= most_idle)
-            close_longest_idle(*p, todo);
-    }
+    for (const auto& [key, p] : pools_) close_old(*p, now, todo);
     // Who waits goes before sizes that are to be kept.
     open_for_all(now, todo);
     for (const auto& [key, p] : pools_) {
@@ -254,6 +277,11 @@ void pool_ledger::tick(time_point now, orders& todo) {
                !full(by_user_, p->user, settings_.max_user_connections))
             order_open(*p, p->last_worker, todo);
     }
+    // Nobody else has it, and nobody can get it now.
+    std::erase_if(pools_, [now](const auto& item) {
+        const auto& p = *item.second;
+        return item.second.use_count() == 1 && p.total == 0 && now >= p.not_before;
+    });
 }
 
 void pool_ledger::close_idle(std::string_view database, orders& todo) {
@@ -280,6 +308,11 @@ pool_ledger::counts pool_ledger::count() const {
         all.waiting += p->waiting.size();
     }
     return all;
+}
+
+std::size_t pool_ledger::pools() const {
+    const std::lock_guard lock{mutex_};
+    return pools_.size();
 }
 
 }  // namespace pgsidecar::core

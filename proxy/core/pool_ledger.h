@@ -6,6 +6,9 @@
 //     acquire -> take (ours) | move (another worker's) | wait, and perhaps an order to open
 //     opened, released -> the first who waits, or idle
 //
+// A pool lives as long as somebody has it: its sessions, its connections, what is on its way;
+// without them until its last refusal is stale.
+//
 // A connection is one of its pool from the order to open it until closed(), failed() or an order to
 // close it. PgBouncer's meanings: default_pool_size, min_pool_size, reserve_pool_*, max_db_*,
 // max_user_connections, server_idle_timeout, server_lifetime, server_login_retry.
@@ -22,6 +25,7 @@
 #include <vector>
 
 #include "config/settings.h"
+#include "proxy/core/authenticator.h"
 
 namespace pgsidecar::core {
 
@@ -36,12 +40,18 @@ class pool_ledger {
         bool operator==(const place&) const = default;
     };
     class pool;
+    using pool_ptr = std::shared_ptr<pool>;
+    // With what its connections are opened.
+    struct entry_card {
+        std::string start_up;  // the packet
+        server_credentials known;
+    };
     struct order_to_open {
-        pool* of = nullptr;
+        pool_ptr of;
         unsigned worker = 0;  // that of who waits first
     };
     struct order_to_close {
-        pool* of = nullptr;
+        pool_ptr of;
         place connection{};
     };
     struct orders {
@@ -55,9 +65,11 @@ class pool_ledger {
     pool_ledger(const pool_ledger&) = delete;
     pool_ledger& operator=(const pool_ledger&) = delete;
 
-    // `start_up`: the packet with which its connections are opened. Lives as long as the ledger.
-    [[nodiscard]] pool& of(std::string_view start_up, std::string_view database,
-                           std::string_view user);
+    // `known`: what a log-in has shown just now, with which connections are opened from then on.
+    // Who was let in without a password has shown nothing: what another log-in has shown stands.
+    [[nodiscard]] pool_ptr of(std::string_view start_up, std::string_view database,
+                              std::string_view user, const server_credentials& known = {});
+    [[nodiscard]] std::shared_ptr<const entry_card> card(const pool& p) const;
 
     enum class answer : std::uint8_t { take, wait, refused };
     struct acquired {
@@ -73,9 +85,9 @@ class pool_ledger {
     bool forget(pool& p, place who);
 
     // A connection is free: whose it is now; nothing: it lies idle with its worker, or is to be
-    // closed, where `todo` says so.
-    [[nodiscard]] std::optional<place> released(pool& p, place connection, time_point now,
-                                                orders& todo);
+    // closed, where `todo` says so. `since`: when it was opened.
+    [[nodiscard]] std::optional<place> released(pool& p, place connection, time_point since,
+                                                time_point now, orders& todo);
     [[nodiscard]] std::optional<place> opened(pool& p, place connection, time_point now,
                                               orders& todo);
     // It was in use, or on its way.
@@ -86,8 +98,8 @@ class pool_ledger {
     // nothing answered, so the next ones need not try at once.
     [[nodiscard]] std::vector<place> failed(pool& p, std::string error, bool unreachable,
                                             time_point now, orders& todo);
-    // What time brings: idle ones to close, reserves and minimum sizes to open. Several times a
-    // second.
+    // What time brings: idle and old ones to close, reserves and minimum sizes to open. Several
+    // times a second.
     void tick(time_point now, orders& todo);
     // Every idle connection to that database.
     void close_idle(std::string_view database, orders& todo);
@@ -97,6 +109,7 @@ class pool_ledger {
     };
     [[nodiscard]] counts count(const pool& p) const;
     [[nodiscard]] counts count() const;  // of all pools
+    [[nodiscard]] std::size_t pools() const;
 
   private:
     using counted = std::map<std::string, std::size_t, std::less<>>;
@@ -110,13 +123,14 @@ class pool_ledger {
     void close_longest_idle(pool& p, orders& todo);
     void serve_starving(time_point now, orders& todo);
     void open_for_all(time_point now, orders& todo);
-    [[nodiscard]] std::optional<place> settle(pool& p, place connection, time_point now,
-                                              orders& todo);
+    [[nodiscard]] std::optional<place> settle(pool& p, place connection, time_point since,
+                                              time_point now, orders& todo);
     void drop(pool& p);
+    void close_old(pool& p, time_point now, orders& todo);
 
     const config::pool_settings& settings_;
     mutable std::mutex mutex_;
-    std::map<std::string, std::unique_ptr<pool>, std::less<>> pools_;
+    std::map<std::string, pool_ptr, std::less<>> pools_;
     counted by_database_, by_user_;
 };
 

@@ -21,8 +21,11 @@ using clock = std::chrono::steady_clock;
 // One attempt to open a connection, and with an optional server_tls_sslmode the second one.
 class pools::opener : public std::enable_shared_from_this<opener> {
   public:
-    opener(pools& home, pool& of, std::shared_ptr<const entry_card> card)
-        : home_{home}, of_{of}, card_{std::move(card)}, timer_{home.home_.context()} {}
+    opener(pools& home, pool_ptr of)
+        : home_{home},
+          of_{std::move(of)},
+          card_{home.ledger_.card(*of_)},
+          timer_{home.home_.context()} {}
 
     void start() {
         altered_ = home_.home_.services().dbs.defaults_altered.load();
@@ -122,7 +125,7 @@ class pools::opener : public std::enable_shared_from_this<opener> {
         made->link->opened = made->link->idle_since = clock::now();
         made->link->login_altered = altered_;
         if (!made->link->take_idle(rest_)) made->link->unfit = true;
-        made->of = &of_;
+        made->of = of_;
         const auto self = shared_from_this();
         home_.opening_.erase(this);
         home_.opened(std::move(made));
@@ -139,12 +142,12 @@ class pools::opener : public std::enable_shared_from_this<opener> {
         const auto self = shared_from_this();
         cancel();
         home_.opening_.erase(this);
-        home_.failed(of_, std::move(error), unreachable);
+        home_.failed(*of_, std::move(error), unreachable);
     }
 
     pools& home_;
-    pool& of_;
-    const std::shared_ptr<const entry_card> card_;
+    const pool_ptr of_;
+    const std::shared_ptr<const core::pool_ledger::entry_card> card_;
     boost::asio::steady_timer timer_;
     std::shared_ptr<connector> connecting_;
     std::unique_ptr<transport> io_;
@@ -154,33 +157,28 @@ class pools::opener : public std::enable_shared_from_this<opener> {
     bool done_ = false;
 };
 
-pools::pool& pools::join(const std::string& start_up, const std::string& database,
-                         const std::string& user, const core::server_credentials& known) {
-    auto& p = ledger_.of(start_up, database, user);
-    // Who was let in without a password has shown nothing: what another log-in has shown stands.
-    auto& card = cards_[&p];
-    if (!card || !known.empty())
-        card = std::make_shared<const entry_card>(entry_card{start_up, known});
-    return p;
+pools::pool_ptr pools::join(const std::string& start_up, const std::string& database,
+                            const std::string& user, const core::server_credentials& known) {
+    return ledger_.of(start_up, database, user, known);
 }
 
-pooled_ptr pools::acquire(pool& p, std::uint64_t token, std::string& error) {
+pooled_ptr pools::acquire(const pool_ptr& p, std::uint64_t token, std::string& error) {
     using answer = core::pool_ledger::answer;
     for (;;) {
-        auto got = ledger_.acquire(p, {home_.index(), token}, clock::now());
+        auto got = ledger_.acquire(*p, {home_.index(), token}, clock::now());
         carry_out(got.todo);
         if (got.what == answer::refused) error = std::move(got.error);
         if (got.what != answer::take) return nullptr;
         if (got.connection.worker != home_.index()) {
             auto& other = home_.neighbour(got.connection.worker);
-            other.post([&other, &p, number = got.connection.id, me = home_.index(), token] {
-                other.pools().fetch(p, number, {me, token});
+            other.post([&other, p, number = got.connection.id, me = home_.index(), token] {
+                other.pools().fetch(*p, number, {me, token});
             });
             return nullptr;
         }
         if (auto mine = take_idle(got.connection.id)) return mine;
         core::pool_ledger::orders todo;  // it has ended while nobody looked
-        ledger_.closed(p, clock::now(), todo);
+        ledger_.closed(*p, clock::now(), todo);
         carry_out(todo);
     }
 }
@@ -222,13 +220,13 @@ void pools::fetch(pool& p, std::uint64_t number, place whose) {
 void pools::release(pooled_ptr connection) {
     const auto now = clock::now();
     const auto lifetime = home_.settings().pool.server_lifetime;
-    if (lifetime.count() > 0 && now - connection->link->opened >= lifetime)
+    if (now - connection->link->opened >= lifetime)
         return destroy(std::move(connection));
     connection->link->idle_since = now;
     connection->number = next_++;
     core::pool_ledger::orders todo;
-    const auto whose =
-        ledger_.released(*connection->of, {home_.index(), connection->number}, now, todo);
+    const auto whose = ledger_.released(*connection->of, {home_.index(), connection->number},
+                                        connection->link->opened, now, todo);
     settle(std::move(connection), whose);
     carry_out(todo);
 }
@@ -311,10 +309,9 @@ void pools::destroy(pooled_ptr connection) {
     carry_out(todo);
 }
 
-void pools::open(pool& p) {
-    const auto card = cards_.find(&p);
-    if (stopped_ || card == cards_.end()) return failed(p, {}, false);
-    const auto made = std::make_shared<opener>(*this, p, card->second);
+void pools::open(const pool_ptr& p) {
+    if (stopped_) return failed(*p, {}, false);
+    const auto made = std::make_shared<opener>(*this, p);
     opening_.emplace(made.get(), made);
     made->start();
 }
@@ -334,7 +331,7 @@ void pools::failed(pool& p, std::string error, bool unreachable) {
 void pools::carry_out(const core::pool_ledger::orders& todo) {
     for (const auto& order : todo.open) {
         auto& other = home_.neighbour(order.worker);
-        other.post([&other, of = order.of] { other.pools().open(*of); });
+        other.post([&other, of = order.of] { other.pools().open(of); });
     }
     for (const auto& order : todo.close) {
         auto& other = home_.neighbour(order.connection.worker);

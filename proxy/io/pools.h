@@ -19,7 +19,7 @@ class worker;
 struct pooled_connection {
     std::unique_ptr<transport> io;
     std::unique_ptr<core::server_link> link;
-    core::pool_ledger::pool* of = nullptr;
+    core::pool_ledger::pool_ptr of;
     std::uint64_t number = 0;  // among its worker's
 };
 using pooled_ptr = std::unique_ptr<pooled_connection>;
@@ -27,6 +27,7 @@ using pooled_ptr = std::unique_ptr<pooled_connection>;
 class pools {
   public:
     using pool = core::pool_ledger::pool;
+    using pool_ptr = core::pool_ledger::pool_ptr;
     using place = core::pool_ledger::place;
 
     pools(worker& home, core::pool_ledger& ledger) : home_{home}, ledger_{ledger} {}
@@ -34,11 +35,11 @@ class pools {
     pools& operator=(const pools&) = delete;
 
     // `known`: what the client's log-in has shown, with which connections are opened from now on.
-    [[nodiscard]] pool& join(const std::string& start_up, const std::string& database,
-                             const std::string& user, const core::server_credentials& known);
+    [[nodiscard]] pool_ptr join(const std::string& start_up, const std::string& database,
+                                const std::string& user, const core::server_credentials& known);
     // A connection at once; or it comes later, to the pump's on_server() or on_no_server(); or
     // there is none, and `error` says why.
-    [[nodiscard]] pooled_ptr acquire(pool& p, std::uint64_t token, std::string& error);
+    [[nodiscard]] pooled_ptr acquire(const pool_ptr& p, std::uint64_t token, std::string& error);
     [[nodiscard]] pooled_ptr take_now(pool& p);  // one that lies idle here, or null
     void forget(pool& p, std::uint64_t token);
     void release(pooled_ptr connection);  // free for others
@@ -49,7 +50,7 @@ class pools {
   private:
     class opener;
 
-    void open(pool& p);
+    void open(const pool_ptr& p);
     void opened(pooled_ptr connection);
     void failed(pool& p, std::string error, bool unreachable);
     void settle(pooled_ptr connection, const std::optional<place>& whose);
@@ -63,11 +64,6 @@ class pools {
 
     worker& home_;
     core::pool_ledger& ledger_;
-    struct entry_card {
-        std::string start_up;
-        core::server_credentials known;
-    };
-    std::unordered_map<pool*, std::shared_ptr<const entry_card>> cards_;
     std::unordered_map<std::uint64_t, pooled_ptr> idle_;
     std::unordered_map<opener*, std::shared_ptr<opener>> opening_;
     std::uint64_t next_ = 1;

@@ -84,7 +84,7 @@ class pump : public std::enable_shared_from_this<pump>, private core::server_sou
     transport client_;
     std::unique_ptr<transport> server_;
     pooled_ptr pooled_;  // what server_ is, while it is a pool's
-    core::pool_ledger::pool* pool_ = nullptr;
+    core::pool_ledger::pool_ptr pool_;
     std::shared_ptr<connector> connecting_;
     rest client_rest_;
     rest server_rest_;

@@ -11,8 +11,8 @@ constexpr std::size_t random_key_size = 32;
 }
 
 void pump::join_pool() {
-    pool_ = &home_.pools().join(session_.pool_start_up(), session_.database_name(), session_.user(),
-                                session_.shown_credentials());
+    pool_ = home_.pools().join(session_.pool_start_up(), session_.database_name(), session_.user(),
+                               session_.shown_credentials());
     session_.on_pool_joined(home_.new_client_pid(), random_bytes(random_key_size));
 }
 
@@ -26,7 +26,7 @@ core::server_link* pump::take_now() {
 
 void pump::acquire_server() {
     std::string error;
-    if (auto connection = home_.pools().acquire(*pool_, token_, error))
+    if (auto connection = home_.pools().acquire(pool_, token_, error))
         return attach(std::move(connection));
     acquiring_ = error.empty();
     if (!acquiring_) {

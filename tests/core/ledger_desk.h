@@ -34,10 +34,11 @@ struct desk {
     pool_ledger ledger{s};
     pool_ledger::time_point now{1h};
     pool_ledger::orders todo;
+    std::vector<pool_ledger::pool_ptr> held;
 
     pool_ledger::pool& pool(const std::string& user = "ann", const std::string& database = "db",
                             const std::string& more = {}) {
-        return ledger.of(user + "@" + database + more, database, user);
+        return *held.emplace_back(ledger.of(user + "@" + database + more, database, user));
     }
     // "take 1/7", "wait" or "refused ..."; orders are added to those before.
     std::string acquire(pool_ledger::pool& p, place who) {
@@ -50,8 +51,9 @@ struct desk {
     std::string opened(pool_ledger::pool& p, place c) {
         return show(ledger.opened(p, c, now, todo));
     }
-    std::string released(pool_ledger::pool& p, place c) {
-        return show(ledger.released(p, c, now, todo));
+    std::string released(pool_ledger::pool& p, place c) { return released(p, c, now); }
+    std::string released(pool_ledger::pool& p, place c, pool_ledger::time_point born) {
+        return show(ledger.released(p, c, born, now, todo));
     }
     std::string refused(pool_ledger::pool& p, std::string error = "no") {
         return show(ledger.failed(p, std::move(error), false, now, todo));

@@ -136,6 +136,7 @@ TEST_CASE("pool ledger: what the server has ended leaves room") {
 
 TEST_CASE("pool ledger: idle ones go after server_idle_timeout, the longest first") {
     desk d;
+    d.s.server_lifetime = 0s;
     d.s.server_idle_timeout = 10s;
     auto& p = d.pool();
     for (const std::uint64_t id : {1, 2, 3}) d.use(p, {0, id}, {0, id});
@@ -257,4 +258,70 @@ TEST_CASE("pool ledger: a database that is to be left alone") {
     CHECK(d.opens() == "");
     CHECK(d.acquire(bob, {1, 7}) == "wait");  // until somebody comes
     CHECK(d.opens() == "1");
+}
+
+TEST_CASE("pool ledger: an idle connection that is too old goes, used lately or not") {
+    desk d;
+    d.s.server_lifetime = 60s;
+    d.s.server_idle_timeout = 0s;
+    auto& p = d.pool();
+    const auto start = d.now;
+    d.use(p, {0, 91}, {0, 1});
+    d.use(p, {0, 92}, {0, 2});
+    d.tick(40s);
+    CHECK(d.released(p, {0, 1}, start) == "nobody");
+    CHECK(d.released(p, {0, 2}, d.now) == "nobody");
+    d.tick(19s);
+    CHECK(d.closes() == "");
+    d.tick(1s);
+    CHECK(d.closes() == "0/1");
+    CHECK(d.ledger.count(p).total == 1);
+    d.tick(40s);
+    CHECK(d.closes() == "0/2");
+    CHECK(d.ledger.count(p).total == 0);
+    // min_pool_size is kept by younger ones.
+    d.s.min_pool_size = 1;
+    d.tick();
+    CHECK(d.opens() == "0");
+}
+
+TEST_CASE("pool ledger: a pool that nobody has is forgotten, but not what its server said") {
+    desk d;
+    d.s.server_login_retry = 15s;
+    d.s.server_idle_timeout = 10s;
+    for (int i = 0; i < 1000; ++i) (void)d.pool("ann", "db", " odd " + std::to_string(i));
+    CHECK(d.ledger.pools() == 1000);
+    d.held.clear();
+    auto kept = d.ledger.of("kept", "db", "ann");
+    CHECK(d.acquire(*kept, {0, 1}) == "wait");
+    CHECK(d.opens() == "0");
+    CHECK(d.unreachable(*kept) == "0/1");
+    auto used = d.ledger.of("used", "db", "bob");
+    d.idle(*used, {0, 7});
+    kept.reset();
+    used.reset();
+    d.tick();
+    CHECK(d.ledger.pools() == 2);
+    CHECK(d.acquire(*d.ledger.of("kept", "db", "ann"), {0, 2}) == "refused gone");
+    d.tick(14s);
+    CHECK(d.closes() == "0/7");
+    CHECK(d.ledger.pools() == 2);
+    d.todo = {};
+    d.tick(1s);
+    CHECK(d.ledger.pools() == 0);
+    CHECK(d.ledger.count().total == 0);
+}
+
+TEST_CASE("pool ledger: connections are opened with what the last log-in has shown") {
+    desk d;
+    pgsidecar::core::server_credentials shown;
+    shown.password = "first";
+    const auto p = d.ledger.of("packet", "db", "ann", shown);
+    CHECK(d.ledger.card(*p)->start_up == "packet");
+    CHECK(d.ledger.card(*p)->known.password == "first");
+    (void)d.ledger.of("packet", "db", "ann");  // let in without a password
+    CHECK(d.ledger.card(*p)->known.password == "first");
+    shown.password = "second";
+    CHECK(d.ledger.of("packet", "db", "ann", shown) == p);
+    CHECK(d.ledger.card(*p)->known.password == "second");
 }

@@ -18,7 +18,7 @@ constexpr unsigned workers = 3;
 using orders = pool_ledger::orders;
 
 struct model_pool {
-    pool_ledger::pool* real = nullptr;
+    pool_ledger::pool_ptr real;
     std::string database, user;
     struct one {
         place who;
@@ -49,7 +49,7 @@ class model {
                     auto& p = pools_.emplace_back();
                     p.database = database;
                     p.user = user;
-                    p.real = &ledger_.of(p.database + p.user + more, database, user);
+                    p.real = ledger_.of(p.database + p.user + more, database, user);
                 }
     }
 
@@ -112,7 +112,7 @@ class model {
     static auto find(std::deque<model_pool::one>& in, const place& who) {
         return std::find_if(in.begin(), in.end(), [&](const auto& o) { return o.who == who; });
     }
-    model_pool& of(const pool_ledger::pool* real) {
+    model_pool& of(const pool_ledger::pool_ptr& real) {
         return *std::find_if(pools_.begin(), pools_.end(),
                              [&](const auto& p) { return p.real == real; });
     }
@@ -174,7 +174,7 @@ class model {
         if (ends)
             ledger_.closed(*p.real, now_, todo);
         else
-            given(p, connection, ledger_.released(*p.real, connection, now_, todo));
+            given(p, connection, ledger_.released(*p.real, connection, now_, now_, todo));
         obey(todo);
     }
     void finish_opening(model_pool& p, bool fails) {

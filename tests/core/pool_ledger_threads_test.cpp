@@ -32,12 +32,12 @@ class crossing {
         settings.min_pool_size = 1;
         settings.server_login_retry = 0ms;  // nobody is left waiting for it
         for (std::size_t i = 0; i < pools.size(); ++i)
-            pools[i] = &ledger.of(std::to_string(i), i < 2 ? "db" : "other", "ann");
+            pools[i] = ledger.of(std::to_string(i), i < 2 ? "db" : "other", "ann");
     }
 
     config::pool_settings settings;
     pool_ledger ledger{settings};
-    std::array<pool_ledger::pool*, 3> pools{};
+    std::array<pool_ledger::pool_ptr, 3> pools{};
     std::atomic<int> faults{0};
 
     std::uint64_t add() {
@@ -80,7 +80,8 @@ class crossing {
     void release(pool_ledger::pool& p, std::uint64_t connection, unsigned worker) {
         pool_ledger::orders todo;
         become(connection, used, idle);
-        pass_on(connection, ledger.released(p, {worker, connection}, clock::now(), todo));
+        pass_on(connection,
+                ledger.released(p, {worker, connection}, clock::now(), clock::now(), todo));
         if (connection % 8 == 0 && ledger.lost(p, {worker, connection}, clock::now(), todo))
             become(connection, idle, closed);
         obey(todo, worker);

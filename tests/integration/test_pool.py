@@ -471,9 +471,19 @@ class SizeTest(PoolTest):
         self.assertEqual(self.value(sessions[0], "SELECT 1"), "1")
 
     def test_lifetime(self):
-        session = self.at(self.own(server_lifetime="200ms"))
+        sidecar = self.own(server_lifetime="200ms")
+        session = self.at(sidecar)
         first = self.value(session, "SELECT pg_backend_pid()")
         wait_until("another process", lambda: self.value(session, "SELECT pg_backend_pid()") != first)
+        wait_until("the idle one to go", lambda: self.pools(sidecar)["servers"] == 0)
+        self.assertEqual(self.value(session, "SELECT 1"), "1")
+
+    def test_a_lifetime_of_one_use(self):
+        sidecar = self.own(server_lifetime=0, min_pool_size=1)
+        session = self.at(sidecar)
+        pids = {self.value(session, "SELECT pg_backend_pid()") for _ in range(5)}
+        self.assertEqual(len(pids), 5)
+        wait_until("one to lie ready", lambda: self.pools(sidecar)["idle"] == 1)
 
     def test_one_database_bounded_over_its_users(self):
         sidecar = self.own(max_db_connections=1)
