@@ -76,7 +76,7 @@ struct pool_settings {
     std::chrono::milliseconds reserve_pool_timeout{std::chrono::seconds{5}};
     std::chrono::milliseconds query_wait_timeout{std::chrono::seconds{120}};  // 0 = none
     std::chrono::milliseconds server_idle_timeout{std::chrono::minutes{10}};  // 0 = none
-    std::chrono::milliseconds server_lifetime{std::chrono::hours{1}};         // 0 = none
+    std::chrono::milliseconds server_lifetime{std::chrono::hours{1}};         // 0 = one use
     std::chrono::milliseconds server_login_retry{std::chrono::seconds{15}};   // 0 = none
     std::chrono::milliseconds server_check_delay{std::chrono::seconds{30}};
     std::string server_check_query{};        // empty = none is sent
