@@ -55,7 +55,8 @@ BEGIN
       EXECUTE format('CREATE SCHEMA %%I; GRANT USAGE ON SCHEMA %%I TO PUBLIC', s, s);
     END IF;
     EXECUTE format('SET LOCAL search_path = %%I', replace(s, 'nobody', 'public'));
-    EXECUTE 'CREATE TABLE item %(columns)s, PRIMARY KEY (id))';
+    EXECUTE replace('CREATE TABLE item %(columns)s, PRIMARY KEY (id))', 'id int',
+                    CASE n %% 2 WHEN 1 THEN 'id bigint' ELSE 'id int' END);
     EXECUTE format('INSERT INTO item SELECT %%L, i FROM generate_series(0, 3) i', s);
     EXECUTE format('CREATE SEQUENCE ticket MINVALUE 1 START %%s', (n + 1) * 1000000000::bigint);
     EXECUTE 'GRANT ALL ON item, ticket TO PUBLIC';
