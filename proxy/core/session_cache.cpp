@@ -109,7 +109,10 @@ session::verdict session::begin_fill(const std::string& key, const cache::hash12
                                      const planned_read& read, time_point now, actions& out) {
     bool leads = false;
     if (leads_next_ && flight_ && flight_->key != key) settle_lead(false, out);
-    if (!leads_next_ && services_.options.single_flight && !go_upstream_) {
+    // Who keeps a shared server connection waits for nobody: the leader may be waiting for this
+    // very connection.
+    const bool keeps_server = pool_ && pool_->link;
+    if (!leads_next_ && services_.options.single_flight && !go_upstream_ && !keeps_server) {
         wait_token_ = token_ + (++waits_ & 0xfffffU);
         flight_ = std::make_unique<fill>();
         flight_->key = key;

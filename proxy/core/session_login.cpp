@@ -77,6 +77,8 @@ std::size_t session::on_client(protocol::bytes in, time_point now, actions& out)
         used += step;
         hold_until_ = 0;
     }
+    // What it took a server connection for may have been answered without it after all.
+    if (pool_ && state_ == state::ready && waiting_ == wait::none) give_back(out);
     if (draining_ && idle()) on_shutdown(out);  // its last answer came from the cache
     return used;
 }

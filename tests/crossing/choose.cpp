@@ -8,11 +8,13 @@ void client::next_operation() {
     if (model_.status() == 'E') return operation_in_failed_block();
     if (holds_ != 0 && --hold_left_ <= 0) return model_.status() == 'T' ? end_block() : let_go();
     if (model_.status() == 'T') return operation_in_block();
+    if (familiar_left_ > 0 && --familiar_left_ >= 0) return familiar_question();
     operation_at_rest();
 }
 
 void client::operation_at_rest() {
     const int n = dice_.below(1000);
+    if (n < 120) return holds_ == 0 ? familiar_request() : use_what_is_held();
     if (n < 230) return framework_request();
     if (n < 310) return many_in_one(flow::pipeline);
     if (n < 370) return many_in_one(flow::script);
@@ -97,6 +99,30 @@ void client::framework_request() {
     else
         set_word(setting::path, tenant + ", public", false);
     for (int i = 1 + dice_.below(6); i >= 0; --i) read_rows();
+}
+
+// As framework_request(), but one thing after another, and what others of the tenant have asked
+// before: so it is answered from the cache. Sometimes the tenant changes in between.
+void client::familiar_request() {
+    if (dice_.chance(85)) discard_all();
+    const auto tenant = busy_tenant();
+    if (dice_.chance(85)) set_by_config(setting::tenant, tenant, false);
+    if (dice_.chance(50)) set_word(setting::path, tenant + ", public", false);
+    if (dice_.chance(3)) set_role();
+    familiar_left_ = 20 + dice_.below(50);
+}
+
+void client::familiar_question() {
+    const int n = dice_.below(100);
+    if (n < 4) {
+        const auto tenant = busy_tenant();
+        set_by_config(setting::tenant, tenant, false);
+        if (!model_.is_default(setting::path)) set_word(setting::path, tenant + ", public", false);
+    }
+    if (n == 4) return set_word(setting::path, busy_tenant() + ", public", false);
+    if (n == 5) return write_row();
+    if (n < 15) return prepared_something();
+    read_usual_rows();
 }
 
 // Most of the time little is written: else no answer would live long enough to be served again.

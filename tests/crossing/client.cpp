@@ -22,6 +22,7 @@ void client::begin() {
     script_.clear();
     acknowledges_.clear();
     nothing_held();
+    familiar_left_ = 0;
     channel_ = no_party;
     took_number_ = false;
     if (run_.stopping) {
@@ -130,6 +131,16 @@ void client::on_frame(const frame& f) {
     const auto is = [&](part p, std::string_view types) {
         return what == p && types.find(f.type) != std::string_view::npos;
     };
+    if (is(part::statement_columns, "t") && expected_.front().parameter != 0) {
+        reader in{f.body};
+        const auto count = in.i16();
+        const auto type = in.i32();
+        if (count != 1 || type != expected_.front().parameter)
+            return mismatch(expected_.front().of, std::to_string(count) +
+                                                      " parameters, the first of type " +
+                                                      std::to_string(type) + " instead of " +
+                                                      std::to_string(expected_.front().parameter));
+    }
     if (is(part::parsed, "1") || is(part::bound, "2") || is(part::closed, "3") ||
         is(part::columns, "Tn") || is(part::statement_columns, "Tn"))
         return accept(expected_.front());

@@ -56,6 +56,7 @@ class client {
         kind of = kind::connect;
         bool binary = false;
         char status = 'I';
+        std::int32_t parameter = 0;            // the type of the first one that is described
         std::string sqlstate;                  // of a failure
         std::string zone, style, application;  // at ready: what the client must have been told
         check compare;
@@ -100,11 +101,14 @@ class client {
     void plain_operation();
     void many_in_one(flow how);
     void framework_request();
+    void familiar_request();
+    void familiar_question();
     void end_block();
     void vanish();
 
     // settings.cpp
     [[nodiscard]] std::string some_tenant();
+    [[nodiscard]] std::string busy_tenant();
     [[nodiscard]] setting some_setting();
     [[nodiscard]] std::string some_word(setting s);
     void set_something();
@@ -125,6 +129,7 @@ class client {
     // rows.cpp
     [[nodiscard]] check rows_of(table t, int first, int last);
     [[nodiscard]] check temporary_rows(int first, int last) const;
+    void read_usual_rows();
     void read_rows();
     void read_joined();
     void read_rendered();
@@ -140,6 +145,7 @@ class client {
 
     // statements.cpp
     void prepared_something();
+    [[nodiscard]] bool is_usable(const model::statement& s) const;
     void parse_named();
     void execute_named(const std::string& name, int text);
     void describe_named(const std::string& name);
@@ -206,6 +212,7 @@ class client {
     std::uint8_t holds_ = 0;
     int hold_left_ = 0;   // operations until it lets go
     int block_left_ = 0;  // and until the block ends
+    int familiar_left_ = 0;
     party lock_of_ = no_party;
     party channel_ = no_party;
     party held_of_ = no_party;  // whose rows the cursor shows

@@ -88,18 +88,20 @@ double seconds_since(steady::time_point then) {
     return std::chrono::duration<double>(steady::now() - then).count();
 }
 
-// Until all is done; true: the clients came to no end.
+// Until all is done; true: the clients came to no end. That is counted in looks and not in time,
+// for this program may have been stopped for a while.
 bool supervise(run_state& run, const std::atomic<int>& at_work, steady::time_point began) {
     auto told = began;
-    auto moved = began;
+    constexpr std::chrono::milliseconds pause{50};
+    auto unmoved = pause * 0;
     std::uint64_t before = 0;
     while (at_work > 0) {
-        std::this_thread::sleep_for(std::chrono::milliseconds{50});
+        std::this_thread::sleep_for(pause);
         const auto done = run.done.load();
-        if (done != before) moved = steady::now();
+        unmoved = done == before ? unmoved + pause : pause * 0;
         before = done;
         if (run.opt.seconds > 0 && seconds_since(began) > run.opt.seconds) run.stopping = true;
-        if (seconds_since(moved) > run.opt.stall) return true;
+        if (unmoved > std::chrono::seconds{run.opt.stall}) return true;
         if (seconds_since(told) >= 10) {
             told = steady::now();
             const std::lock_guard lock{run.talking};

@@ -77,8 +77,14 @@ class model {
     // The session's own uncommitted value; null: none.
     [[nodiscard]] counter own(std::size_t where) const;
 
-    std::map<std::string, int> statements;  // by name: which text
-    std::map<std::string, int> sql_statements;
+    // The id of item is a bigint here: of some schemas it is. A statement keeps the columns that it
+    // was prepared with, so it may only be used where they are the same.
+    [[nodiscard]] bool wide_item() const { return now_.temporary.empty() && by_path() % 2 == 1; }
+    struct statement {
+        int text = 0;
+        bool wide = false;  // prepared where item was so
+    };
+    std::map<std::string, statement> statements, sql_statements;  // by name
 
   private:
     struct view {

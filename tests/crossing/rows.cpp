@@ -78,16 +78,24 @@ client::check client::temporary_rows(int first, int last) const {
     };
 }
 
+// What everybody asks.
+void client::read_usual_rows() {
+    const auto t = dice_.pick(all_tables);
+    ask(reads[static_cast<std::size_t>(t)],
+        "SELECT tenant, id, counter FROM " + std::string{name_of(t)} + " ORDER BY id", {},
+        rows_of(t, 0, rows_each - 1), true);
+}
+
 void client::read_rows() {
+    if (dice_.chance(70)) return read_usual_rows();
     const auto t = dice_.pick(all_tables);
     const auto of = reads[static_cast<std::size_t>(t)];
     const std::string from = "SELECT tenant, id, counter FROM " + std::string{name_of(t)};
     const int id = dice_.below(rows_each);
-    const int how = dice_.below(100);
-    if (how < 70) return ask(of, from + " ORDER BY id", {}, rows_of(t, 0, rows_each - 1), true);
-    if (how < 85)
+    const int how = dice_.below(30);
+    if (how < 15)
         return ask(of, from + " WHERE id = $1", {std::to_string(id)}, rows_of(t, id, id), true);
-    if (how < 93)
+    if (how < 23)
         return ask(of, from + " WHERE id = " + std::to_string(id), {}, rows_of(t, id, id), true);
     ask(of, from + " WHERE id <= $1 ORDER BY id", {std::to_string(id)}, rows_of(t, 0, id), true);
 }
@@ -142,7 +150,7 @@ void client::read_rendered() {
 bool client::can_write(table t, int id) {
     const auto p = model_.of(t);
     if (t == table::item && !model_.temporary().empty()) return false;
-    if (t != table::item && !may_write_much() && !dice_.chance(4)) return false;
+    if (t != table::item && !may_write_much() && !dice_.chance(1)) return false;
     if (p == no_party) return true;  // of no row
     return (p < nobody || dice_.chance(10)) && model_.may_write(world::index(t, p, id));
 }

@@ -55,7 +55,8 @@ BEGIN
       EXECUTE format('CREATE SCHEMA %%I; GRANT USAGE ON SCHEMA %%I TO PUBLIC', s, s);
     END IF;
     EXECUTE format('SET LOCAL search_path = %%I', replace(s, 'nobody', 'public'));
-    EXECUTE 'CREATE TABLE item %(columns)s, PRIMARY KEY (id))';
+    EXECUTE replace('CREATE TABLE item %(columns)s, PRIMARY KEY (id))', 'id int',
+                    CASE n %% 2 WHEN 1 THEN 'id bigint' ELSE 'id int' END);
     EXECUTE format('INSERT INTO item SELECT %%L, i FROM generate_series(0, 3) i', s);
     EXECUTE format('CREATE SEQUENCE ticket MINVALUE 1 START %%s', (n + 1) * 1000000000::bigint);
     EXECUTE 'GRANT ALL ON item, ticket TO PUBLIC';
@@ -63,28 +64,34 @@ BEGIN
 END $$;
 """ % {"columns": COLUMNS, "tenants": TENANTS, "roles": ROLES}
 SHARED = {"pool_mode": "transaction", "auth_type": "trust", "default_pool_size": 8,
-          "max_db_connections": 8, "workers": 2}
+          "max_db_connections": 8, "workers": 2,
+          # A hang is the load's to notice. The others may have been stopped for a while.
+          "query_wait_timeout": "0s", "client_login_timeout": "1h", "server_connect_timeout": "1h"}
 
 
 def summary(reasons):
-    total = sum(reasons.values()) or 1
-    return "%d of %d statements from the cache; %s" % (
-        reasons.get("hit", 0), total, {k: v for k, v in reasons.items() if v and k != "hit"})
+    total, hits = sum(reasons.values()) or 1, reasons.get("hit", 0)
+    others = sorted(((k, v) for k, v in reasons.items() if v and k != "hit"), key=lambda r: -r[1])
+    return "%d of %d statements from the cache (%.1f %%); %s" % (
+        hits, total, 100 * hits / total, ", ".join("%s %d" % r for r in others))
 
 
 def run_load(command):
     """Its closing line is kept back, to be ours; and its exit code."""
     last = ""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
-            if last:
-                print(last, flush=True)
-            last = line.rstrip("\n")
+        try:
+            for line in process.stdout:
+                if last:
+                    print(last, flush=True)
+                last = line.rstrip("\n")
+        except BaseException:
+            process.kill()
+            raise
     return last, process.returncode
 
 
-def start(options):
-    env = harness.env
+def start(env, options):
     env.control, env.program = options.control, options.program and os.path.abspath(options.program)
     env.folder = harness.tempfile.mkdtemp(prefix="pgsidecar-crossing-")
     os.chmod(env.folder, 0o755)
@@ -93,10 +100,10 @@ def start(options):
     env.cluster = harness.Cluster(
         env.folder + "/pg", env.certificates, max_locks_per_transaction="256", jit="off",
         max_parallel_workers_per_gather="0", synchronous_commit="off",
-        max_connections=str(options.clients + 50)).start()
+        max_connections=str(options.clients + 50))
+    env.cluster.start()
     env.cluster.run(SCHEMA)
     env.cluster.run("ANALYZE")
-    return env
 
 
 def main():
@@ -119,9 +126,9 @@ def main():
                                         "tests", "crossing", "crossing_load")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as for Ctrl-C
     print("seed", options.seed, flush=True)
-    env = start(options)
-    code, sidecar = 1, None
+    env, code, sidecar = harness.env, 1, None
     try:
+        start(env, options)
         sidecar = env.sidecar(cache={"max_memory": "256MB"}, **SHARED)
         last, code = run_load([
             load, "--port", str(sidecar.port), "--direct-port", str(env.cluster.port),

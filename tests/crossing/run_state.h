@@ -20,7 +20,7 @@ struct options {
     int clients = 200;
     int threads = 2;
     int most_mismatches = 5;
-    int stall = 60;  // seconds without any progress
+    int stall = 120;  // seconds without any progress
 };
 
 struct run_state {

@@ -42,6 +42,8 @@ constexpr std::array<statement_kind, 13> texts{{
 
 const statement_kind& text_of(int text) { return texts[static_cast<std::size_t>(text)]; }
 
+bool shows_id_of_item(const statement_kind& s) { return s.of == table::item; }
+
 }  // namespace
 
 void client::prepared_something() {
@@ -49,8 +51,9 @@ void client::prepared_something() {
     if (model_.statements.empty() || n < 22) return parse_named();
     auto it = model_.statements.begin();
     std::advance(it, dice_.below(static_cast<int>(model_.statements.size())));
-    const auto [name, text] = *it;
-    if (n < 84) return execute_named(name, text);
+    const auto name = it->first;
+    if (!is_usable(it->second)) return drop_named(name);
+    if (n < 84) return execute_named(name, it->second.text);
     if (n < 88) return describe_named(name);
     if (n < 90) return missing_statement();
     if (n < 91) {
@@ -63,15 +66,21 @@ void client::prepared_something() {
     drop_named(name);
 }
 
+// The server refuses a statement whose columns have changed.
+bool client::is_usable(const model::statement& s) const {
+    return !shows_id_of_item(text_of(s.text)) || s.wide == model_.wide_item();
+}
+
 void client::parse_named() {
     const auto name = (dice_.chance(70) ? "s" : "c" + std::to_string(number_) + "_") +
                       std::to_string(dice_.below(8));
     const int text = dice_.below(static_cast<int>(texts.size()));
-    if (model_.statements.contains(name)) return execute_named(name, model_.statements[name]);
+    if (const auto it = model_.statements.find(name); it != model_.statements.end())
+        return is_usable(it->second) ? execute_named(name, it->second.text) : drop_named(name);
     note(kind::parse_named, name + ": " + std::string{text_of(text).sql});
     wire_.parse(name, text_of(text).sql);
     expect(part::parsed, kind::parse_named);
-    model_.statements[name] = text;
+    model_.statements[name] = {text, model_.wide_item()};
     if (dice_.chance(60)) return execute_named(name, text);
     if (flow_ == flow::single) end_request(kind::parse_named);
 }
@@ -118,6 +127,10 @@ void client::describe_named(const std::string& name) {
     note(kind::describe_named, name);
     wire_.describe('S', name);
     expect(part::statement_columns, kind::describe_named);
+    const auto& s = model_.statements.at(name);
+    const auto what = text_of(s.text).what;
+    if (what == asks::one_row || what == asks::write)
+        expected_.back().parameter = shows_id_of_item(text_of(s.text)) && s.wide ? 20 : 23;
     if (flow_ == flow::single) end_request(kind::describe_named);
 }
 
@@ -155,22 +168,23 @@ void client::deallocate_all() {
 // It stays with its server connection; so the session keeps that until it has dropped it.
 void client::sql_prepared() {
     if (!model_.sql_statements.empty() && dice_.chance(70)) {
-        const auto& [name, text] = *model_.sql_statements.begin();
+        const auto& [name, s] = *model_.sql_statements.begin();
+        if (!is_usable(s)) return read_rows();
         const int id = dice_.below(rows_each);
         return ask(kind::sql_execute, "EXECUTE " + name + "(" + std::to_string(id) + ")", {},
-                   rows_of(text_of(text).of, id, id));
+                   rows_of(text_of(s.text).of, id, id));
     }
     const auto name = "q" + std::to_string(dice_.below(3));
     if (model_.sql_statements.contains(name)) return read_rows();
     const int text = 1 + 2 * dice_.below(3);  // one row each
-    model_.sql_statements[name] = text;
+    model_.sql_statements[name] = {text, model_.wide_item()};
     now_holds(has_sql_prepared);
     ask(kind::sql_prepare, "PREPARE " + name + " (int) AS " + std::string{text_of(text).sql}, {},
         tagged("PREPARE"));
 }
 
 void client::drop_sql_prepared() {
-    for (const auto& [name, text] : std::exchange(model_.sql_statements, {}))
+    for (const auto& [name, s] : std::exchange(model_.sql_statements, {}))
         ask(kind::deallocate, "DEALLOCATE " + name, {}, tagged("DEALLOCATE"));
     lets_go_of(has_sql_prepared);
 }

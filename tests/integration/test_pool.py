@@ -396,6 +396,25 @@ class WaitTest(PoolTest):
         holder.q("COMMIT")
         self.assertEqual(self.value(waiting, "SELECT 2"), "2")
 
+    def test_who_keeps_the_connection_does_not_wait_for_who_waits_for_it(self):
+        env.cluster.run("CREATE TABLE t AS SELECT 1 AS id", database=self.database)
+        keeper, waiting = self.wire(), self.wire()
+        missed = lambda: self.sidecar.statistics()["reasons"].get("miss", 0)  # noqa: E731
+        before = missed()
+        wait_until("the catalogs", lambda: keeper.q("SELECT id FROM t") and missed() > before)
+        keeper.sock.settimeout(10)
+        sql = "SELECT id + 1 FROM t"
+        for asks in (wire.query(sql),
+                     wire.parse(sql) + wire.bind() + wire.describe() + wire.execute() + wire.SYNC):
+            keeper.q("SELECT pg_advisory_lock(1)")
+            waiting.send(asks)
+            self.waits(1)
+            keeper.send(asks)
+            self.assertEqual(keeper.read_reply().value, "2")
+            keeper.q("SELECT pg_advisory_unlock_all()")
+            self.assertEqual(waiting.read_reply().value, "2")
+            keeper.q("UPDATE t SET id = id")  # the next one is a miss again
+
     def test_gone_while_it_waits(self):
         leaving, staying = self.wire(), self.wire()
         holder = self.busy()
