@@ -1,6 +1,8 @@
 #include "proxy/core/decider.h"
 
 #include <algorithm>
+#include <functional>
+#include <string_view>
 #include <utility>
 
 #include "policy/analyze.h"
@@ -226,10 +228,19 @@ std::shared_ptr<const decider::values> decider::intern_values(values from) {
 std::shared_ptr<const prepared> decider::definition(
     const std::shared_ptr<const statement_text>& text, std::string_view types) {
     const auto [first, last] = definitions_.equal_range(text.get());
-    for (auto it = first; it != last; ++it)
-        if (auto known = it->second.lock(); known && !known->outdated && known->types == types)
-            return known;
-    auto made = std::make_shared<const prepared>(prepared{text, std::string{types}});
+    unsigned version = 0;
+    for (auto it = first; it != last; ++it) {
+        auto known = it->second.lock();
+        if (!known || known->types != types) continue;
+        if (!known->outdated) return known;
+        version = std::max(version, known->version + 1);
+    }
+    const std::hash<std::string_view> hash;
+    auto made = std::make_shared<const prepared>(
+        prepared{.text = text,
+                 .types = std::string{types},
+                 .version = version,
+                 .hash = (hash(text->sql) * 31 + hash(types)) * 31 + version});
     definitions_.emplace(text.get(), made);
     if (definitions_.size() >= sweep_definitions_at_) {
         std::erase_if(definitions_, [](const auto& item) { return item.second.expired(); });

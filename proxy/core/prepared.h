@@ -22,6 +22,8 @@ struct prepared {
     std::shared_ptr<const statement_text> text;
     std::string types;       // the Parse message's list of type oids, as sent
     int sql_statement = -1;  // made by SQL PREPARE: its place in the text; no Parse can repeat it
+    unsigned version = 0;    // how many of the same text and types were outdated before it was made
+    std::size_t hash = 0;    // of text, types and version
     // Its tables have changed so that the server refuses it. Of the worker whose it is.
     mutable bool outdated = false;
 

@@ -52,6 +52,15 @@ std::string server_statements::name_of(std::uint32_t number) {
 
 bool server_statements::is_ours(std::string_view name) noexcept { return name.starts_with(prefix); }
 
+bool server_statements::key::operator==(const key& other) const noexcept {
+    const auto& mine = *definition;
+    const auto& its = *other.definition;
+    const bool same = &mine == &its || (mine.hash == its.hash && mine.version == its.version &&
+                                        mine.types == its.types && mine.text && its.text &&
+                                        mine.text->sql == its.text->sql);
+    return same && (path == other.path || (!path->empty() && *path == *other.path));
+}
+
 std::optional<std::uint32_t> server_statements::find(const prepared_ptr& definition,
                                                      const shared_text& path, std::uint32_t batch) {
     const auto it = known_.find({definition.get(), path.get()});
@@ -66,7 +75,8 @@ std::uint32_t server_statements::add(prepared_ptr definition, shared_text path,
     const auto number = next_++;
     const key k{definition.get(), path.get()};
     by_use_.push_front({std::move(definition), std::move(path), number, batch});
-    known_.insert_or_assign(k, by_use_.begin());
+    known_.erase(k);  // its key is what another item holds
+    known_.emplace(k, by_use_.begin());
     return number;
 }
 

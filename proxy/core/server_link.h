@@ -56,14 +56,16 @@ class server_statements {
     };
     [[nodiscard]] std::list<item>::iterator at(std::uint32_t number);
     void forget(std::list<item>::iterator it);
+    // By what they say: the sessions of another worker have objects of their own. An empty path is
+    // like no other.
     struct key {
         const prepared* definition;
         const std::string* path;
-        bool operator==(const key&) const = default;
+        bool operator==(const key& other) const noexcept;
     };
     struct key_hash {
         std::size_t operator()(const key& k) const noexcept {
-            return std::hash<const void*>{}(k.definition) * 31 + std::hash<const void*>{}(k.path);
+            return k.definition->hash * 31 + std::hash<std::string>{}(*k.path);
         }
     };
     std::list<item> by_use_;  // the last used first

@@ -28,6 +28,33 @@ std::string text(const core::restoring& r) {
 
 }  // namespace
 
+TEST_CASE("server statements: what another worker has made is known by what it says") {
+    const auto made = [](std::string sql, std::string types, unsigned version = 0) {
+        const auto text = std::make_shared<const core::statement_text>(
+            core::statement_text{std::move(sql), std::make_shared<const core::analysis>()});
+        return std::make_shared<const core::prepared>(
+            core::prepared{.text = text, .types = std::move(types), .version = version, .hash = 7});
+    };
+    server_statements all;
+    const auto number = all.add(made("SELECT 1", "t"), path("p"), 1);
+    all.confirm(number);
+    CHECK(all.find(made("SELECT 1", "t"), path("p"), 2) == number);
+    CHECK_FALSE(all.find(made("SELECT 2", "t"), path("p"), 2));
+    CHECK_FALSE(all.find(made("SELECT 1", "u"), path("p"), 2));
+    CHECK_FALSE(all.find(made("SELECT 1", "t", 1), path("p"), 2));
+    CHECK_FALSE(all.find(made("SELECT 1", "t"), path("q"), 2));
+    // A path that is open is like no other.
+    const auto open = path("");
+    const auto other = all.add(made("SELECT 1", "t"), open, 1);
+    CHECK(all.find(made("SELECT 1", "t"), open, 1) == other);
+    CHECK_FALSE(all.find(made("SELECT 1", "t"), path(""), 1));
+    // One that comes in the place of another outlives it.
+    const auto again = all.add(made("SELECT 1", "t"), path("p"), 3);
+    all.remove(number);
+    CHECK(all.find(made("SELECT 1", "t"), path("p"), 3) == again);
+    CHECK(all.size() == 2);
+}
+
 TEST_CASE("server statements: a definition under a path has a number, which is never used again") {
     server_statements all;
     const auto a = definition(), b = definition();
@@ -39,7 +66,7 @@ TEST_CASE("server statements: a definition under a path has a number, which is n
     CHECK(all.find(a, q, 1) == aq);
     CHECK(all.find(b, p, 1) == bp);
     CHECK_FALSE(all.find(b, q, 1));
-    CHECK_FALSE(all.find(a, path("p"), 1));  // texts are shared: the same one is meant
+    CHECK(all.find(a, path("p"), 1) == ap);
     all.remove(aq);
     all.remove(aq);
     all.remove(server_statements::nobody);
