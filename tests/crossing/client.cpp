@@ -251,10 +251,13 @@ void client::mismatch(kind of, const std::string& what) {
     const auto count = run_.mismatches.fetch_add(1) + 1;
     if (count > run_.opt.most_mismatches) return;
     if (count == run_.opt.most_mismatches) run_.stopping = true;
-    std::printf("MISMATCH seed %llu, client %d, tenant \"%s\", search_path %s, role %s, %s: %s\n",
-                static_cast<unsigned long long>(run_.opt.seed), number_,
-                model_.get(setting::tenant).c_str(), model_.get(setting::path).c_str(),
-                model_.get(setting::role).c_str(), std::string{name_of(of)}.c_str(), what.c_str());
+    std::printf(
+        "MISMATCH seed %llu, after %llu operations, client %d, tenant \"%s\", "
+        "search_path %s, role %s, %s: %s\n",
+        static_cast<unsigned long long>(run_.opt.seed),
+        static_cast<unsigned long long>(run_.done.load()), number_,
+        model_.get(setting::tenant).c_str(), model_.get(setting::path).c_str(),
+        model_.get(setting::role).c_str(), std::string{name_of(of)}.c_str(), what.c_str());
     for (const auto& line : lately_) std::printf("    %s\n", line.c_str());
     (void)std::fflush(stdout);
 }
