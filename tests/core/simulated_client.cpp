@@ -36,7 +36,7 @@ void simulated_client::forget() {
     open_values_.clear();
     names_.clear();
     told_.clear();
-    logged_in_ = unnamed_ = cancelling_ = leaving_ = tainted_ = false;
+    logged_in_ = unnamed_ = cancelling_ = leaving_ = tainted_ = was_tainted_ = false;
     connection_ = nullptr;
     if (world_.over()) return;
     world_.after(100, [this] {
@@ -89,6 +89,7 @@ statement simulated_client::choose(bool in_block) {
         case 0:
             return of(kind::set_tenant, tenant);
         case 1:
+            if (in_block && world_.pool() && follows_tenant()) return of(kind::select_one);
             return of(kind::reset_tenant);
         case 2:
             return of(luck.one_in(10) ? kind::alter : kind::set_tenant, tenant);

@@ -63,6 +63,7 @@ class simulated_client {
     void check_types(std::string_view body);
     void note_names(const statement& s);
     [[nodiscard]] bool holds() const;
+    [[nodiscard]] bool follows_tenant() const;
     void expect(request r);
     void cause_trouble();
     void forget();
@@ -94,8 +95,9 @@ class simulated_client {
     bool logged_in_ = false, cancelling_ = false;
     // "s" reads kv by its parameter; "p", made by SQL, reads its first row.
     std::set<std::string, std::less<>> names_;
-    bool unnamed_ = false;            // so does the unnamed statement
-    bool leaving_ = false;            // as soon as the request under way has ended
+    bool unnamed_ = false;  // so does the unnamed statement
+    bool leaving_ = false;  // as soon as the request under way has ended
+    bool was_tainted_ = false;
     bool tainted_ = false;            // has run what nobody can follow
     std::uint32_t type_ = 0;          // of the parameter of "s"
     transaction_model::values told_;  // ParameterStatus

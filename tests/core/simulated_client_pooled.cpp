@@ -80,6 +80,8 @@ statement simulated_client::choose_pooled(bool in_block) {
             return of(in_block && luck.one_in(2) ? kind::config_tenant_local : kind::config_tenant,
                       any_tenant(luck));
         case 10:
+            // In a block what the start-up gave is not there again before its end.
+            if (in_block && follows_tenant()) return of(kind::select_one);
             return of(luck.one_in(2) ? kind::reset_all : kind::reset_tenant);
         case 11:
             return of(kind::deallocate, luck.one_in(3) ? "p" : "s");
@@ -92,6 +94,12 @@ statement simulated_client::choose_pooled(bool in_block) {
         default:
             return of(kind::select_notes);
     }
+}
+
+// The tenant of its start-up is set at connections that began without one.
+bool simulated_client::follows_tenant() const {
+    return world_.pool()->followed.size() > 1 &&
+           transaction_.at_start().contains(transaction_model::tenant_setting);
 }
 
 bool simulated_client::holds() const {
@@ -168,9 +176,14 @@ bool simulated_client::is_of_names(std::string_view code, const request& r) cons
     const auto& name = by_sql ? r.what.name : r.statement_name;
     const bool there = names_.contains(name);
     if (code == "42P05") return there && (what == kind::prepare || (r.parses && !name.empty()));
-    if (code == "26000") return !there && !name.empty() && !r.parses && what != kind::prepare;
+    if (code == "26000")
+        // A cancel may have met the Parse that was sent ahead.
+        return (!there || (by_sql && cancels_ > r.cancels_before)) &&
+               (by_sql ? what != kind::prepare : !name.empty() && !r.parses);
     if (code == "25001") return what == kind::discard_all && transaction_.status() == 'T';
-    return code == "42704" && what == kind::select_notes && !transaction_.knows_tenant();
+    // That a DO block has made it known nobody knows who is elsewhere.
+    const bool known = transaction_.knows_tenant() && !was_tainted_;
+    return code == "42704" && what == kind::select_notes && !known;
 }
 
 void simulated_client::note_names(const statement& s) {
@@ -192,7 +205,7 @@ void simulated_client::note_names(const statement& s) {
             names_.clear();
             return;
         case kind::do_tenant:
-            tainted_ = true;
+            tainted_ = was_tainted_ = true;
             return;
         default:
             return;

@@ -80,7 +80,7 @@ void simulation::at_end_of(std::uint64_t& last, std::function<void()> what) {
 simulation::line& simulation::add_line() {
     lines_.push_back(
         std::make_unique<line>(database_, 77 + static_cast<std::int32_t>(lines_.size())));
-    if (luck_.one_in(4)) lines_.back()->lag = 300;
+    if (luck_.one_in(4)) lines_.back()->lag = pool_ ? 60 : 300;
     return *lines_.back();
 }
 
@@ -163,9 +163,10 @@ void simulation::arrive(line& l, const std::string& piece) {
     --l.under_way;
     if (l.shared) l.shared->unread += l.user ? "" : piece;
     if (l.shared && !l.user) return look_at_idle(l);
-    if (l.user->proxy_ended) return;
-    l.user->proxy.server(piece);
-    collect(*l.user);
+    auto& c = *l.user;
+    if (c.proxy_ended) return;
+    c.proxy.server(piece);
+    collect(c);
 }
 
 void simulation::ended_for_proxy(line& l) {

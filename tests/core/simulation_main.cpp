@@ -48,6 +48,7 @@ int main(int argc, char** argv) {
         if (report.violation.empty()) continue;
         ++failures;
         std::printf("%s\n", report.violation.c_str());
+        (void)std::fflush(stdout);
     }
     for (const auto& [why, count] : outcomes)
         std::printf("%8zu %s\n", count, std::string{to_string(why)}.c_str());
