@@ -266,6 +266,8 @@ std::string backend::extended(char type, std::string_view body) {
         return error(sqlstate);
     };
     if (transaction_.status() == 'I') transaction_.begin(true);
+    // Whatever becomes of the new one.
+    if (type == 'P' && body.starts_with('\0')) prepared_.erase("");
     if (std::exchange(cancelled_, false)) return refuse("57014");
     switch (type) {
         case 'P': {
