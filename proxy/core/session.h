@@ -295,12 +295,14 @@ class session {
     void send_restore(time_point now, actions& out);
     void on_restore_reply(const protocol::frame& f, actions& out);
     void restore_refused();
+    void drop_half_restored(actions& out);
     void try_another_server(actions& out);
     void finish_restore(actions& out);
     void look_for_catalog(time_point now, actions& out);
     void greet(actions& out);
-    [[nodiscard]] bool keeps_back(const protocol::parameter_status& m);
+    [[nodiscard]] bool keeps_back(const protocol::parameter_status& m, actions& out);
     void note_resets();
+    [[nodiscard]] bool awaits_restore() const;
     void restore_kept(actions& out);
     void give_back(actions& out);
     // Of a name among the touched settings that stands for what could not be followed.

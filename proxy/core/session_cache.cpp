@@ -109,20 +109,21 @@ session::verdict session::begin_fill(const std::string& key, const cache::hash12
                                      const planned_read& read, time_point now, actions& out) {
     bool leads = false;
     if (leads_next_ && flight_ && flight_->key != key) settle_lead(false, out);
-    // Who keeps a shared server connection waits for nobody: the leader may be waiting for this
-    // very connection.
-    const bool keeps_server = pool_ && pool_->link;
-    if (!leads_next_ && services_.options.single_flight && !go_upstream_ && !keeps_server) {
+    if (!leads_next_ && services_.options.single_flight && !go_upstream_) {
         wait_token_ = token_ + (++waits_ & 0xfffffU);
         flight_ = std::make_unique<fill>();
         flight_->key = key;
         flight_->hash = hash;
-        if (services_.flights.join(key, hash, wait_token_) == cache::flights::role::follower) {
+        if (services_.flights.join(key, hash, wait_token_) == cache::flights::role::leader) {
+            leads_next_ = true;
+        } else if (pool_ && pool_->link) {
+            // Who leads may be waiting for the very connection that this session keeps.
+            leave_flight(out);
+        } else {
             waiting_ = wait::flight;
             waited_ = true;
             return verdict::hold;
         }
-        leads_next_ = true;
     }
     if (lacks_server(now, out)) return verdict::hold;
     if (leads_next_) {
@@ -242,7 +243,9 @@ bool session::on_cancel(actions& out) {
         out.resume_client = true;
         return false;
     }
-    if (waiting_ == wait::server && !pool_->greeting) {
+    // What a kept connection gets back is of no request: the cancel comes too late, or too early.
+    const bool kept = waiting_ == wait::server && pool_->link && pinned() != nullptr;
+    if (waiting_ == wait::server && !pool_->greeting && !kept) {
         std::string error;
         protocol::write_error(error, "ERROR", "57014", "canceling statement due to user request");
         refuse_waiting(std::move(error), out);

@@ -57,6 +57,10 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
         if (const auto used = on_detached(head, in, out)) return used;
     const bool extended = head.type == 'P' || head.type == 'B' || head.type == 'D' ||
                           head.type == 'E' || head.type == 'C';
+    if ((extended || head.type == 'Q' || head.type == 'F') && awaits_restore()) {
+        waiting_ = wait::drain;
+        return 0;
+    }
     if (extended && !unholdable_) return on_batch(in, now, out);
     const bool long_query = head.type == 'Q' && head.length > services_.decide.max_sql_length() + 6;
     if (long_query || head.type == 'F') {

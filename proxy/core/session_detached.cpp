@@ -44,9 +44,7 @@ void session::refuse_waiting(std::string error, actions& out) {
     waiting_ = wait::none;
     leave_flight(out);
     if (p.link) {
-        p.link->unfit = true;  // half restored
-        p.link = nullptr;
-        out.release_server = true;
+        drop_half_restored(out);
     } else {
         out.forget_server = true;
     }

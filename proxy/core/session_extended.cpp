@@ -128,9 +128,9 @@ void session::send_repair(std::string_view name, bool with_sync, actions& out) {
     if (skipping_) return;
     using step = prepared_statements::repair_step;
     auto needed = statements_.repair(name);
-    if (needed == step::none && repair_may_fail(name)) needed = step::close_and_parse;
-    if (needed == step::none) return;
     const auto definition = statements_.client(name);
+    if (needed == step::none && definition && repair_may_fail(name)) needed = step::close_and_parse;
+    if (needed == step::none) return;
     if (needed == step::close || needed == step::close_and_parse) inject_close(name, out);
     if (needed == step::parse || needed == step::close_and_parse)
         inject_parse(name, definition, out);

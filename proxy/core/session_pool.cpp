@@ -161,6 +161,11 @@ void session::on_restore_reply(const protocol::frame& f, actions& out) {
         case 'E':
             note_fatal(f);
             return restore_refused();
+        case 'A':  // a kept connection may listen
+            if (pool_->greeting) return;
+            if (database_->writers.load() > 0) saw_writes_ = true;
+            out.client.forward(f.whole);
+            return;
         case 'Z':
             if (pool_->restoring > 0 && --pool_->restoring > 0) return;
             return pool_->restore_failed ? try_another_server(out) : finish_restore(out);
@@ -178,13 +183,19 @@ void session::restore_refused() {
         pool_->link->by_sql.erase(repeats[repeats.size() - pool_->restoring]);
 }
 
+// With what it still says, nobody knows how far it is.
+void session::drop_half_restored(actions& out) {
+    pool_->link->unfit = true;
+    pool_->link = nullptr;
+    server_stream_ = 0;
+    out.release_server = true;
+}
+
 // This connection cannot be made what the session needs.
 void session::try_another_server(actions& out) {
     // What is held there is nowhere else.
     const bool kept = !pool_->greeting && pinned() != nullptr;
-    pool_->link->unfit = true;
-    pool_->link = nullptr;
-    out.release_server = true;
+    drop_half_restored(out);
     out.server.clear();
     if (!kept && ++pool_->attempts < most_attempts) {
         out.acquire_server = true;
@@ -262,14 +273,21 @@ void session::greet(actions& out) {
 }
 
 // A report from the connection in use. True: it is not for the client. RESET has brought back what
-// the connection began with, which is not what this session began with.
-bool session::keeps_back(const protocol::parameter_status& m) {
+// the connection began with, which is not what this session began with: of that the client is told.
+bool session::keeps_back(const protocol::parameter_status& m, actions& out) {
+    const auto known = pool_->link->reported->find(m.name);
+    const auto before = known == pool_->link->reported->end() ? std::string{} : known->second;
     pool_->link->report(m.name, m.value);
     const auto* value = settings_.at_start(m.name);
     if (!value || settings_.changed().contains(m.name) || m.value == *value) return false;
     const auto& followed = services_.options.followed_startup;
     if (std::ranges::find(followed, m.name) == followed.end()) return false;
     pool_->kept_back = true;
+    if (before != *value) {
+        std::string message;
+        protocol::write(message, protocol::parameter_status{m.name, *value});
+        out.client.own(std::move(message));
+    }
     return true;
 }
 
@@ -284,6 +302,16 @@ void session::note_resets() {
     for (const auto& name : services_.options.followed_startup)
         if (settings_.at_start(name)) values.try_emplace(name, 1, '\0');
     pool_->link->settings = services_.decide.intern_values(std::move(values));
+}
+
+// RESET is on its way, and returns to what the connection began with. What this session began with
+// is set there again before anything else of it runs.
+bool session::awaits_restore() const {
+    if (!pool_ || !pool_->resets || status_ != 'I' || owed_.empty() || unholdable_ || skipping_)
+        return false;
+    return std::ranges::any_of(services_.options.followed_startup, [this](const auto& name) {
+        return setting_matters(name) && settings_.at_start(name);
+    });
 }
 
 // A connection that stays gets back what a RESET has taken away.

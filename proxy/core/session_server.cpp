@@ -60,7 +60,8 @@ std::size_t session::on_reply(protocol::bytes in, time_point now, actions& out) 
     free_followers(out);
     if (head.type == 'T' || head.type == 't') return 0;
     if (head.type == 'V') bump_marks();
-    server_hidden_ = (data && count_row(head.length, now, out)) || (cut_ && cut_->hides());
+    server_hidden_ =
+        restoring() || (data && count_row(head.length, now, out)) || (cut_ && cut_->hides());
     server_stream_ = static_cast<std::uint32_t>(head.length - in.size());
     if (!server_hidden_) out.client.forward(in);
     return in.size();
@@ -157,7 +158,7 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             protocol::parameter_status m;
             if (!protocol::parse(f.body, m)) note_parameter(m.name, m.value);
             spoil_fill();
-            hide = pool_ && keeps_back(m);
+            hide = pool_ && keeps_back(m, out);
             break;
         }
         case 'N':

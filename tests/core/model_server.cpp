@@ -41,6 +41,28 @@ std::string_view tag_of(kind what) {
             return "DISCARD ALL";
         case kind::alter:
             return "ALTER TABLE";
+        case kind::set_value:
+        case kind::set_value_local:
+        case kind::set_role:
+            return "SET";
+        case kind::reset_value:
+        case kind::reset_role:
+        case kind::reset_all:
+            return "RESET";
+        case kind::do_tenant:
+            return "DO";
+        case kind::prepare:
+            return "PREPARE";
+        case kind::deallocate:
+            return "DEALLOCATE";
+        case kind::deallocate_all:
+            return "DEALLOCATE ALL";
+        case kind::listen:
+            return "LISTEN";
+        case kind::unlisten:
+            return "UNLISTEN";
+        case kind::create_temporary:
+            return "CREATE TABLE";
         default:
             return "";
     }
@@ -70,9 +92,10 @@ std::string backend::next() {
     std::error_code bad;
     if (!started_) {
         (void)protocol::next_startup(in_, f, bad);
+        auto out = log_in(f.body);
         in_.erase(0, f.whole.size());
         started_ = true;
-        return server_log_in();
+        return out;
     }
     (void)protocol::next(in_, f, bad);
     const std::string body{f.body};
@@ -109,7 +132,7 @@ std::string backend::begin_rows(const statement& s, bool describe, std::int32_t 
     std::string out = describe ? described() : std::string{};
     const int count = most > 0 ? std::min(most, model_database::rows) : model_database::rows;
     for (int id = 0; id < count; ++id) {
-        const auto row = "kv/" + std::to_string(id);
+        const auto row = transaction_.kv() + std::to_string(id);
         const auto own = transaction_.written(row);
         const auto seen = own ? *own : db_->newest(row);
         out += row_of(std::to_string(s.writes() ? s.value + id : seen));
@@ -157,46 +180,85 @@ std::string backend::run(const statement& s, bool describe, std::int32_t most) {
             transaction_.apply(s);
             break;
         case kind::select_kv:
-        case kind::select_notes: {
-            const auto row = transaction_model::row_of(s, transaction_.tenant());
-            std::string out = describe ? described() : std::string{};
-            if (s.what == kind::select_notes && transaction_.tenant().empty())
-                return out + completed("SELECT 0");
-            const auto own = transaction_.written(row);
-            auto text = std::to_string(own ? *own : db_->newest(row));
-            if (s.what == kind::select_notes) text.insert(0, transaction_.tenant() + "#");
-            return out + row_of(text) + completed("SELECT 1");
-        }
+        case kind::select_notes:
+            return read_row(s, describe);
+        case kind::prepare:
+        case kind::execute:
+        case kind::deallocate:
+        case kind::deallocate_all:
+            return run_prepared(s);
+        case kind::do_tenant:
+            tainted_ = true;
+            transaction_.apply(s);
+            break;
         case kind::select_all:
         case kind::update_all:
             return begin_rows(s, describe, most);
         default:
             transaction_.apply(s);
     }
+    if (s.returns_one())
+        return (describe ? described() : "") + row_of(s.name) + completed("SELECT 1");
+    return completed(tag_of(s.what));
+}
+
+std::string backend::read_row(const statement& s, bool describe) {
+    const bool notes = s.what == kind::select_notes;
+    const auto tenant = transaction_.tenant();
+    if (notes && !transaction_.knows_tenant()) return error("42704");
+    std::string out = describe ? described() : std::string{};
+    if (notes && tenant.empty()) return out + completed("SELECT 0");
+    const auto row = transaction_.row_of(s);
+    const auto own = transaction_.written(row);
+    auto text = std::to_string(own ? *own : db_->newest(row));
+    if (notes) text.insert(0, tenant + "#");
+    return out + row_of(text) + completed("SELECT 1");
+}
+
+std::string backend::run_prepared(const statement& s) {
+    const auto it = prepared_.find(s.name);
+    switch (s.what) {
+        case kind::prepare:
+            if (it != prepared_.end()) return error("42P05");
+            prepared_.emplace(s.name, prepared{"SELECT v FROM kv WHERE id = 0"});
+            break;
+        case kind::execute: {
+            if (it == prepared_.end()) return error("26000");
+            const auto inner = statement::read(it->second.sql, {});
+            return read_row(*inner, by_query_);
+        }
+        case kind::deallocate:
+            if (it == prepared_.end()) return error("26000");
+            prepared_.erase(it);
+            break;
+        default:
+            std::erase_if(prepared_, [](const auto& p) { return !p.first.empty(); });
+    }
     return completed(tag_of(s.what));
 }
 
 std::string backend::simple(const std::string& sql) {
     prepared_.erase("");
+    by_query_ = true;
+    if (restores(sql)) return restore(sql);
     const auto s = statement::read(sql, {});
-    if (!s) return error("42601") + ready(transaction_.status());
+    if (!s) return error("42601") + ready_now();
     const bool alone = transaction_.status() == 'I';
     if (alone && s->what != kind::begin) transaction_.begin(true);
-    by_query_ = true;
     auto out = run(*s, true, 0);
     return sending_ ? out : out + end_query();
 }
 
 std::string backend::end_query() {
     if (transaction_.implicit()) db_->commit(transaction_.commit());
-    return ready(transaction_.status());
+    return ready_now();
 }
 
 std::string backend::extended(char type, std::string_view body) {
     if (type == 'S') {
         skipping_ = false;
         if (transaction_.implicit()) db_->commit(transaction_.commit());
-        return ready(transaction_.status());
+        return ready_now();
     }
     if (skipping_ || type == 'H') return {};
     const auto refuse = [&](std::string_view sqlstate) {
@@ -204,6 +266,8 @@ std::string backend::extended(char type, std::string_view body) {
         return error(sqlstate);
     };
     if (transaction_.status() == 'I') transaction_.begin(true);
+    // Whatever becomes of the new one.
+    if (type == 'P' && body.starts_with('\0')) prepared_.erase("");
     if (std::exchange(cancelled_, false)) return refuse("57014");
     switch (type) {
         case 'P': {
@@ -213,7 +277,10 @@ std::string backend::extended(char type, std::string_view body) {
             if (!s) return refuse("42601");
             if (transaction_.status() == 'E' && !s->leaves_failure()) return refuse("25P02");
             if (!m.name.empty() && prepared_.contains(m.name)) return refuse("42P05");
-            prepared_.insert_or_assign(std::string{m.name}, prepared{std::string{m.sql}});
+            prepared_.insert_or_assign(
+                std::string{m.name},
+                prepared{std::string{m.sql},
+                         transaction_.kv() == "kv/" ? type_in_public : type_elsewhere});
             return parse_complete();
         }
         case 'B': {
@@ -230,6 +297,10 @@ std::string backend::extended(char type, std::string_view body) {
             return bind_complete();
         }
         case 'D':
+            if (body[0] == 'S') {
+                auto out = describe_statement(body.substr(1, body.size() - 2));
+                return out.empty() ? refuse("26000") : out;
+            }
             return portal_ && portal_->returns_rows() ? described() : no_data();
         case 'E': {
             protocol::execute m;

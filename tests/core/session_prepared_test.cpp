@@ -57,3 +57,14 @@ TEST_CASE(
         }
     }
 }
+
+TEST_CASE(
+    "prepared: a statement closed behind the batch that made it good is not made good again") {
+    const auto closed = close_statement("s") + sync_now();
+    auto s = answered_here();
+    s.client(portion + closed + portion, {.server = parse_s + portion + closed + portion});
+    s.server(parse_complete() + portion_answer, {.client = portion_answer});
+    const auto rest = close_complete() + ready() + failed("26000") + ready();
+    s.server(rest, {.client = rest});
+    s.play_everyhow();
+}

@@ -20,6 +20,7 @@ std::string bind_values(std::string_view name, const std::vector<std::string>& v
 
 void simulated_client::connect() {
     connection_ = &world_.open(*this);
+    if (world_.pool()) return connect_pooled();
     if (!world_.limits() || !world_.limits()->by_startup)
         return world_.send(*connection_, client_startup());
     connection_->passed.tenant = model_database::tenants[world_.luck().below(3)];
@@ -33,7 +34,9 @@ void simulated_client::forget() {
     seen_.clear();
     transaction_ = {};
     open_values_.clear();
-    logged_in_ = prepared_ = unnamed_ = cancelling_ = leaving_ = false;
+    names_.clear();
+    told_.clear();
+    logged_in_ = unnamed_ = cancelling_ = leaving_ = tainted_ = was_tainted_ = false;
     connection_ = nullptr;
     if (world_.over()) return;
     world_.after(100, [this] {
@@ -68,6 +71,7 @@ void simulated_client::cause_trouble() {
 
 statement simulated_client::choose(bool in_block) {
     auto& luck = world_.luck();
+    if (world_.pool() && luck.one_in(4)) return choose_pooled(in_block);
     statement s;
     s.id = static_cast<int>(luck.below(model_database::rows));
     const auto dice = luck.below(100);
@@ -85,6 +89,7 @@ statement simulated_client::choose(bool in_block) {
         case 0:
             return of(kind::set_tenant, tenant);
         case 1:
+            if (in_block && world_.pool() && follows_tenant()) return of(kind::select_one);
             return of(kind::reset_tenant);
         case 2:
             return of(luck.one_in(10) ? kind::alter : kind::set_tenant, tenant);
@@ -102,16 +107,18 @@ statement simulated_client::choose(bool in_block) {
 void simulated_client::expect(request r) {
     r.cancels_before = cancels_;
     r.own_cancels_before = connection_->own_cancels;
-    if (r.what.what == kind::select_kv || r.what.what == kind::select_all) {
-        for (int id = 0; id < model_database::rows; ++id) {
-            const auto row = "kv/" + std::to_string(id);
+    for (int id = 0; id < model_database::rows && r.what.reads(); ++id)
+        for (const auto table : {"kv/", "bob.kv/"}) {
+            const auto row = table + std::to_string(id);
             r.floors[row] = world_.acknowledged(row);
         }
-    } else if (r.what.what == kind::select_notes) {
-        for (const auto tenant : model_database::tenants) {
-            const auto row = "notes/" + std::string{tenant};
-            r.floors[row] = world_.acknowledged(row);
-        }
+    for (const auto tenant : model_database::tenants) {
+        const auto row = "notes/" + std::string{tenant};
+        if (r.what.what == kind::select_notes) r.floors[row] = world_.acknowledged(row);
+    }
+    if (r.what.what == kind::close_prepared || r.what.what == kind::describe_prepared) {
+        r.rest = r.what.what == kind::close_prepared ? "3Z" : "tTZ";
+        return expected_.push_back(std::move(r));
     }
     const std::string_view rows = r.what.returns_rows() ? "*" : "";
     const std::string description = r.what.returns_rows() ? "T" : r.extended ? "n" : "";
@@ -130,7 +137,7 @@ void simulated_client::add_simple(std::string& out, const statement& s) {
 void simulated_client::add_extended(std::string& out, const statement& s, bool last) {
     std::vector<std::string> values;
     const auto sql = s.sql(&values);
-    const bool named = prepared_ && s.what == kind::select_kv;
+    const bool named = names_.contains("s") && s.what == kind::select_kv;
     const bool described = world_.luck().one_in(2);
     if (!named) {
         unnamed_ = false;
@@ -140,7 +147,9 @@ void simulated_client::add_extended(std::string& out, const statement& s, bool l
     if (described) out += describe_portal();
     out += execute();
     if (last) out += sync_now();
-    expect({.what = s, .extended = true, .parses = !named, .described = described, .last = last});
+    request r{.what = s, .extended = true, .parses = !named, .described = described, .last = last};
+    r.statement_name = named ? "s" : "";
+    expect(std::move(r));
 }
 
 void simulated_client::add_any(std::string& out, const statement& s) {
@@ -154,7 +163,7 @@ void simulated_client::add_lone_read(std::string& out) {
     std::vector<std::string> values;
     const auto sql = s.sql(&values);
     const bool named = world_.luck().one_in(2);
-    const bool known = named ? prepared_ : unnamed_;
+    const bool known = named ? names_.contains("s") : unnamed_;
     const std::string_view name = named ? "s" : "";
     if (!known) out += parse(name, sql);
     out += bind_values(name, values) + describe_portal() + execute() + sync_now();
@@ -186,18 +195,10 @@ void simulated_client::act() {
     world_.count_step();
     std::string out;
     const auto dice = luck.below(100);
-    const char status = transaction_.status();
-    if (status == 'E') {
-        const bool back = transaction_.has_savepoint() && luck.one_in(2);
-        add_any(out, dice < 20 ? choose(false)
-                     : back    ? of(kind::rollback_to, luck.one_in(2) ? "p" : "q")
-                               : of(dice < 40 ? kind::commit : kind::rollback));
-    } else if (status == 'T') {
-        const bool back = transaction_.has_savepoint() && luck.one_in(4);
-        const char* name = luck.one_in(2) ? "p" : "q";
-        add_any(out, back        ? of(luck.one_in(3) ? kind::release : kind::rollback_to, name)
-                     : dice < 70 ? choose(true)
-                                 : of(dice < 90 ? kind::commit : kind::rollback));
+    if (transaction_.status() != 'I') {
+        add_control(out);
+    } else if (world_.pool() && luck.one_in(3)) {
+        add_pooled(out);
     } else if (dice < 40) {
         add_any(out, choose(false));
     } else if (dice < 60) {
@@ -221,6 +222,23 @@ void simulated_client::act() {
     }
     world_.send(*connection_, out);
     cause_trouble();
+}
+
+// While a block is open.
+void simulated_client::add_control(std::string& out) {
+    auto& luck = world_.luck();
+    const auto dice = luck.below(100);
+    const char* name = luck.one_in(2) ? "p" : "q";
+    if (transaction_.status() == 'E') {
+        const bool back = transaction_.has_savepoint() && luck.one_in(2);
+        return add_any(out, dice < 20 ? choose(false)
+                            : back    ? of(kind::rollback_to, name)
+                                      : of(dice < 40 ? kind::commit : kind::rollback));
+    }
+    const bool back = transaction_.has_savepoint() && luck.one_in(4);
+    add_any(out, back        ? of(luck.one_in(3) ? kind::release : kind::rollback_to, name)
+                 : dice < 70 ? choose(true)
+                             : of(dice < 90 ? kind::commit : kind::rollback));
 }
 
 }  // namespace core_test

@@ -3,6 +3,7 @@
 #pragma once
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,7 +28,7 @@ class simulated_client {
         bool parses = false;
         bool described = false;
         bool last = true;
-        std::string statement_name{};
+        std::string statement_name{};                 // that it prepares or uses
         std::map<std::string, std::size_t> floors{};  // row -> oldest place that may be read
         std::size_t cancels_before = 0;
         std::size_t own_cancels_before = 0;  // of the session
@@ -48,11 +49,28 @@ class simulated_client {
     void add_any(std::string& out, const statement& s);
     void add_lone_read(std::string& out);
     void add_block(std::string& out);
+    void add_control(std::string& out);
+    // simulated_client_pooled.cpp
+    void connect_pooled();
+    [[nodiscard]] statement choose_pooled(bool in_block);
+    [[nodiscard]] statement choose_held();
+    void add_pooled(std::string& out);
+    void add_of_prepared(std::string& out);
+    void read_by_prepared(std::string& out, bool parses);
+    [[nodiscard]] bool is_of_pool(const protocol::error_response& m, const request& r) const;
+    [[nodiscard]] bool is_of_names(std::string_view code, const request& r) const;
+    void check_told();
+    void check_types(std::string_view body);
+    void note_names(const statement& s);
+    [[nodiscard]] bool holds() const;
+    [[nodiscard]] bool follows_tenant() const;
     void expect(request r);
     void cause_trouble();
     void forget();
 
     void on_frame(char type, std::string_view body);
+    void on_refused_login(std::string_view body);
+    void note_step(const request& r, char type, std::string_view body);
     void on_ready(char status);
     void on_error(std::string_view body);
     void on_notice(std::string_view body);
@@ -75,9 +93,14 @@ class simulated_client {
     std::vector<long> open_values_;            // written in the open transaction, or not any more
     std::map<std::string, std::size_t> seen_;  // row -> newest place this session has read
     bool logged_in_ = false, cancelling_ = false;
-    bool prepared_ = false;  // "s" reads kv
-    bool unnamed_ = false;   // so does the unnamed statement
-    bool leaving_ = false;   // as soon as the request under way has ended
+    // "s" reads kv by its parameter; "p", made by SQL, reads its first row.
+    std::set<std::string, std::less<>> names_;
+    bool unnamed_ = false;  // so does the unnamed statement
+    bool leaving_ = false;  // as soon as the request under way has ended
+    bool was_tainted_ = false;
+    bool tainted_ = false;            // has run what nobody can follow
+    std::uint32_t type_ = 0;          // of the parameter of "s"
+    transaction_model::values told_;  // ParameterStatus
     std::size_t cancels_ = 0;
     std::size_t epoch_ = 0;  // of the connection: late events know that they are
 };

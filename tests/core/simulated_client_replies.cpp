@@ -33,10 +33,17 @@ void simulated_client::receive(std::string_view bytes) {
 }
 
 void simulated_client::on_frame(char type, std::string_view body) {
+    if (type == 'S') {
+        protocol::parameter_status m;
+        if (protocol::parse(body, m)) return world_.violate("malformed ParameterStatus");
+        told_.insert_or_assign(std::string{m.name}, std::string{m.value});
+        return;
+    }
     if (!logged_in_) {
-        if (type == 'E' && !connection_->server_cut) world_.violate("log-in refused");
+        if (type == 'E') on_refused_login(body);
         if (type != 'Z') return;
         logged_in_ = true;
+        check_told();
         return act_later();
     }
     if (type == 'E') return on_error(body);
@@ -51,12 +58,31 @@ void simulated_client::on_frame(char type, std::string_view body) {
     if (r.rest.empty() || r.rest[0] != type)
         return world_.violate("frame "s + type + " instead of " + r.rest + " for " + r.what.sql());
     r.rest.erase(0, 1);
-    if (type == '1' && r.statement_name == "s") prepared_ = true;
+    note_step(r, type, body);
     if (type == 'C') on_complete(r);
     if (type == 'Z')
         on_ready(body[0]);
     else if (r.rest.empty())
         expected_.pop_front();
+}
+
+void simulated_client::on_refused_login(std::string_view body) {
+    protocol::error_response m;
+    if (protocol::parse(body, m)) return world_.violate("malformed error");
+    if (!connection_->server_cut && !is_of_pool(m, {}))
+        world_.violate("log-in refused: " + std::string{m.message()});
+}
+
+// A message that answers one of the extended protocol.
+void simulated_client::note_step(const request& r, char type, std::string_view body) {
+    const bool named = r.statement_name == "s";
+    if (type == '2' && named && !names_.contains("s"))
+        return world_.violate("bound to a statement that is not there");
+    if (type == '3') names_.erase(r.statement_name);
+    if (type == 't') check_types(body);
+    if (type != '1' || !named) return;
+    if (!names_.emplace("s").second) world_.violate("prepared twice");
+    type_ = transaction_.kv() == "kv/" ? backend::type_in_public : backend::type_elsewhere;
 }
 
 // A limit that warns, or that has cut a page.
@@ -74,6 +100,10 @@ void simulated_client::on_notice(std::string_view body) {
 
 void simulated_client::on_fatal(const protocol::error_response& m) {
     if (connection_->server_cut) return;
+    if (connection_->restore_refused &&
+        m.message().find("settings of this session could not be restored") !=
+            std::string_view::npos)
+        return;
     const bool lost_touch =
         m.message() == "the server does not react" ||
         m.message().find("otherwise than its client was told") != std::string_view::npos;
@@ -92,15 +122,17 @@ void simulated_client::on_error(std::string_view body) {
     const auto code = m.sqlstate();
     const bool due = (code == "57014" && cancels_ > r.cancels_before) ||
                      (code == "25P02" && transaction_.status() == 'E') ||
-                     (code == "22012" && r.what.what == kind::divide_by_zero);
+                     (code == "22012" && r.what.what == kind::divide_by_zero) ||
+                     is_of_names(code, r) || (world_.pool() && is_of_pool(m, r));
     const bool limited = world_.limits() && is_of_limit(m, r);
     // A batch may fail behind its last statement's end, and only once; a simple query may not.
     const bool late = r.rest == "Z" && (!limited || !r.extended || r.failed);
     if ((!due && !limited) || late)
         return world_.violate("error " + std::string{code} + " for " + r.what.sql() + ": " +
                               std::string{m.message()} + (late ? ", behind its end" : ""));
+    if (world_.pool() && is_of_pool(m, r)) ++world_.report().refused;
     refused(r, limited ? m.detail() : std::string_view{});
-    if (!prepared_ || r.parses) unnamed_ = false;
+    if (!names_.contains("s") || r.parses) unnamed_ = false;
     while (!expected_.front().last) expected_.pop_front();
     expected_.front().rest = "Z";
     expected_.front().failed = true;
@@ -195,6 +227,7 @@ void simulated_client::on_ready(char status) {
     if (transaction_.implicit()) commit();
     if (status != transaction_.status())
         world_.violate("status "s + status + " instead of " + transaction_.status());
+    check_told();
     expected_.pop_front();
     if (leaving_) {
         world_.leave(*connection_);
@@ -206,7 +239,8 @@ void simulated_client::on_ready(char status) {
 void simulated_client::check_rows(const request& r) {
     const auto what = r.what.what;
     const bool all = what == kind::select_all || what == kind::update_all;
-    if (what == kind::select_kv && r.rows != 1) world_.violate("a row is missing");
+    const bool one = what == kind::select_kv || what == kind::execute || r.what.returns_one();
+    if (one && r.rows != 1) world_.violate("a row is missing");
     if (what == kind::select_notes && (r.rows == 0) != transaction_.tenant().empty())
         world_.violate("a note is missing");
     if (all && r.rows != (r.page_cut ? 1U : std::size_t{model_database::rows}))
@@ -229,11 +263,8 @@ void simulated_client::on_complete(request& r) {
             if (transaction_.status() != 'E') return commit();
             transaction_.rollback();
             return forget_values({});
-        case kind::discard_all:
-            prepared_ = false;
-            break;
         default:
-            break;
+            note_names(r.what);
     }
     if (transaction_.status() == 'I') transaction_.begin(true);
     transaction_.apply(r.what);
@@ -255,13 +286,16 @@ void simulated_client::on_row(request& r, std::string_view body) {
             return world_.violate("tenant " + transaction_.tenant() + " reads " + text);
         text.erase(0, mine.size());
     }
+    if (r.what.returns_one()) {
+        if (text != r.what.name) world_.violate("'" + text + "' for " + r.what.sql());
+        return;
+    }
     const auto value = std::atol(text.c_str());
     if (r.what.what == kind::update_all) {
         if (value != r.what.value + std::atol(id.c_str())) world_.violate("another row returned");
         return;
     }
-    check_value(r, many ? "kv/" + id : transaction_model::row_of(r.what, transaction_.tenant()),
-                value);
+    check_value(r, many ? transaction_.kv() + id : transaction_.row_of(r.what), value);
 }
 
 void simulated_client::check_value(request& r, const std::string& row, long value) {

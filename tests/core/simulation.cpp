@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tests/core/simulated_client.h"
+#include "tests/core/simulation_pool.h"
 
 namespace core_test {
 namespace {
@@ -17,12 +18,15 @@ simulation::simulation(const simulation_options& options)
       limits_{options.limits ? std::optional{simulated_limits::of(options.seed)} : std::nullopt},
       world_{options.workers},
       steps_left_{options.steps} {
+    if (options_.pooled) begin_pool();
     if (!limits_) return;
     world_.limit(limits_->options);
     watch_.emplace(*limits_);
     if (limits_->cuts_pages) world_.rules->rules.front().unlimited = policy::unlimited_select::cut;
 }
 simulation::~simulation() = default;
+simulation::line::line(model_database& db, std::int32_t pid) : server{db, pid} {}
+simulation::line::~line() = default;
 
 void simulation::after(std::size_t most, std::function<void()> what) {
     events_.push({now_ + 1 + luck_.below(most), order_++, std::move(what)});
@@ -73,14 +77,25 @@ void simulation::at_end_of(std::uint64_t& last, std::function<void()> what) {
     events_.push({last, order_++, std::move(what)});
 }
 
+simulation::line& simulation::add_line() {
+    lines_.push_back(
+        std::make_unique<line>(database_, 77 + static_cast<std::int32_t>(lines_.size())));
+    if (luck_.one_in(4)) lines_.back()->lag = pool_ ? 60 : 300;
+    return *lines_.back();
+}
+
 simulation::connection& simulation::open(simulated_client& client) {
     const auto token = (connections_.size() + 1) * token_step;
+    pool_host* const host = pool_ ? this : nullptr;
     connections_.push_back(
-        std::make_unique<connection>(world_, token, luck_.below(options_.workers), database_));
+        std::make_unique<connection>(world_, token, luck_.below(options_.workers), host));
     ++report_.connections;
     auto& c = *connections_.back();
     c.client = &client;
-    if (luck_.one_in(4)) c.lag = 300;
+    if (!pool_) {
+        c.at = &add_line();
+        c.at->user = &c;
+    }
     return c;
 }
 
@@ -96,31 +111,35 @@ void simulation::leave(connection& c) {
     c.client_left = true;
     at_end_of(c.client_to_proxy, [this, &c] {
         if (c.proxy_ended) return;
-        c.proxy.client_gone();
+        const bool half = pool_ && !c.proxy.session().waits_for_server() && luck_.one_in(2);
+        half ? c.proxy.client_finished() : c.proxy.client_gone();
         collect(c);
     });
 }
 
-// What the server has received it still processes, or part of it; what it answers may be lost.
 void simulation::cut_server(connection& c) {
-    if (c.server_cut) return;
-    c.server_cut = true;
-    at_end_of(c.server_to_proxy, [this, &c] {
-        if (c.proxy_ended) return;
-        c.proxy.server_gone();
-        collect(c);
-    });
-    after(100, [&c] { c.server.end(); });
+    if (!pool_) return cut(*c.at);
+    if (!lines_.empty()) cut(*lines_[luck_.below(lines_.size())]);
+}
+
+// What the server has received it still processes, or part of it; what it answers may be lost.
+void simulation::cut(line& l) {
+    if (l.cut) return;
+    l.cut = true;
+    if (l.user) l.user->server_cut = true;
+    at_end_of(l.server_to_proxy, [this, &l] { ended_for_proxy(l); });
+    after(100, [&l] { l.server.end(); });
 }
 
 void simulation::cancel(connection& c, std::function<void()> done) {
     after(50, [this, &c, done = std::move(done)] {
         const bool forward = !c.proxy_ended && c.proxy.cancel();
         c.proxy.cancel_due = false;
+        auto* const meant = c.at;
         if (!c.proxy_ended) collect(c);
         if (!forward) return after(20, done);
-        after(50, [this, &c, done] {
-            c.server.cancel();
+        after(50, [this, &c, meant, done] {
+            meant->server.cancel();
             after(50, [this, &c, done] {
                 if (!c.proxy_ended) {
                     c.proxy.cancel_sent();
@@ -132,9 +151,36 @@ void simulation::cancel(connection& c, std::function<void()> done) {
     });
 }
 
+void simulation::send_to_server(line& l, const std::string& bytes) {
+    l.under_way += transfer(l.proxy_to_server, bytes, [this, &l](const std::string& piece) {
+        --l.under_way;
+        l.server.receive(piece);
+        pump_server(l);
+    });
+}
+
+void simulation::arrive(line& l, const std::string& piece) {
+    --l.under_way;
+    if (l.shared) l.shared->unread += l.user ? "" : piece;
+    if (l.shared && !l.user) return look_at_idle(l);
+    auto& c = *l.user;
+    if (c.proxy_ended) return;
+    c.proxy.server(piece);
+    collect(c);
+}
+
+void simulation::ended_for_proxy(line& l) {
+    if (l.shared) l.shared->ended = true;
+    if (l.shared && !l.user) return look_at_idle(l);
+    auto& c = *l.user;
+    if (c.proxy_ended) return;
+    c.proxy.server_gone();
+    collect(c);
+}
+
 // Carries out what the proxy's session wants, as the pump would.
 void simulation::collect(connection& c) {
-    const bool quiet = c.under_way == 0 && c.server.quiet();
+    const bool quiet = c.at && c.at->under_way == 0 && c.at->server.quiet();
     std::size_t hits = 0;
     for (const auto why : c.proxy.outcomes()) {
         ++report_.outcomes[why];
@@ -149,11 +195,10 @@ void simulation::collect(connection& c) {
     }
     const auto to_server = c.proxy.to_server();
     if (limits_) watch_limits(c, to_server, hits, quiet);
-    c.under_way += transfer(c.proxy_to_server, to_server, [this, &c](const std::string& piece) {
-        --c.under_way;
-        c.server.receive(piece);
-        pump_server(c);
-    });
+    if (c.at)
+        send_to_server(*c.at, to_server);
+    else if (!to_server.empty() && !c.proxy.closing)
+        violate("bytes for a server, and none is there");
     transfer(c.proxy_to_client, c.proxy.to_client(), [&c](const std::string& piece) {
         if (!c.client_left) c.client->receive(piece);
     });
@@ -162,7 +207,9 @@ void simulation::collect(connection& c) {
         const auto generation = world_.db().wanted();
         after(100, [this, generation] { world_.db().publish(small_catalog(generation)); });
     }
-    for (const auto& lost : c.proxy.unsettled) settle_later(c, lost);
+    for (const auto& lost : c.proxy.unsettled)
+        settle_later(pool_ ? *lines_[static_cast<std::size_t>(lost.backend_pid - 77)] : *c.at,
+                     lost);
     c.proxy.unsettled.clear();
     if (std::exchange(c.proxy.cancel_due, false)) cancel_by_itself(c);
     if (c.proxy.closing && !c.proxy_ended) return end_later(c);
@@ -183,49 +230,48 @@ void simulation::end_later(connection& c) {
     at_end_of(c.proxy_to_client, [&c] {
         if (!c.client_left) c.client->lost();
     });
-    // Behind what was sent, the server sees the end.
-    at_end_of(c.proxy_to_server, [this, &c] {
-        c.server_cut = true;
-        at_end_of(c.stepped, [this, &c] { at_end_of(c.stepped, [&c] { c.server.end(); }); });
+    if (pool_) return end_with_pool(c);
+    say_goodbye(*c.at);
+}
+
+// Behind what was sent, the server sees the end.
+void simulation::say_goodbye(line& l) {
+    at_end_of(l.proxy_to_server, [this, &l] {
+        l.cut = true;
+        at_end_of(l.stepped, [this, &l] { at_end_of(l.stepped, [&l] { l.server.end(); }); });
     });
 }
 
-void simulation::pump_server(connection& c) {
-    if (c.stepping || !c.server.has_work()) return;
-    c.stepping = true;
+void simulation::pump_server(line& l) {
+    if (l.stepping || !l.server.has_work()) return;
+    l.stepping = true;
     const bool slow = luck_.one_in(10);
-    plan_step(c, slow && limits_ && luck_.one_in(3) ? luck_.one_in(8) ? 9000 : 1000
+    plan_step(l, slow && limits_ && luck_.one_in(3) ? luck_.one_in(8) ? 9000 : 1000
                  : slow                             ? 100
                                                     : 10);
 }
 
-void simulation::plan_step(connection& c, std::uint64_t within) {
-    c.stepped = std::max(c.stepped, now_) + 1 + luck_.below(within);
-    events_.push({c.stepped, order_++, [this, &c, plan = ++c.planned_steps] {
-                      if (plan != c.planned_steps) return;
-                      c.stepping = false;
-                      if (!c.server.has_work()) return;
-                      const auto out = c.server.step();
-                      if (!c.server_cut)
-                          c.under_way += transfer(
-                              c.server_to_proxy, out,
-                              [this, &c](const std::string& piece) {
-                                  --c.under_way;
-                                  if (c.proxy_ended) return;
-                                  c.proxy.server(piece);
-                                  collect(c);
-                              },
-                              c.lag);
-                      if (c.server.ended()) cut_server(c);
-                      pump_server(c);
+void simulation::plan_step(line& l, std::uint64_t within) {
+    l.stepped = std::max(l.stepped, now_) + 1 + luck_.below(within);
+    events_.push({l.stepped, order_++, [this, &l, plan = ++l.planned_steps] {
+                      if (plan != l.planned_steps) return;
+                      l.stepping = false;
+                      if (!l.server.has_work()) return;
+                      const auto out = l.server.step();
+                      if (!l.cut)
+                          l.under_way += transfer(
+                              l.server_to_proxy, out,
+                              [this, &l](const std::string& piece) { arrive(l, piece); }, l.lag);
+                      if (l.server.ended()) cut(l);
+                      pump_server(l);
                   }});
 }
 
 // The server says that the backend is gone: not before it is.
-void simulation::settle_later(connection& c, const core::unsettled_commit& lost) {
+void simulation::settle_later(line& l, const core::unsettled_commit& lost) {
     ++report_.unsettled;
-    after(200, [this, &c, lost] {
-        if (!c.server.ended()) return settle_later(c, lost);
+    after(200, [this, &l, lost] {
+        if (!l.server.ended()) return settle_later(l, lost);
         for (auto* table : lost.tables) table->settle();
         if (!lost.schema_changed) return;
         lost.where->end_schema_change();
@@ -238,6 +284,7 @@ simulation_report simulation::run() {
         clients_.push_back(std::make_unique<simulated_client>(*this));
         clients_.back()->connect();
     }
+    if (pool_) tick();
     std::size_t events = 0;
     while (!events_.empty() && report_.violation.empty()) {
         auto next = std::move(const_cast<event&>(events_.top()));
@@ -251,6 +298,7 @@ simulation_report simulation::run() {
     for (const auto value : forbidden_)
         if (database_.find(value)) violate("refused, and committed: " + std::to_string(value));
     if (limits_) end_of_limits();
+    if (pool_) end_of_pool();
     for (const auto& client : clients_)
         if (report_.violation.empty() && client->waits()) violate("a reply never came");
     if (report_.violation.empty())

@@ -184,11 +184,11 @@ void simulation::cancel_by_itself(connection& c) {
     const auto way = luck_.below(8);
     after(way < 2 ? 800 : 20, [this, &c, arrives = way > 0] {
         if (arrives) {
-            c.server.cancel();
+            c.at->server.cancel();
             // Whatever it is at ends soon, or does not look.
-            if (c.stepping && !luck_.one_in(4)) {
-                c.stepped = now_;
-                plan_step(c, 20);
+            if (c.at->stepping && !luck_.one_in(4)) {
+                c.at->stepped = now_;
+                plan_step(*c.at, 20);
             }
         }
         after(50, [this, &c] {
@@ -201,7 +201,7 @@ void simulation::cancel_by_itself(connection& c) {
 
 void simulation::watch_limits(connection& c, std::string_view to_server, std::size_t hits,
                               bool quiet) {
-    if (quiet) watch_->at_rest(c.passed, c.server.tenant());
+    if (quiet) watch_->at_rest(c.passed, c.at->server.tenant());
     const bool took = watch_->note(c.passed, to_server, hits, now_);
     auto& since = c.passed.held_since;
     if (c.proxy.held() == 0)

@@ -1,5 +1,5 @@
-// core_simulation [--seed N] [--steps N] [--seeds N] [--clients N] [--limits 1]: prints each seed
-// that fails.
+// core_simulation [--seed N] [--steps N] [--seeds N] [--clients N] [--limits 1] [--pooled 1]:
+// prints each seed that fails.
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -22,6 +22,8 @@ int main(int argc, char** argv) {
             options.clients = value;
         else if (name == "--limits")
             options.limits = value != 0;
+        else if (name == "--pooled")
+            options.pooled = value != 0;
         else
             return std::fprintf(stderr, "unknown option %s\n", argv[i]), 2;
     }
@@ -29,6 +31,7 @@ int main(int argc, char** argv) {
     std::array<std::uint64_t, core_test::policy::limit_kinds> met{};
     std::size_t failures = 0, connections = 0, unsettled = 0;
     std::size_t kept = 0, unconfirmed = 0, given_up = 0;
+    std::size_t lines = 0, attached = 0, unfit = 0, refused = 0;
     for (const auto last = options.seed + seeds; options.seed < last; ++options.seed) {
         const auto report = core_test::simulation{options}.run();
         for (const auto& [why, count] : report.outcomes) outcomes[why] += count;
@@ -38,9 +41,14 @@ int main(int argc, char** argv) {
         kept += report.kept;
         unconfirmed += report.unconfirmed;
         given_up += report.given_up;
+        lines += report.lines;
+        attached += report.attached;
+        unfit += report.unfit;
+        refused += report.refused;
         if (report.violation.empty()) continue;
         ++failures;
         std::printf("%s\n", report.violation.c_str());
+        (void)std::fflush(stdout);
     }
     for (const auto& [why, count] : outcomes)
         std::printf("%8zu %s\n", count, std::string{to_string(why)}.c_str());
@@ -49,6 +57,9 @@ int main(int argc, char** argv) {
                     std::string{to_string(static_cast<core_test::policy::limit_kind>(k))}.c_str());
     std::printf("%zu answers cut whose writes are kept, %zu unconfirmed, %zu servers given up\n",
                 kept, unconfirmed, given_up);
+    std::printf(
+        "%zu shared connections, given %zu times, %zu times unfit, %zu requests without one\n",
+        lines, attached, unfit, refused);
     std::printf("%zu connections, %zu commits of unknown outcome, %zu of %llu seeds failed\n",
                 connections, unsettled, failures, static_cast<unsigned long long>(seeds));
     return failures == 0 ? 0 : 1;

@@ -18,15 +18,21 @@ struct totals {
     std::map<policy::reason, std::size_t> outcomes;
     std::map<policy::limit_kind, std::uint64_t> met;
     std::size_t asked = 0, unsettled = 0, kept = 0, unconfirmed = 0;
+    std::size_t attached = 0, lines = 0, unfit = 0, refused = 0;
 };
 
-totals run(std::uint64_t seeds, bool limits) {
+totals run(std::uint64_t seeds, bool limits, bool pooled = false) {
     totals all;
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
         CAPTURE(seed);
-        const auto report = simulation{{.seed = seed, .steps = 500, .limits = limits}}.run();
+        const auto report =
+            simulation{{.seed = seed, .steps = 500, .limits = limits, .pooled = pooled}}.run();
         REQUIRE(report.violation == "");
         all.unsettled += report.unsettled;
+        all.attached += report.attached;
+        all.lines += report.lines;
+        all.unfit += report.unfit;
+        all.refused += report.refused;
         all.kept += report.kept;
         all.unconfirmed += report.unconfirmed;
         for (const auto& [why, count] : report.outcomes) {
@@ -61,4 +67,12 @@ TEST_CASE("simulation: the same with limits, and nothing runs or is kept that th
         CAPTURE(to_string(kind));
         CHECK(all.met[kind] > 0);
     }
+}
+
+TEST_CASE("simulation: sessions that share server connections have each what is its own") {
+    auto all = run(30, false, true);
+    CHECK(all.outcomes[policy::reason::hit] > all.asked / 100);
+    CHECK(all.attached > 3 * all.lines);
+    CHECK(all.unfit > 0);
+    CHECK(all.refused > 0);
 }

@@ -116,10 +116,17 @@ std::string world::unrest(const std::vector<core::unsettled_commit>& handed_over
     return out;
 }
 
+std::size_t wired::show_client() {
+    actions_.clear();
+    actions_.source = host_ ? this : nullptr;
+    const auto used = session_->on_client(client_rest_, world_.now, actions_);
+    actions_.source = nullptr;
+    return used;
+}
+
 void wired::client(std::string_view bytes) {
     client_rest_.append(bytes);
-    actions_.clear();
-    const auto used = session_->on_client(client_rest_, world_.now, actions_);
+    const auto used = show_client();
     perform();
     client_rest_.erase(0, used);
     settle();
@@ -128,20 +135,65 @@ void wired::client(std::string_view bytes) {
 void wired::server(std::string_view bytes) {
     server_rest_.append(bytes);
     actions_.clear();
-    const auto used = session_->on_server(server_rest_, world_.now, actions_);
+    used_ = session_->on_server(server_rest_, world_.now, actions_);
     perform();
-    server_rest_.erase(0, used);
+    server_rest_.erase(0, std::exchange(used_, 0));
     settle();
 }
 
 void wired::settle() {
-    while (std::exchange(resume_, false) && !closing && !session_->blocked() &&
-           !client_rest_.empty()) {
-        actions_.clear();
-        const auto used = session_->on_client(client_rest_, world_.now, actions_);
+    while (!closing) {
+        if (std::exchange(ask_login_, false)) {
+            admit();
+            continue;
+        }
+        if (std::exchange(acquire_, false)) {
+            host_->acquire(token_);
+            continue;
+        }
+        if (!std::exchange(resume_, false) || session_->blocked() || client_rest_.empty()) break;
+        const auto used = show_client();
         perform();
         client_rest_.erase(0, used);
     }
+}
+
+// Without a question.
+void wired::admit() {
+    actions_.clear();
+    core::client_login given;
+    given.user = session_->user();
+    given.random.assign(core::client_login::random_size + core::scram_nonce_size, 'r');
+    session_->on_login_rules(core::auth_method::trust, std::move(given), actions_);
+    perform();
+}
+
+void wired::attach(core::server_link& link) {
+    actions_.clear();
+    session_->on_server_attached(link, world_.now, actions_);
+    perform();
+    settle();
+}
+
+void wired::no_server(std::string_view error) {
+    actions_.clear();
+    session_->on_no_server(error, actions_);
+    perform();
+    settle();
+}
+
+// As the pump, in its order.
+void wired::perform_pooled() {
+    if (!host_) return;
+    ask_login_ = ask_login_ || actions_.ask_login;
+    if (actions_.release_server) {
+        const auto taken = std::exchange(used_, 0);
+        host_->give_back(token_, std::string_view{server_rest_}.substr(taken));
+        server_rest_.clear();
+    }
+    if (actions_.forget_server) host_->forget(token_);
+    if (actions_.join_pool) host_->join(token_);
+    acquire_ = acquire_ || actions_.acquire_server;
 }
 
 void wired::perform() {
@@ -162,6 +214,7 @@ void wired::perform() {
     if (actions_.unsettled) unsettled.push_back(*actions_.unsettled);
     outcomes_.insert(outcomes_.end(), actions_.outcomes.begin(), actions_.outcomes.end());
     wakes_.insert(wakes_.end(), actions_.wake.begin(), actions_.wake.end());
+    perform_pooled();
 }
 
 void wired::connected() {
@@ -236,10 +289,17 @@ void wired::client_gone() {
     perform();
 }
 
+void wired::client_finished() {
+    actions_.clear();
+    session_->on_client_finished(actions_);
+    perform();
+}
+
 void wired::server_gone() {
     actions_.clear();
     session_->on_server_closed(actions_);
     perform();
+    settle();
 }
 
 void wired::log_in(std::vector<protocol::startup_parameter> more) {

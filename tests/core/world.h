@@ -62,11 +62,30 @@ struct world {
     core::session::time_point now{std::chrono::hours{1}};
 };
 
-// One session between two peers. Bytes that it does not take are kept and shown again.
-class wired {
+// Whose shared server connections a session uses (pool_mode: transaction); it is named by its
+// token.
+class pool_host {
   public:
-    explicit wired(world& w, std::uint64_t token = 1U << 20, std::size_t worker = 0)
-        : world_{w}, session_{std::make_unique<core::session>(w.services(worker), token)} {}
+    virtual ~pool_host() = default;
+    // The session has shown who it is; answered with on_pool_joined().
+    virtual void join(std::uint64_t token) = 0;
+    [[nodiscard]] virtual core::server_link* take_now(std::uint64_t token) = 0;
+    // Answered with wired::attach() or wired::no_server(), at once or later.
+    virtual void acquire(std::uint64_t token) = 0;
+    virtual void forget(std::uint64_t token) = 0;
+    // What the session still wrote to it has not left yet. `unread`: of the server's bytes.
+    virtual void give_back(std::uint64_t token, std::string_view unread) = 0;
+};
+
+// One session between two peers. Bytes that it does not take are kept and shown again.
+class wired : core::server_source {
+  public:
+    explicit wired(world& w, std::uint64_t token = 1U << 20, std::size_t worker = 0,
+                   pool_host* host = nullptr)
+        : world_{w},
+          session_{std::make_unique<core::session>(w.services(worker), token)},
+          token_{token},
+          host_{host} {}
 
     void client(std::string_view bytes);
     void server(std::string_view bytes);
@@ -83,7 +102,11 @@ class wired {
     void catalog_read() { world_.publish(); }  // the control connection has looked again
     void shutdown();
     void client_gone();
+    void client_finished();  // it sends no more
     void server_gone();
+    // pool_mode: transaction.
+    void attach(core::server_link& link);
+    void no_server(std::string_view error);
     // Start-up to the first ReadyForQuery; what it wrote is dropped.
     void log_in(std::vector<protocol::startup_parameter> more = {});
 
@@ -107,16 +130,23 @@ class wired {
     bool cancel_due = false;  // one is to be sent, and cancel_sent() awaited
 
   private:
+    [[nodiscard]] core::server_link* take_now() override { return host_->take_now(token_); }
     void perform();
+    void perform_pooled();
     void settle();
+    void admit();
+    [[nodiscard]] std::size_t show_client();
 
     world& world_;
     std::unique_ptr<core::session> session_;
+    std::uint64_t token_;
+    pool_host* host_;
     core::actions actions_;
     std::string client_rest_, server_rest_, to_client_, to_server_;
+    std::size_t used_ = 0;  // of server_rest_, in the call under way
     std::vector<policy::reason> outcomes_;
     std::vector<core::wake_up> wakes_;
-    bool resume_ = false;
+    bool resume_ = false, ask_login_ = false, acquire_ = false;
 };
 
 // The log-in as the server tells it, up to ReadyForQuery.

@@ -1,0 +1,145 @@
+// Sessions that share a server connection (pool_mode: transaction).
+#include <doctest/doctest.h>
+
+#include "tests/core/shared_server.h"
+
+using namespace core_test;
+
+namespace {
+
+const std::string was_set = described() + row_of("") + completed("SELECT 1");
+const std::string set_again = was_set + parameter("application_name", "y") + ready();
+const std::string done = completed("UPDATE 1") + ready();
+constexpr auto write_kv = "UPDATE kv SET v = 1 WHERE id = 0";
+
+// It keeps the connection, and a RESET has taken its start-up's application_name away there.
+wired& listening_after_reset(shared_server& server) {
+    auto& l = server.log_in({{"application_name", "y"}});
+    l.client(query("LISTEN c"));
+    server.restored(l);
+    l.server(completed("LISTEN") + ready());
+    (void)l.to_client();
+    l.client(query("RESET ALL"));
+    REQUIRE(show(l.to_server()) == show(query("RESET ALL")));
+    l.server(completed("RESET") + parameter("application_name", "") + ready());
+    REQUIRE(show(l.to_client()) == show(completed("RESET") + ready()));
+    REQUIRE(l.to_server().find("application_name") != std::string::npos);
+    REQUIRE(!server.free);
+    return l;
+}
+
+}  // namespace
+
+TEST_CASE("pooled: a row of what is restored is not the client's, however it arrives") {
+    for (std::size_t cut = 0; cut < set_again.size(); ++cut) {
+        CAPTURE(cut);
+        world w;
+        shared_server server{w};
+        auto& l = server.log_in({{"application_name", "y"}});
+        server.renew();
+        l.client(query(write_kv));
+        REQUIRE(l.to_server().find("set_config") != std::string::npos);
+        l.server(set_again.substr(0, cut));
+        l.server(set_again.substr(cut));
+        CHECK(show(l.to_client()) == "");
+        CHECK(show(l.to_server()) == show(query(write_kv)));
+        l.server(done);
+        CHECK(show(l.to_client()) == show(done));
+    }
+}
+
+TEST_CASE("pooled: the rest of a connection that was given up is not expected of the next one") {
+    const auto half = described().size() + 8;
+    world w;
+    w.options.query_wait_timeout = std::chrono::milliseconds{100};
+    shared_server server{w};
+    auto& l = server.log_in({{"application_name", "y"}});
+    server.renew();
+    l.client(query(write_kv));
+    l.server(set_again.substr(0, half));
+    l.later(std::chrono::milliseconds{200});
+    CHECK(l.to_client().find("55P03") != std::string::npos);
+    CHECK(server.unfit == 1);
+    l.client(query(write_kv));
+    l.server(set_again);
+    CHECK(show(l.to_client()) == "");
+    l.server(done);
+    CHECK(show(l.to_client()) == show(done));
+    CHECK(!l.closing);
+}
+
+TEST_CASE("pooled: RESET of what the start-up gave tells the client that value") {
+    world w;
+    shared_server server{w};
+    auto& l = server.log_in({{"application_name", "y"}});
+    l.client(query("SET application_name = 'z'"));
+    server.restored(l);
+    l.server(completed("SET") + parameter("application_name", "z") + ready());
+    (void)l.to_client();
+    l.client(query("RESET application_name"));
+    l.server(completed("RESET") + parameter("application_name", "") + ready());
+    CHECK(show(l.to_client()) ==
+          show(completed("RESET") + parameter("application_name", "y") + ready()));
+    // And says nothing where the client has it already.
+    l.client(query("RESET application_name"));
+    server.restored(l);
+    l.server(completed("RESET") + parameter("application_name", "") + ready());
+    CHECK(show(l.to_client()) == show(completed("RESET") + ready()));
+}
+
+TEST_CASE("pooled: a cancel takes no kept connection away while its settings are restored") {
+    world w;
+    shared_server server{w};
+    auto& l = listening_after_reset(server);
+    CHECK(!l.cancel());
+    l.server(set_again);
+    CHECK(show(l.to_client()) == "");
+    l.client(query(write_kv));
+    CHECK(show(l.to_server()) == show(query(write_kv)));
+    l.server(done);
+    CHECK(show(l.to_client()) == show(done));
+    CHECK(server.unfit == 0);
+    CHECK(!server.free);
+}
+
+TEST_CASE("pooled: a notification is told also while settings are restored") {
+    world w;
+    shared_server server{w};
+    auto& l = listening_after_reset(server);
+    const auto notification = message(protocol::notification_response{9, "c", ""});
+    l.server(notification + set_again);
+    CHECK(show(l.to_client()) == show(notification));
+}
+
+TEST_CASE("pooled: behind a RESET in a pipeline stands what the start-up gave") {
+    world w;
+    shared_server server{w, {"app.tenant_id"}};
+    auto& l = server.log_in({{"app.tenant_id", "a"}});
+    l.client(query("RESET app.tenant_id") + query("UPDATE notes SET v = 1"));
+    server.restored(l);
+    l.server(completed("RESET") + ready());
+    CHECK(show(l.to_client()) == show(completed("RESET") + ready()));
+    const auto again = l.to_server();
+    CHECK(again.find("E'app.tenant_id',E'a'") != std::string::npos);
+    CHECK(again.find("UPDATE") == std::string::npos);
+    l.server(was_set + ready());
+    CHECK(show(l.to_server()) == show(query("UPDATE notes SET v = 1")));
+}
+
+TEST_CASE("pooled: who keeps a connection does not wait for who waits for it") {
+    world w;
+    shared_server server{w};
+    const auto read = query("SELECT v FROM kv WHERE id = 0");
+    auto& waits = server.log_in();
+    auto& keeps = server.log_in();
+    keeps.client(query("LISTEN c"));
+    keeps.server(completed("LISTEN") + ready());
+    (void)keeps.to_client();
+    (void)keeps.to_server();
+    waits.client(read);
+    REQUIRE(server.waiting == 1);
+    keeps.client(read);
+    CHECK(show(keeps.to_server()) == show(read));
+    keeps.server(answer("1"));
+    CHECK(show(keeps.to_client()) == show(answer("1")));
+}
