@@ -6,6 +6,9 @@
 //   one more at the gate than may run                             "3 requests run at a time"
 //   every seventh of the admitted not woken                       "no place"
 //   the limit named that is full, not the one that was met        "no place within"
+//   a setting left out by send_restore()                          "given back, and"
+//   one path for all in the key of shared statements              "a parameter of type"
+//   given back while a transaction is open                        "in the middle of"
 #include <doctest/doctest.h>
 
 #include "tests/core/simulation.h"
