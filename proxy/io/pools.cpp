@@ -220,8 +220,7 @@ void pools::fetch(pool& p, std::uint64_t number, place whose) {
 void pools::release(pooled_ptr connection) {
     const auto now = clock::now();
     const auto lifetime = home_.settings().pool.server_lifetime;
-    if (now - connection->link->opened >= lifetime)
-        return destroy(std::move(connection));
+    if (now - connection->link->opened >= lifetime) return destroy(std::move(connection));
     connection->link->idle_since = now;
     connection->number = next_++;
     core::pool_ledger::orders todo;
