@@ -331,8 +331,8 @@ void session::give_back(actions& out) {
         transparent_ || releasing_ != release::none || state_ != state::ready)
         return;
     if (unproven_) (void)scope();
-    leave_sql_statements();
     if (pinned() != nullptr) return restore_kept(out);
+    leave_sql_statements();
     auto& link = *p.link;
     note_resets();
     for (const auto& name : settings_.touched()) link.touched.emplace(name);
