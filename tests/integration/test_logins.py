@@ -76,7 +76,7 @@ class QueryTest(LoginTest):
 
     def logs_in(self, password, user="scram_changing"):
         try:
-            self.wire(user=user, password=password)
+            self.wire(user=user, password=password).close()
             return True
         except wire.LoginError as error:
             self.assertEqual(error.fields["C"], "28P01")
