@@ -5,6 +5,7 @@ namespace pgsidecar::crossing {
 
 void client::next_operation() {
     if (unsynced_) return finish_flush();
+    if (unnamed_ != nothing_to_do) return execute_unnamed();
     if (model_.status() == 'E') return operation_in_failed_block();
     if (holds_ != 0 && --hold_left_ <= 0) return model_.status() == 'T' ? end_block() : let_go();
     if (model_.status() == 'T') return operation_in_block();
@@ -28,9 +29,10 @@ void client::operation_at_rest() {
     if (n < 500) return holds_ == 0 ? discard_all() : use_what_is_held();
     if (n < 508) return leave();
     if (n < 512) return vanish();
-    if (n < 530) return holds_ == 0 || dice_.chance(20) ? hold_something() : use_what_is_held();
-    if (n < 535) return notify();
-    if (n < 545) return deallocate_all();
+    if (n < 540) return holds_ == 0 || dice_.chance(20) ? hold_something() : use_what_is_held();
+    if (n < 545) return notify();
+    if (n < 553) return deallocate_all();
+    if (n < 570) return unnamed();
     if (holds_ != 0 && n < 700) return use_what_is_held();
     plain_operation();
 }
@@ -75,7 +77,7 @@ void client::plain_operation() {
     const int n = dice_.below(1000);
     if (n < 400) return read_rows();
     if (n < 440) return read_joined();
-    if (n < 480) return read_rendered();
+    if (n < 480) return read_rendered(dice_.below(rows_each));
     if (n < 510) return read_settings();
     if (n < 540) return show();
     if (n < 640) return set_something();
@@ -104,11 +106,17 @@ void client::framework_request() {
 // As framework_request(), but one thing after another, and what others of the tenant have asked
 // before: so it is answered from the cache. Sometimes the tenant changes in between.
 void client::familiar_request() {
+    constexpr int busy_roles = 4;
     if (dice_.chance(85)) discard_all();
     const auto tenant = busy_tenant();
     if (dice_.chance(85)) set_by_config(setting::tenant, tenant, false);
     if (dice_.chance(50)) set_word(setting::path, tenant + ", public", false);
-    if (dice_.chance(3)) set_role();
+    if (dice_.chance(10))
+        set_word(setting::role, party_name(first_role + dice_.below(busy_roles)), false);
+    if (dice_.chance(10)) {  // else as the others, so that this alone tells their answers apart
+        const auto s = static_cast<setting>(static_cast<int>(setting::zone) + dice_.below(4));
+        set_word(s, some_word(s), false);
+    }
     familiar_left_ = 20 + dice_.below(50);
 }
 
@@ -121,7 +129,8 @@ void client::familiar_question() {
     }
     if (n == 4) return set_word(setting::path, busy_tenant() + ", public", false);
     if (n == 5) return write_row();
-    if (n < 15) return prepared_something();
+    if (n < 18) return prepared_something();
+    if (n < 26) return read_rendered(0);
     read_usual_rows();
 }
 

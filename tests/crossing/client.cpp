@@ -23,6 +23,7 @@ void client::begin() {
     acknowledges_.clear();
     nothing_held();
     familiar_left_ = 0;
+    unnamed_ = nothing_to_do;
     channel_ = no_party;
     took_number_ = false;
     if (run_.stopping) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -132,7 +133,7 @@ class client {
     void read_usual_rows();
     void read_rows();
     void read_joined();
-    void read_rendered();
+    void read_rendered(int id);
     [[nodiscard]] check joined_row() const;
     [[nodiscard]] check rendered_row(int id) const;
     [[nodiscard]] check all_settings() const;
@@ -151,6 +152,8 @@ class client {
     void describe_named(const std::string& name);
     void drop_named(const std::string& name);
     void missing_statement();
+    void unnamed();
+    void execute_unnamed();
     void deallocate_all();
     void sql_prepared();
     void drop_sql_prepared();
@@ -213,12 +216,15 @@ class client {
     int hold_left_ = 0;   // operations until it lets go
     int block_left_ = 0;  // and until the block ends
     int familiar_left_ = 0;
+    static constexpr int nothing_to_do = -2, none_there = -1;
+    int unnamed_ = nothing_to_do;  // which text is to be executed next
     party lock_of_ = no_party;
     party channel_ = no_party;
     party held_of_ = no_party;  // whose rows the cursor shows
     int held_next_ = 0;
     int marks_ = 0;
-    bool took_number_ = false;  // from a sequence
+    bool took_number_ = false;            // from a sequence
+    std::shared_ptr<std::string> drawn_;  // the last one, if it may be asked for
     std::uint64_t notified_ = 0;
     std::uint64_t heard_ = 0;
 };

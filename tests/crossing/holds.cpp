@@ -14,6 +14,7 @@ void client::now_holds(hold what) {
 void client::nothing_held() {
     if (lock_of_ != no_party) world_.lock_holder(lock_of_) = -1;
     lock_of_ = held_of_ = no_party;
+    drawn_.reset();
     holds_ = 0;
 }
 
@@ -194,8 +195,16 @@ void client::notify() {
         });
 }
 
-// Each schema has one; its numbers say whose it is.
+// Each schema has one; its numbers say whose it is. Who has once asked for the last one is told it
+// until it lets go.
 void client::sequence() {
+    const auto is_last = [](const result& r, const std::string& last) -> std::string {
+        const auto got = r.rows.empty() ? "" : r.rows[0].at(0).value_or("");
+        return got == last ? "" : got + " instead of " + last;
+    };
+    if (drawn_ && dice_.chance(60))
+        return ask(kind::sequence, "SELECT lastval()", {},
+                   [is_last, last = drawn_](const result& r) { return is_last(r, *last); });
     const auto p = model_.by_path();
     const auto number = std::make_shared<std::string>();
     const auto drawn = [p, number](const result& r) -> std::string {
@@ -204,20 +213,21 @@ void client::sequence() {
                    ? ""
                    : *number + " is no number of \"" + party_name(p) + '"';
     };
-    if (!took_number_ && dice_.chance(20)) {
+    if (!took_number_ && dice_.chance(35)) {
         now_holds(has_sequence);
-        return ask_failing(kind::sequence, "SELECT currval('ticket')", "55000");
+        return ask_failing(kind::sequence,
+                           dice_.chance(50) ? "SELECT lastval()" : "SELECT currval('ticket')",
+                           "55000");
     }
     took_number_ = true;
+    if (holding(has_sequence)) drawn_ = number;
     if (dice_.chance(30)) return ask(kind::sequence, "SELECT nextval('ticket')", {}, drawn);
     now_holds(has_sequence);
+    drawn_ = number;
     begin_block();
     ask(kind::sequence, "SELECT nextval('ticket')", {}, drawn);
     ask(kind::sequence, dice_.chance(50) ? "SELECT currval('ticket')" : "SELECT lastval()", {},
-        [number](const result& r) -> std::string {
-            const auto got = r.rows.empty() ? "" : r.rows[0].at(0).value_or("");
-            return got == *number ? "" : got + " instead of " + *number;
-        });
+        [is_last, number](const result& r) { return is_last(r, *number); });
     end_block();
 }
 

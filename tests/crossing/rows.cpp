@@ -140,8 +140,7 @@ client::check client::rendered_row(int id) const {
     };
 }
 
-void client::read_rendered() {
-    const int id = dice_.below(rows_each);
+void client::read_rendered(int id) {
     ask(kind::read_rendered, "SELECT tenant, id, moment, ratio, mark FROM visit WHERE id = $1",
         {std::to_string(id)}, rendered_row(id));
 }

@@ -158,6 +158,37 @@ void client::missing_statement() {
     if (flow_ == flow::single) end_request(kind::missing_statement);
 }
 
+// The unnamed statement lives until the next Parse or Query of its own session, whoever uses the
+// server connection in between; where there is none, that of somebody else is not to be had.
+void client::unnamed() {
+    constexpr std::array<int, 3> one_row_each{1, 3, 5};
+    unnamed_ = dice_.pick(one_row_each);
+    const auto& s = text_of(unnamed_);
+    note(kind::parse_named, "unnamed: " + std::string{s.sql});
+    wire_.parse("", s.sql);
+    expect(part::parsed, kind::parse_named);
+    end_request(kind::parse_named);
+    if (dice_.chance(50)) return;
+    unnamed_ = none_there;
+    wire_.query("SHOW role");
+    note(kind::show, "role");
+    expect_rows(part::answer, kind::show, says(model_.get(setting::role)), false);
+    close_round(kind::show);
+}
+
+void client::execute_unnamed() {
+    const int text = std::exchange(unnamed_, nothing_to_do);
+    const int id = dice_.below(rows_each);
+    if (text != none_there)
+        return ask_extended(kind::execute_named, "", text_of(text).sql, {std::to_string(id)},
+                            rows_of(text_of(text).of, id, id), dice_.chance(30));
+    note(kind::missing_statement, "unnamed");
+    wire_.bind("", "", {std::to_string(id)}, false);
+    wire_.execute("", 0);
+    fails(kind::missing_statement, "26000");
+    end_request(kind::missing_statement);
+}
+
 void client::deallocate_all() {
     model_.statements.clear();
     model_.sql_statements.clear();
