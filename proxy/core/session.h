@@ -320,6 +320,7 @@ class session {
     void note_holds(const planned_write& w);
     void note_holds(const planned_write& w, const policy::statement_facts& s);
     void end_holds(const policy::statement_facts& s);
+    [[nodiscard]] std::uint8_t holds_to_come();
     void note_sequences(const statement_text& text);
     [[nodiscard]] bool link_knows_more() const;
 

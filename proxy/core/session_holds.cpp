@@ -11,6 +11,20 @@ using policy::statement_kind;
 namespace {
 // Statements of SQL's PREPARE: more are not made anew at every change of the server connection.
 constexpr int most_repeated = 20;
+
+std::uint8_t holds_of(const planned_write& w) {
+    std::uint8_t out = 0;
+    if (w.locks_session) out |= pooling::session_lock;
+    if (w.reads_own_sequences) out |= pooling::own_sequences;
+    return out;
+}
+
+std::uint8_t holds_of(const planned_write& w, const policy::statement_facts& s) {
+    auto out = holds_of(w);
+    if (s.kind == statement_kind::listen) out |= pooling::listens;
+    if (s.kind == statement_kind::declare_cursor && s.with_hold) out |= pooling::open_cursor;
+    return out;
+}
 }  // namespace
 
 const char* session::pinned() const noexcept {
@@ -47,17 +61,12 @@ bool session::link_knows_more() const {
 }
 
 void session::note_holds(const planned_write& w) {
-    if (!pool_) return;
-    if (w.locks_session) pool_->holds |= pooling::session_lock;
-    if (w.reads_own_sequences) pool_->holds |= pooling::own_sequences;
+    if (pool_) pool_->holds |= holds_of(w);
 }
 
 void session::note_holds(const planned_write& w, const policy::statement_facts& s) {
     if (!pool_) return;
-    note_holds(w);
-    auto& holds = pool_->holds;
-    if (s.kind == statement_kind::listen) holds |= pooling::listens;
-    if (s.kind == statement_kind::declare_cursor && s.with_hold) holds |= pooling::open_cursor;
+    pool_->holds |= holds_of(w, s);
     if (s.kind == statement_kind::discard_all ||
         std::ranges::any_of(w.settings, [](const auto& change) { return !change.value; }))
         pool_->resets = true;
@@ -69,15 +78,34 @@ void session::note_holds(const planned_write& w, const policy::statement_facts& 
     if (names && server_statements::is_ours(s.name) && pool_->link) pool_->link->unfit = true;
 }
 
-// It has been done.
+// Of what has been sent and is not answered yet: what it may hold. Of what was not read, anything.
+std::uint8_t session::holds_to_come() {
+    constexpr std::uint8_t anything = 0xff;
+    std::uint8_t out = 0;
+    for (std::size_t i = 0; i < owed_.size(); ++i) {
+        const auto& item = owed_.at(i);
+        if (item.what == reply::function_call) return anything;
+        if (item.what != reply::query && item.what != reply::execute) continue;
+        if (!item.text || !item.effects || !item.text->facts().parsed) return anything;
+        const auto& statements = item.text->facts().statements;
+        for (std::size_t j = item.done; j < statements.size(); ++j) {
+            if (execute_in(statements[j])) return anything;
+            out |= holds_of(item.effects->writes[j], statements[j]);
+        }
+    }
+    return out;
+}
+
+// It has been done. What was sent behind it holds what it holds.
 void session::end_holds(const policy::statement_facts& s) {
     if (!pool_) return;
-    const auto drop = [this](pooling::hold what) {
-        pool_->holds = static_cast<std::uint8_t>(pool_->holds & ~what);
+    const auto drop = [this](unsigned what) {
+        if ((pool_->holds & what) == 0) return;
+        pool_->holds = static_cast<std::uint8_t>(pool_->holds & ~(what & ~holds_to_come()));
     };
     switch (s.kind) {
         case statement_kind::discard_all:
-            pool_->holds = 0;
+            drop(0xff);
             return;
         case statement_kind::unlisten:
             if (s.name.empty()) drop(pooling::listens);

@@ -197,6 +197,25 @@ class PinTest(PoolTest):
         wait_until("it to be given back", lambda: self.pools()["idle"] == self.pools()["servers"])
         self.assertNotIn(b"A\0\0\0", other.q("NOTIFY ward").raw)
 
+    def test_held_again_in_the_same_pipeline(self):
+        for ends, holds, what in (("UNLISTEN *", "LISTEN ward", "notification"),
+                                  ("SELECT pg_advisory_unlock_all()", "SELECT pg_advisory_lock(7)", "lock"),
+                                  ("CLOSE ALL", "DECLARE c CURSOR WITH HOLD FOR SELECT 'c'", "cursor")):
+            with self.subTest(what):
+                mine, other = self.wire(), self.wire()
+                mine.send(b"".join(wire.query(sql) for sql in ("BEGIN", ends, holds, "COMMIT")))
+                self.assertEqual(mine.read_reply(4).errors, [])
+                self.assertLess(self.pools()["idle"], self.pools()["servers"])
+                if what == "notification":
+                    other.q("NOTIFY ward, 'bed 4'")
+                    self.assertEqual(mine.read_frame()[0], b"A")
+                elif what == "lock":
+                    self.assertEqual(self.value(other, "SELECT pg_try_advisory_xact_lock(7)"), "f")
+                else:
+                    self.assertEqual(self.value(mine, "FETCH c"), "c")
+                self.assertIsNone(mine.q("DISCARD ALL").error)
+                wait_until("it to be given back", lambda: self.pools()["idle"] == self.pools()["servers"])
+
     def test_what_is_followed_outlives_a_reset_at_a_kept_connection(self):
         session = self.wire(application_name="the ward's", options="-c pgsidecar.tenant=t1")
         self.held(session, "LISTEN ward", None)
