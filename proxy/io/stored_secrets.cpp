@@ -16,11 +16,12 @@ constexpr std::size_t most_waiting = 10'000;
 // Nobody but the question itself decides what its names mean, or how long it may take.
 constexpr const char* prepare = "SET search_path = pg_catalog; SET statement_timeout = '10s'";
 
-// Seconds, with a fraction; as long as `duration` can say.
+// Seconds, with a fraction; infinite ones are many.
 std::chrono::milliseconds seconds_of(const char* text) {
     constexpr double most = 1e9;
-    const double seconds = std::clamp(std::strtod(text, nullptr), 0.0, most);
-    return std::chrono::milliseconds{static_cast<std::int64_t>(seconds * 1000)};
+    const double seconds = std::strtod(text, nullptr);
+    if (!(seconds > 0)) return {};  // NaN too
+    return std::chrono::milliseconds{static_cast<std::int64_t>(std::min(seconds, most) * 1000)};
 }
 
 }  // namespace
