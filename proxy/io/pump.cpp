@@ -157,6 +157,7 @@ void pump::take_server(std::string_view fresh) {
     if (todo.release_server && pooled_) {
         if (!pooled_->link->take_idle(shown.substr(used))) pooled_->link->unfit = true;
         used = shown.size();
+        rest_taken_ = true;
     }
     perform();
     if (ended_) return;

@@ -88,6 +88,7 @@ class pump : public std::enable_shared_from_this<pump>, private core::server_sou
     std::shared_ptr<connector> connecting_;
     rest client_rest_;
     rest server_rest_;
+    bool rest_taken_ = false;  // what is in it goes with the connection that is given back
     std::chrono::steady_clock::time_point deadline_;  // of the log-in
     // The worker calls on_deadline() then, or earlier.
     std::chrono::steady_clock::time_point watched_ = core::limiter::never;

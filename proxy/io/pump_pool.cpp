@@ -75,6 +75,8 @@ void pump::give_back_server() {
     connection->io = std::move(server_);
     ++server_turn_;
     server_waits_ = server_flushes_ = false;
+    // A message of which only the front has come would be taken for the next one's by who follows.
+    if (!std::exchange(rest_taken_, false) && !server_rest_.empty()) connection->link->unfit = true;
     server_rest_.clear();
     connection->io->forget_waits();
     if (connection->link->unfit || connection->io->pending() > 0)
