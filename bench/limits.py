@@ -6,10 +6,12 @@ limit, that follows from its name; limits.sh says how.
 """
 import argparse
 import asyncio
+import collections
 import contextlib
 import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import statistics
@@ -54,16 +56,30 @@ def conninfo(port, tenant):
             "options='-c pgsidecar.tenant=%s'" % (port, tenant))
 
 
+def others(java, script):
+    """Name and command line of each driver beside Python's that this machine has."""
+    found = {}
+    if shutil.which("java") and os.path.exists(JDBC):
+        found["JDBC"] = ["java", "-cp", JDBC, os.path.join(ASK, java)]
+    if shutil.which("node") and NODE:
+        found["pg of Node"] = ["node", os.path.join(ASK, script)]
+    return found
+
+
+def answer_of(command, tenant, arguments, patience):
+    """What such a program prints. `patience`: seconds after which it is given up."""
+    done = subprocess.run(
+        [*command, str(options.port), "clinic", "app", tenant, *map(str, arguments)], check=True,
+        stdout=subprocess.PIPE, text=True, timeout=patience,
+        env={**os.environ, "NODE_PATH": ":".join(NODE)})
+    return json.loads(done.stdout)
+
+
 # ---- rate
 
 def drivers():
-    """Name and command line of each driver that this machine has."""
-    found = {name: ["/usr/bin/python3", ASK + "/ask.py", name] for name in ("psycopg", "asyncpg")}
-    if shutil.which("java") and os.path.exists(JDBC):
-        found["JDBC"] = ["java", "-cp", JDBC, ASK + "/Ask.java"]
-    if shutil.which("node") and NODE:
-        found["pg of Node"] = ["node", ASK + "/ask.js"]
-    return found
+    return {**{name: ["/usr/bin/python3", ASK + "/ask.py", name]
+               for name in ("psycopg", "asyncpg")}, **others("Ask.java", "ask.js")}
 
 
 def rate():
@@ -72,11 +88,7 @@ def rate():
         for per_minute in (600, 6000):
             show("rate: %s, %d a minute" % (name, per_minute))
             tenant = "rate-%d-%d" % (per_minute, next(numbers))
-            done = subprocess.run(
-                [*command, str(options.port), "clinic", "app", tenant, str(options.seconds)],
-                check=True, stdout=subprocess.PIPE, text=True, timeout=options.seconds + 60,
-                env={**os.environ, "NODE_PATH": ":".join(NODE)})
-            got = json.loads(done.stdout)
+            got = answer_of(command, tenant, [options.seconds], options.seconds + 60)
             allowed = per_minute / 60 * got["seconds"] + BURST
             rows.append([name, "%d" % per_minute, "%.2f" % got["seconds"], "%d" % got["answered"],
                          "%.1f" % allowed, "%.4f" % (got["answered"] / allowed),
@@ -158,7 +170,12 @@ def sample_timeouts(driver, limit, frozen):
     tenant = "time-%d-%d" % (limit, next(numbers))
     count = -(-options.samples // SESSIONS)
     samples = [Sample(limit) for _ in range(SESSIONS)]
-    if driver == "psycopg":
+    other = others("Timeout.java", "timeout.js").get(driver)
+    if other:
+        got = answer_of(other, tenant, [SESSIONS, count], 60 + count * (limit / 1000 + 1))
+        samples[0].late = [ms - limit for ms in got["took_ms"]]
+        samples[0].strays = got["strays"]
+    elif driver == "psycopg":
         threads = [threading.Thread(target=psycopg_session, args=(s, count, tenant, frozen))
                    for s in samples]
         for t in threads:
@@ -180,7 +197,8 @@ def timeout():
     rows = []
     for frozen in (False, True):
         for limit in (200, 1000):
-            for driver in ("psycopg", "asyncpg"):
+            for driver in ("psycopg", "asyncpg", *(
+                    () if frozen else others("Timeout.java", "timeout.js"))):
                 server = "stopped" if frozen else "reacts"
                 show("timeout: %s, %d ms, server %s" % (driver, limit, server))
                 late, strays = sample_timeouts(driver, limit, frozen)
@@ -207,18 +225,29 @@ def load(*arguments, before=()):
     return json.loads(done.stdout)
 
 
+COST_LOADS = ((16, 10000), (1, 6000))  # clients, and the most that they can ask in a second
+
+
+def quiet_keys():
+    return int(QUIET_RATE * options.slice) + 10
+
+
 class Keys:
     """Those of `cached` are the same thousand; those of `uncached` nobody asked for before."""
 
-    def __init__(self):
+    def __init__(self, wanted):
         self.next = 10000
+        each = len(NEIGHBOURS) * quiet_keys() if "noise" in wanted else 0
+        if "cost" in wanted:
+            each += sum(2 * int(rate * options.slice) for _, rate in COST_LOADS)
+        if self.next + options.rounds * each > options.rows:
+            raise SystemExit("%d rounds want --rows %d, or fewer --rounds, or a shorter --slice"
+                             % (options.rounds, self.next + options.rounds * each))
 
     def of(self, kind, at_most):
         if kind == "cached":
             return ["--keys", 1000, "--warm"]
         first, self.next = self.next, self.next + at_most
-        if self.next > options.rows:
-            raise SystemExit("no more new keys: fewer --rounds, a shorter --slice or more --rows")
         return ["--keys", at_most, "--first", first, "--no-repeat"]
 
 
@@ -233,7 +262,7 @@ def cost(keys):
     for kind in ("cached", "uncached"):
         got = {(side, clients): [] for side in sides for clients in (16, 1)}
         for turn in range(options.rounds):
-            for clients, per_second in ((16, 10000), (1, 6000)):
+            for clients, per_second in COST_LOADS:
                 for side in (list(sides) if turn % 2 else reversed(list(sides))):
                     show("cost: round %d, %s, %d clients, %s" % (turn + 1, kind, clients, side))
                     port, pid = sides[side]
@@ -260,22 +289,42 @@ def real_time():
     return command if tried.returncode == 0 else []
 
 
+@contextlib.contextmanager
+def awake():
+    """No core halts meanwhile: whoever has work has it at once, but a virtual machine that is woken
+    up takes far longer than what is measured, and a neighbour keeps it from falling asleep."""
+    spinning = []
+    try:
+        for core in range(os.cpu_count()):
+            spinning.append(subprocess.Popen([
+                "taskset", "-c", str(core), "chrt", "-i", "0", sys.executable, "-c",
+                "while True: pass"]))
+        yield
+    finally:
+        for process in spinning:
+            process.kill()
+            process.wait()
+
+
 NEIGHBOURS = {  # name: (its tier's queries a minute, what it asks a second)
     "alone": None,
+    "120 a minute, asks 200 a second": (120, 200),
     "600 a minute, asks 1,000 a second": (600, 1000),
+    "the same, of another pgsidecar": (600, 1000),
     "6000 a minute, asks 10,000 a second": (6000, 10000),
     "6000 a minute, asks without end": (6000, None),
 }
 
 
-def beside(neighbour, quiet):
+def beside(name, quiet):
     """Runs quiet() while the neighbour asks; returns what both measured."""
-    if neighbour is None:
+    if NEIGHBOURS[name] is None:
         return quiet(), None
-    per_minute, a_second = neighbour
+    per_minute, a_second = NEIGHBOURS[name]
     pace = ["--rate", a_second] if a_second else []
+    port = options.other_port if name.endswith("of another pgsidecar") else options.port
     noisy = subprocess.Popen(
-        load_command(options.port, "rate-%d-%d" % (per_minute, next(numbers)), options.slice + 1,
+        load_command(port, "rate-%d-%d" % (per_minute, next(numbers)), options.slice + 1,
                      "--protocol", "simple", "--connections", 16, "--keys", 1000, "--refusals",
                      *pace), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
@@ -291,6 +340,31 @@ def beside(neighbour, quiet):
             noisy.wait()
 
 
+def quantile(histograms, q):
+    """Of all that was measured in them: lists of [microseconds, how many]."""
+    together = collections.Counter()
+    for h in histograms:
+        for us, count in h:
+            together[us] += count
+    want = q * together.total()
+    for us in sorted(together):
+        want -= together[us]
+        if want < 0:
+            return us
+    return max(together)
+
+
+def compare(alone, beside, draws=400):
+    """How p99 differs, and between what bounds in nine of ten draws of as many rounds."""
+    def ratio(rounds):
+        with_it, without = ([side[i] for i in rounds] for side in (beside, alone))
+        return quantile(with_it, 0.99) / quantile(without, 0.99)
+    draw = random.Random(1)
+    drawn = sorted(ratio(draw.choices(range(len(alone)), k=len(alone))) for _ in range(draws))
+    return "%.2f (%.2f to %.2f)" % (ratio(range(len(alone))), drawn[draws // 20],
+                                    drawn[-1 - draws // 20])
+
+
 def noise(keys):
     before, rows = real_time(), []
     for kind in ("uncached", "cached"):
@@ -299,43 +373,42 @@ def noise(keys):
             names = list(NEIGHBOURS)
             for name in names[turn % len(names):] + names[:turn % len(names)]:
                 show("noise: round %d, %s, %s" % (turn + 1, kind, name))
-                got[name].append(beside(NEIGHBOURS[name], lambda: load(
+                got[name].append(beside(name, lambda: load(
                     options.port, "quiet-%d" % next(numbers), options.slice, "--protocol",
-                    "extended", "--connections", 4, "--rate", QUIET_RATE,
-                    *keys.of(kind, int(QUIET_RATE * options.slice) + 10), before=before)))
-        alone = [quiet["p99_us"] for quiet, _ in got["alone"]]
+                    "extended", "--connections", 4, "--rate", QUIET_RATE, "--histogram",
+                    *keys.of(kind, quiet_keys()), before=before)))
+        alone = [quiet["latencies_us"] for quiet, _ in got["alone"]]
         for name, both in got.items():
-            own = [quiet["p99_us"] for quiet, _ in both]
+            own = [quiet["latencies_us"] for quiet, _ in both]
             asked = refused = "-"
             if both[0][1]:
                 asked = "%.0f" % statistics.median(noisy["qps"] for _, noisy in both)
                 refused = "%.1f %%" % (100 * sum(noisy["refusals"] for _, noisy in both)
                                        / sum(noisy["queries"] for _, noisy in both))
             rows.append([kind, name, asked, refused,
-                         "%.0f" % statistics.median(quiet["p50_us"] for quiet, _ in both),
-                         "%.0f" % statistics.median(own),
-                         "-" if name == "alone" else
-                         spread([b / a for a, b in zip(alone, own)])])
+                         "%.0f" % quantile(own, 0.5), "%.0f" % quantile(own, 0.99),
+                         "-" if name == "alone" else compare(alone, own)])
     table(["quiet tenant's", "its neighbour", "asked a second", "refused", "p50 us", "p99 us",
-           "p99/p99 alone, median (least to most)"], rows)
-    print("\n(%d queries a second on 4 connections; latency from when each was due%s)" % (
-        QUIET_RATE, "; its clients run before the neighbour's" if before else ""))
+           "p99/p99 alone (in 9 of 10 draws of the rounds)"], rows)
+    print("\n(%d queries a second on 4 connections, all rounds together; latency from when each was "
+          "due%s)" % (QUIET_RATE, "; its clients run before the neighbour's" if before else ""))
 
 
 def main():
     global options
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("port", "pid", "off-port", "off-pid", "rounds", "samples", "rows"):
+    for name in ("port", "pid", "off-port", "off-pid", "other-port", "rounds", "samples", "rows"):
         parser.add_argument("--" + name, type=int, required=True)
     for name in ("seconds", "slice"):
         parser.add_argument("--" + name, type=float, required=True)
     parser.add_argument("--only", required=True)
     parser.add_argument("--load", required=True)
     options = parser.parse_args()
-    wanted, keys = options.only.split(), Keys()
+    wanted = options.only.split()
     unknown = set(wanted) - {"rate", "timeout", "cost", "noise"}
     if unknown:
         parser.error("--only: there is no " + ", ".join(sorted(unknown)))
+    keys = Keys(wanted)
     if "rate" in wanted:
         rate()
     if "timeout" in wanted:
@@ -343,7 +416,8 @@ def main():
     if "cost" in wanted:
         cost(keys)
     if "noise" in wanted:
-        noise(keys)
+        with awake():
+            noise(keys)
     show("")
 
 

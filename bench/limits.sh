@@ -10,7 +10,7 @@ source "$root/deploy/private-servers.sh"
 # shellcheck source=bench/servers.sh
 source "$root/bench/servers.sh"
 
-seconds=10 rounds=5 slice=3 samples=100 rows=600000 only='rate timeout cost noise'
+seconds=10 rounds=5 slice=3 samples=100 rows=800000 only='rate timeout cost noise'
 server_core=0 load_core=1 tools=$root/build/release
 
 usage() {
@@ -22,13 +22,14 @@ limits of tenants; prints Markdown; stops everything again. Four parts, each on 
 
   rate      tenants that ask as fast as they can, through psycopg, asyncpg, JDBC and pg of Node:
             queries answered, over rate * time + burst. Goal: within 1 %.
-  timeout   pg_sleep(30) under a query_timeout of 200 and of 1000 ms, through psycopg and asyncpg,
-            eight sessions at a time, and SELECT 1 of a server that is stopped: how late the
-            complete answer is. Goal: at most 50 ms late, never early.
+  timeout   pg_sleep(30) under a query_timeout of 200 and of 1000 ms, through psycopg, asyncpg, JDBC
+            and pg of Node, eight sessions at a time, and (the first two) SELECT 1 of a server that
+            is stopped: how late the complete answer is. Goal: at most 50 ms late, never early.
   cost      a point select, cached and not, with limits off and in force but far away, in turns.
   noise     the p99 of a tenant at 200 queries a second, alone and beside one that sends 100 times
-            what its rate allows (and, for comparison, one that asks in a loop without end). Goal:
-            100 times changes it by 20 % at most.
+            what its rate allows (and, for comparison, one that asks a second pgsidecar the same, so
+            that they share the machine alone, and one that asks in a loop without end). Goal: 100
+            times changes it by 20 % at most.
 
   --quick           a first look, in about three minutes instead of eight
   --only WORDS      only these parts, e.g. --only "rate noise"
@@ -36,7 +37,7 @@ limits of tenants; prints Markdown; stops everything again. Four parts, each on 
   --rounds N        rounds of cost and of noise, of which the median is taken (5)
   --slice N         seconds of one measurement in such a round (3)
   --samples N       requests that run into each query_timeout, for each driver (100)
-  --rows N          rows of the table (600000)
+  --rows N          rows of the table (800000)
   --tools DIR       where the build is (build/release); built there if it is that
   --server-core N   the core of everything that serves (0)
   --load-core N     the core of everything that asks (1)
@@ -113,6 +114,7 @@ report() {
         taskset -c "$load_core" /usr/bin/python3 "$root/bench/limits.py" --only "$only" \
             --port "${port_of[enforce]}" --pid "${pid_of[enforce]}" \
             --off-port "${port_of[off]}" --off-pid "${pid_of[off]}" \
+            --other-port "${port_of[other]}" \
             --seconds "$seconds" --rounds "$rounds" --slice "$slice" --samples "$samples" \
             --rows "$rows" --load "$tools/bench/bench_load"
     } | tee "$work/report.md" || result=$?
@@ -131,6 +133,7 @@ main() {
     show 'starting pgsidecar'
     start_limited enforce enforce
     start_limited off off
+    start_limited other enforce
     show ''
     report
 }

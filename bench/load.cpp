@@ -38,6 +38,7 @@ struct options {
     bool warm = false;       // one pass over all keys first, not measured
     bool no_repeat = false;  // stop once every key was asked for
     bool any_rows = false;   // do not check the number of rows
+    bool histogram = false;  // print it too
     int server_pid = 0;
 };
 
@@ -197,15 +198,16 @@ void measure(const options& o) {
             " replies, of which " + std::to_string(t.refusals) + " refusals");
     }
     const auto us = [&t](double q) { return static_cast<double>(t.latency.quantile(q)) / 1e3; };
+    const auto all = o.histogram ? ",\"latencies_us\":" + t.latency.json() : std::string{};
     std::printf("{\"qps\":%.0f,\"queries\":%" PRIu64
                 ",\"seconds\":%.3f,\"p50_us\":%.1f,"
                 "\"p90_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,\"bytes\":%" PRIu64
                 ",\"rows\":%" PRIu64 ",\"refusals\":%" PRIu64
                 ",\"client_cpu_us\":%.3f,\"client_cpu_share\":%.2f,"
-                "\"server_cpu_us\":%.3f,\"server_cpu_share\":%.2f}\n",
+                "\"server_cpu_us\":%.3f,\"server_cpu_share\":%.2f%s}\n",
                 queries / elapsed, t.queries, elapsed, us(0.5), us(0.9), us(0.99), us(1), t.bytes,
                 t.rows, t.refusals, own / queries, own / elapsed / 1e6, server / queries,
-                server / elapsed / 1e6);
+                server / elapsed / 1e6, all.c_str());
 }
 
 int run(int argc, char** argv) {
@@ -233,6 +235,7 @@ int run(int argc, char** argv) {
     app.add_flag("--refusals", o.refusals, "Count what a tenant's limits refuse, and go on");
     app.add_flag("--warm", o.warm, "Ask for every key once before measuring");
     app.add_flag("--no-repeat", o.no_repeat, "Stop when every key was asked for once");
+    app.add_flag("--histogram", o.histogram, "Also print how many answers took how long");
     app.add_flag("--any-rows", o.any_rows, "Accept replies with any number of rows");
     app.add_option("--server-pid", o.server_pid, "Also report the CPU time of this process");
     CLI11_PARSE(app, argc, argv);

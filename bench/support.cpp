@@ -154,16 +154,29 @@ void histogram::add(std::uint64_t nanoseconds) {
     ++total_;
 }
 
+std::uint64_t histogram::value_of(std::size_t slot) { return (64 + slot % 64) << (slot / 64); }
+
 std::uint64_t histogram::quantile(double q) const {
     const auto want = static_cast<std::uint64_t>(q * static_cast<double>(total_));
     std::uint64_t seen = 0;
     for (std::size_t slot = 0; slot < counts_.size(); ++slot) {
         seen += counts_[slot];
         if (seen > want || (seen == total_ && total_ > 0)) {
-            return (64 + slot % 64) << (slot / 64);
+            return value_of(slot);
         }
     }
     return 0;
+}
+
+std::string histogram::json() const {
+    std::string out{"["};
+    for (std::size_t slot = 0; slot < counts_.size(); ++slot) {
+        if (counts_[slot] == 0) continue;
+        if (out.size() > 1) out += ',';
+        out += '[' + std::to_string(static_cast<double>(value_of(slot)) / 1e3) + ',' +
+               std::to_string(counts_[slot]) + ']';
+    }
+    return out + ']';
 }
 
 void histogram::clear() {

@@ -58,9 +58,13 @@ class histogram {
   public:
     void add(std::uint64_t nanoseconds);
     [[nodiscard]] std::uint64_t quantile(double q) const;
+    // [[microseconds, how many], ...], as JSON.
+    [[nodiscard]] std::string json() const;
     void clear();
 
   private:
+    [[nodiscard]] static std::uint64_t value_of(std::size_t slot);
+
     std::vector<std::uint32_t> counts_ = std::vector<std::uint32_t>(std::size_t{64} * 48);
     std::uint64_t total_ = 0;
 };

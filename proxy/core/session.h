@@ -168,6 +168,7 @@ class session {
 
     // session_client.cpp
     std::size_t on_request(protocol::bytes in, time_point now, actions& out);
+    std::size_t on_query(protocol::bytes in, time_point now, actions& out);
     std::size_t forward_one(protocol::bytes in, time_point now, actions& out);
     bool forward_frame(const protocol::frame& f, time_point now, actions& out);
     std::size_t discard(const protocol::head& head, protocol::bytes in);
@@ -361,6 +362,8 @@ class session {
         return services_.decide.text(sql, dialect_.read(sql, !owed_.empty()));
     }
     void note_parameter(std::string_view name, std::string_view value);
+
+    // session_effects.cpp
     void judge_unproven();
     [[nodiscard]] std::shared_ptr<const plan> plan_of(const statement_text& text,
                                                       bool in_doubt = false);
@@ -382,6 +385,7 @@ class session {
     // session_server.cpp
     std::size_t on_reply(protocol::bytes in, time_point now, actions& out);
     void handle_reply(const protocol::frame& f, time_point now, actions& out);
+    [[nodiscard]] bool on_parsed_or_closed(char type, bool hide, actions& out);
     void pass_reply(const protocol::frame& f, actions& out);
     void note_fatal(const protocol::frame& f);
     [[nodiscard]] bool answer_error(const protocol::frame& f, actions& out);

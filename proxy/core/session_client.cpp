@@ -70,8 +70,12 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
         if (lacks_server(now, out)) return 0;
     }
     if (head.type != 'Q' || long_query) return forward_one(in, now, out);
+    return on_query(in, now, out);
+}
 
+std::size_t session::on_query(protocol::bytes in, time_point now, actions& out) {
     protocol::frame frame;
+    std::error_code error;
     if (protocol::next(in, frame, error) != peek_result::ok) return 0;
     protocol::query query;
     if (protocol::parse(frame.body, query)) {

@@ -117,19 +117,7 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             break;
         case '1':
         case '3':
-            if (f.type == '3' && !owed_.empty() && owed_.front().stands_for_parse) {
-                if (cut_ && cut_->told) forget_parse(owed_.front());
-                pop_owed();
-                if (!hide) out.client.literal(parse_complete);
-                return;
-            }
-            if (!owed_.empty() &&
-                owed_.front().what == (f.type == '1' ? reply::parse : reply::close)) {
-                if (cut_ && cut_->told) forget_parse(owed_.front());
-                if (f.type == '1' && swallow() && owed_.front().added == 0) --owed_repairs_;
-                if (owed_.front().added != 0) pool_->link->statements.confirm(owed_.front().added);
-                pop_owed();
-            }
+            hide = on_parsed_or_closed(f.type, hide, out) || hide;
             break;
         case 'C':
         case 'I':
@@ -180,6 +168,23 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             break;
     }
     if (!hide) out.client.forward(f.whole);
+}
+
+// ParseComplete and CloseComplete. True: the client has got what it is to get.
+bool session::on_parsed_or_closed(char type, bool hide, actions& out) {
+    if (owed_.empty()) return false;
+    const auto& item = owed_.front();
+    const bool stands_for_parse = type == '3' && item.stands_for_parse;
+    if (!stands_for_parse && item.what != (type == '1' ? reply::parse : reply::close)) return false;
+    if (cut_ && cut_->told) forget_parse(item);
+    if (!stands_for_parse) {
+        if (type == '1' && swallow() && item.added == 0) --owed_repairs_;
+        if (item.added != 0) pool_->link->statements.confirm(item.added);
+    } else if (!hide) {
+        out.client.literal(parse_complete);
+    }
+    pop_owed();
+    return stands_for_parse;
 }
 
 void session::record(const protocol::frame& f, actions& out) {

@@ -1,4 +1,4 @@
-"""Writes the seeds of core_session: sessions that work, as orders for the fuzzer to bend."""
+"""Writes the seeds of core_session and core_pool: sessions that work, as orders to bend."""
 import base64
 import pathlib
 import struct
@@ -123,7 +123,50 @@ SEEDS = {
     "shutdown": b"\0" + client(SELECT) + order(11) + server(ANSWER),
 }
 
-folder = pathlib.Path(__file__).parent / "corpus" / "core_session"
-folder.mkdir(parents=True, exist_ok=True)
-for name, seed in SEEDS.items():
-    (folder / name).write_bytes(seed)
+
+# Of core_pool: an order, to one of two clients, with a number.
+def to(client_number, code, number=0):
+    return bytes([12 * client_number + code]) + struct.pack(">H", number)
+
+
+SQL = ["SELECT", "notes", "UPDATE", "BEGIN", "COMMIT", "ROLLBACK", "tenant", "no tenant", "name", "path",
+       "role", "RESET ALL", "DISCARD ALL", "LISTEN", "UNLISTEN", "PREPARE", "EXECUTE", "DEALLOCATE",
+       "temp", "DISCARD TEMP", "DO", "cursor", "CLOSE ALL", "lock", "set_config", "SAVEPOINT",
+       "ROLLBACK TO", "COMMIT; SELECT", "DROP DATABASE", "ALTER ROLE"]  # `texts` there
+SIMPLE, UNNAMED, PREPARES, RUNS, OPEN = range(5)
+
+
+def asks(client_number, *words, form=SIMPLE):
+    """Each is answered."""
+    return b"".join(to(client_number, 1, form * len(SQL) + SQL.index(word)) + to(0, 5)
+                    for word in words)
+
+
+REFUSED = to(0, 7)
+POOL_SEEDS = {
+    "in_turn": b"\0" + 2 * (asks(0, "SELECT", "UPDATE") + asks(1, "notes", "UPDATE")),
+    "tenants": b"\x10" + asks(0, "tenant", "UPDATE") + asks(1, "notes", "role") + asks(
+        0, "no tenant", "notes", "RESET ALL") + asks(1, "UPDATE", "DISCARD ALL", "notes"),
+    "block": b"\0" + asks(0, "BEGIN", "SAVEPOINT", "path") + to(1, 1, 2) + asks(
+        0, "ROLLBACK TO", "COMMIT") + to(0, 5) + asks(1, "UPDATE"),
+    "prepared": b"\4" + asks(0, "SELECT", form=PREPARES) + asks(1, "UPDATE", form=PREPARES)
+    + asks(0, "SELECT", form=RUNS) + asks(1, "SELECT", form=RUNS) + asks(0, "notes", form=OPEN)
+    + asks(0, "UPDATE", form=UNNAMED),
+    "by_sql": b"\0" + asks(0, "PREPARE", "EXECUTE") + asks(1, "EXECUTE", "PREPARE", "EXECUTE")
+    + asks(0, "EXECUTE", "DEALLOCATE", "EXECUTE"),
+    "pinned": b"\0" + asks(0, "LISTEN") + to(1, 1, 2) + asks(0, "UPDATE", "UNLISTEN") + asks(
+        1, "lock", "temp", "cursor", "CLOSE ALL", "DISCARD ALL"),
+    "refused": b"\0" + to(0, 1, 6) + REFUSED + to(1, 1, 32) + REFUSED + asks(1, "UPDATE")
+    + to(0, 1, 122) + REFUSED + asks(0, "UPDATE"),
+    "cancel": b"\0" + to(0, 1, 2) + to(1, 1, 2) + to(1, 8) + to(0, 8) + to(0, 5) + to(0, 9)
+    + asks(0, "UPDATE"),
+    "waits": b"\0" + to(0, 1, 2) + to(1, 1, 2) + to(1, 10, 2000) + to(0, 5) + asks(1, "UPDATE"),
+    "cut": b"\0" + to(0, 1, 2) + to(1, 11, 9) + asks(1, "UPDATE") + to(0, 11, 0),
+    "raw": b"\x08" + to(0, 0, len(UPDATE)) + UPDATE + to(0, 4, len(UPDATED)) + UPDATED,
+}
+
+for room, seeds in (("core_session", SEEDS), ("core_pool", POOL_SEEDS)):
+    folder = pathlib.Path(__file__).parent / "corpus" / room
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, seed in seeds.items():
+        (folder / name).write_bytes(seed)
