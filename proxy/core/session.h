@@ -169,6 +169,7 @@ class session {
     // session_client.cpp
     std::size_t on_request(protocol::bytes in, time_point now, actions& out);
     std::size_t on_query(protocol::bytes in, time_point now, actions& out);
+    [[nodiscard]] std::size_t front_of(const protocol::head& head) const noexcept;
     std::size_t forward_one(protocol::bytes in, time_point now, actions& out);
     bool forward_frame(const protocol::frame& f, time_point now, actions& out);
     std::size_t discard(const protocol::head& head, protocol::bytes in);

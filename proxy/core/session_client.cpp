@@ -53,8 +53,10 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
              "invalid message from the client", out);
         return in.size();
     }
-    if (!attached())
+    if (!attached()) {
+        if (in.size() < front_of(head)) return 0;
         if (const auto used = on_detached(head, in, out)) return used;
+    }
     const bool extended = head.type == 'P' || head.type == 'B' || head.type == 'D' ||
                           head.type == 'E' || head.type == 'C';
     if ((extended || head.type == 'Q' || head.type == 'F') && awaits_restore()) {
@@ -132,6 +134,14 @@ std::size_t session::discard(const protocol::head& head, protocol::bytes in) {
     return part.size();
 }
 
+// Bytes of a message that must be here before any of it is sent.
+std::size_t session::front_of(const protocol::head& head) const noexcept {
+    if (head.type == 'd') return 0;
+    const bool has_text = head.type == 'P' || head.type == 'Q';
+    const auto most = whole_limit + (has_text ? services_.decide.max_sql_length() : 0);
+    return head.length <= most ? head.length : front_limit;
+}
+
 std::size_t session::forward_one(protocol::bytes in, time_point now, actions& out) {
     protocol::head head;
     protocol::frame frame;
@@ -140,13 +150,12 @@ std::size_t session::forward_one(protocol::bytes in, time_point now, actions& ou
     if (head.length > protocol::frontend_length_limit(head.type)) return on_request(in, now, out);
     if (head.type != 'X' && lacks_server(now, out)) return 0;
     continue_batch(now);
-    const auto parse_limit = services_.decide.max_sql_length() + whole_limit;
-    const std::size_t limit = head.type == 'P' || head.type == 'Q' ? parse_limit : whole_limit;
-    if (head.length <= limit && head.type != 'd') {
+    const auto wanted = front_of(head);
+    if (in.size() < wanted) return 0;
+    if (wanted == head.length) {
         if (protocol::next(in, frame, error) != peek_result::ok) return 0;
         return forward_frame(frame, now, out) ? frame.whole.size() : 0;
     }
-    if (in.size() < std::min<std::size_t>(head.length, front_limit) && head.type != 'd') return 0;
     protocol::reader front{in.substr(protocol::head_size)};
     std::size_t skipped = 0;  // was sent in other words
     switch (head.type) {

@@ -49,8 +49,13 @@ bool session::lacks_server(time_point now, actions& out) {
     waiting_ = wait::server;
     if (out.source && !out.release_server) {
         if (auto* link = out.source->take_now()) {
+            const bool resume = out.resume_client;
             on_server_attached(*link, now, out);
-            if (waiting_ == wait::none) return false;
+            // The request goes on at once.
+            if (waiting_ == wait::none) {
+                out.resume_client = resume;
+                return false;
+            }
         }
     }
     const auto most = services_.options.query_wait_timeout;

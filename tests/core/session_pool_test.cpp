@@ -48,6 +48,40 @@ TEST_CASE("pooled: a row of what is restored is not the client's, however it arr
     }
 }
 
+TEST_CASE("pooled: the front of a message takes no connection, and all of it takes one") {
+    const std::string long_text(2U << 20, ' ');
+    const struct {
+        const char* name;
+        std::string bytes;
+        std::size_t front;  // of it that lets it go on
+    } rows[] = {
+        {"query", query(write_kv), query(write_kv).size()},
+        {"parse", parse("s", write_kv), parse("s", write_kv).size()},
+        {"long query", query(write_kv + long_text), 8192},
+        {"long parse", parse("s", write_kv + long_text), 8192},
+        {"long bind", bind("s", {long_text}), 8192},
+    };
+    for (const bool cache : {true, false}) {
+        for (const auto& row : rows) {
+            CAPTURE(row.name);
+            CAPTURE(cache);
+            world w;
+            w.options.cache = cache;
+            shared_server server{w};
+            auto& l = server.log_in();
+            const auto before = server.taken;
+            for (std::size_t at = 0; at + 1 < row.front; at += 1 + at / 4)
+                l.client(row.bytes.substr(at, std::min(1 + at / 4, row.front - 1 - at)));
+            CHECK(server.taken == before);
+            CHECK(show(l.to_server()) == "");
+            l.client(row.bytes.substr(row.front - 1));
+            l.client(sync_now());
+            server.restored(l);
+            CHECK(!server.free);
+        }
+    }
+}
+
 TEST_CASE("pooled: the rest of a connection that was given up is not expected of the next one") {
     const auto half = described().size() + 8;
     world w;

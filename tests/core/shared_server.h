@@ -57,6 +57,7 @@ class shared_server : public pool_host {
     std::unique_ptr<core::server_link> link;
     std::string left;  // what whoever gave it back wrote last
     bool free = true;
+    std::size_t taken = 0;  // how often, without waiting
     std::size_t unfit = 0;  // how often it was given back to be closed
     std::size_t waiting = 0;
 
@@ -65,7 +66,9 @@ class shared_server : public pool_host {
         of(token).session().on_pool_joined(7, std::string(32, 'k'));
     }
     core::server_link* take_now(std::uint64_t) override {
-        return std::exchange(free, false) ? link.get() : nullptr;
+        if (!std::exchange(free, false)) return nullptr;
+        ++taken;
+        return link.get();
     }
     void acquire(std::uint64_t token) override {
         if (std::exchange(free, false)) return of(token).attach(*link);
