@@ -3,8 +3,8 @@
 // everything up to the Sync that ends it, as the server skips it. Empty for an idle session, and
 // then without memory. Protocol 3.0, "Message Flow".
 #pragma once
+#include <boost/circular_buffer.hpp>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
@@ -44,21 +44,29 @@ struct owed_reply {
     prepared_ptr definition{};
     std::shared_ptr<const statement_text> text{};  // query, execute
     std::shared_ptr<const plan> effects{};
+    // Stands in for the error that the server answers with: it was sent something that fails, in
+    // the place of what a limit refused.
+    std::shared_ptr<const std::string> refusal{};
     struct dropped {
         std::size_t statement;  // its place in the text
         std::vector<prepared_statements::slot> slots;
     };
-    // Stands in for the error that the server answers with: it was sent something that fails, in
-    // the place of what a limit refused.
-    std::shared_ptr<const std::string> refusal{};
-    std::vector<dropped> deallocates{};  // query, execute: to be restored when it was refused
     struct made {
         std::size_t statement;  // its place in the text
         std::string name;
         prepared_ptr definition;
     };
-    std::vector<made> prepares{};  // query, execute: not there when it was refused
+    // query, execute, when it was refused: what is to be restored, and what is not there.
+    struct by_sql {
+        std::vector<dropped> deallocates;
+        std::vector<made> prepares;
+    };
+    std::unique_ptr<by_sql> statements{};
 
+    [[nodiscard]] by_sql& changes() {
+        if (!statements) statements = std::make_unique<by_sql>();
+        return *statements;
+    }
     [[nodiscard]] bool defines(std::string_view statement) const noexcept {
         const bool shared = injected && added != 0;  // under a name of ours
         return !shared && (what == reply::parse || close_statement) && name == statement;
@@ -72,8 +80,9 @@ class owed_replies {
     [[nodiscard]] owed_reply& front() { return items_->front(); }
     [[nodiscard]] owed_reply& back() { return items_->back(); }
     [[nodiscard]] owed_reply& at(std::size_t i) { return (*items_)[i]; }
-    owed_reply& push(owed_reply item) {
+    owed_reply& push(owed_reply&& item) {
         if (!items_) items_ = take_spare();
+        if (items_->full()) items_->set_capacity(items_->capacity() * 2);
         items_->push_back(std::move(item));
         return items_->back();
     }
@@ -81,13 +90,17 @@ class owed_replies {
     void erase(std::size_t i) { items_->erase(items_->begin() + static_cast<std::ptrdiff_t>(i)); }
     // Once empty: to whoever of this thread is owed next.
     void release_memory() {
-        if (items_ && spares().size() < most_spares) spares().push_back(std::move(items_));
+        if (items_ && items_->capacity() <= most_spared && spares().size() < most_spares)
+            spares().push_back(std::move(items_));
         items_.reset();
     }
 
   private:
-    using queue = std::unique_ptr<std::deque<owed_reply>>;
+    // An item moves when more are owed than ever before: references end there.
+    using queue = std::unique_ptr<boost::circular_buffer<owed_reply>>;
     static constexpr std::size_t most_spares = 64;
+    static constexpr std::size_t first_capacity = 8;  // a batch of the usual length
+    static constexpr std::size_t most_spared = 16;
 
     // Idle sessions are many, few are owed something at a time.
     [[nodiscard]] static std::vector<queue>& spares() {
@@ -96,7 +109,8 @@ class owed_replies {
     }
     [[nodiscard]] static queue take_spare() {
         auto& all = spares();
-        if (all.empty()) return std::make_unique<std::deque<owed_reply>>();
+        if (all.empty())
+            return std::make_unique<boost::circular_buffer<owed_reply>>(first_capacity);
         auto one = std::move(all.back());
         all.pop_back();
         return one;

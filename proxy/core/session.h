@@ -179,7 +179,7 @@ class session {
     void forward_sync();
     void forward_function_call();
     void count_forwarded(const statement_text& text, const plan& effects, actions& out);
-    owed_reply& owe(owed_reply item);
+    owed_reply& owe(owed_reply&& item);
 
     // session_extended.cpp
     enum class sending : std::uint8_t { done, replaced, held, malformed };

@@ -266,7 +266,7 @@ void session::forward_function_call() {
     owe({.what = reply::function_call});
 }
 
-owed_reply& session::owe(owed_reply item) {
+owed_reply& session::owe(owed_reply&& item) {
     static thread_local owed_reply skipped;
     item.taints = taints_;
     // What the server skips it does not answer; only a Sync counts.

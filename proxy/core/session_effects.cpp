@@ -1,5 +1,6 @@
-// What the statements of a session do, to itself and to everybody else: noted when they leave for the
-// server, made true when they are acknowledged. What it has written, what could not be followed.
+// What the statements of a session do, to itself and to everybody else: noted when they leave for
+// the server, made true when they are acknowledged. What it has written, what could not be
+// followed.
 #include <algorithm>
 #include <utility>
 
@@ -108,10 +109,10 @@ void session::note_text_effects(const std::shared_ptr<const statement_text>& tex
             const auto made =
                 std::make_shared<const prepared>(prepared{text, {}, static_cast<int>(i)});
             statements_.set(s.name, {made, made});
-            owed_.back().prepares.push_back({i, s.name, made});
+            owed_.back().changes().prepares.push_back({i, s.name, made});
             note_prepare(s.name, *made);
         } else if (s.kind == statement_kind::deallocate || s.kind == statement_kind::discard_all) {
-            owed_.back().deallocates.push_back({i, statements_.drop(s.name)});
+            owed_.back().changes().deallocates.push_back({i, statements_.drop(s.name)});
         }
     }
     if (!keep) return;

@@ -288,11 +288,13 @@ bool session::on_reply_error(const protocol::frame& f) {
 // Takes back what was believed when the message was sent. `ran`: the server refused it; otherwise
 // it never looked at it. `end`: of the batch that failed.
 void session::refuse(owed_reply& item, bool ran, std::size_t end) {
-    for (auto& d : item.deallocates)
-        if (d.statement >= item.done) statements_.restore(std::move(d.slots));
-    for (const auto& made : item.prepares)
-        if (made.statement >= item.done && statements_.client(made.name) == made.definition)
-            statements_.set(made.name, {});
+    if (item.statements) {
+        for (auto& d : item.statements->deallocates)
+            if (d.statement >= item.done) statements_.restore(std::move(d.slots));
+        for (const auto& made : item.statements->prepares)
+            if (made.statement >= item.done && statements_.client(made.name) == made.definition)
+                statements_.set(made.name, {});
+    }
     if (item.added != 0 && pool_ && pool_->link) pool_->link->statements.remove(item.added);
     if (item.added != 0 && item.injected) return;
     if (item.what != reply::parse && !item.close_statement) return;

@@ -197,7 +197,8 @@ class room : public pool_host {
         // Of what it answers something new may follow.
         for (int round = 0; round < 3; ++round) {
             collect();
-            const auto said = server_.answer(std::exchange(sent_, {}), std::exchange(refuse, false));
+            const auto said =
+                server_.answer(std::exchange(sent_, {}), std::exchange(refuse, false));
             if (said.empty()) return;
             tell(said);
         }
