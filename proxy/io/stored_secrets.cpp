@@ -113,6 +113,7 @@ std::optional<stored_secrets::answer> stored_secrets::ask(const std::string& use
             answer found{PQgetvalue(rows.get(), 0, 1), std::nullopt};
             if (PQnfields(rows.get()) > 2 && PQgetisnull(rows.get(), 0, 2) == 0)
                 found.valid = seconds_of(PQgetvalue(rows.get(), 0, 2));
+            if (found.valid && found.valid->count() == 0) return answer{};  // it was, once
             return found;
         }
         const bool broken = PQstatus(connection_.get()) != CONNECTION_OK;

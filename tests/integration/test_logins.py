@@ -121,6 +121,16 @@ class QueryTest(LoginTest):
             self.assertFalse(self.logs_in("guess"))
         self.assertLessEqual(self.asked(), 2 + (time.monotonic() - begun))
 
+    def test_not_valid_any_more(self):
+        for seconds in ("0", "-1", "NaN", "-Infinity"):
+            with self.subTest(seconds):
+                self.admin.execute(
+                    "CREATE OR REPLACE FUNCTION lookup.never(name) RETURNS TABLE (u name, p text, s float8) "
+                    "LANGUAGE sql AS $$ SELECT rolname, rolpassword, '%s'::float8 FROM pg_authid "
+                    "WHERE rolname = $1 $$" % seconds)
+                self.proxy("scram-sha-256", auth_query="SELECT * FROM lookup.never($1)")
+                self.assertFalse(self.logs_in("first"))
+
     def test_valid_until(self):
         self.ask("1h")
         until = "SELECT format('ALTER ROLE scram_changing VALID UNTIL %L', clock_timestamp() + '8s')"

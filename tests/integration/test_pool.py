@@ -393,6 +393,18 @@ class WaitTest(PoolTest):
                          ["0", "1", "2", "3", "4"])
         self.assertEqual(self.server_sessions(), 1)
 
+    def test_half_a_message_takes_no_connection(self):
+        batch = b"".join((wire.parse("SELECT 1"), wire.bind(), wire.execute(), wire.frame(b"S")))
+        for name, message in (("short", wire.query("SELECT 1")), ("batch", batch),
+                              ("long", wire.query("SELECT 1 --" + "x" * (2 << 20)))):
+            with self.subTest(name):
+                half, other = self.wire(), self.wire()
+                half.send(message[:7])
+                for _ in range(20):
+                    self.assertEqual(self.value(other, "SELECT 2"), "2")
+                half.send(message[7:])
+                self.assertEqual(half.read_reply().value, "1")
+
     def test_for_too_long(self):
         sidecar = self.own(query_wait_timeout="300ms")
         waiting = self.at(sidecar)
