@@ -72,7 +72,8 @@ class answering_server {
         }
         if (skips_) return;
         const bool simple = f.type == 'Q' || f.type == 'F';
-        open_ = open_ || std::string_view{"PBDEC"}.find(f.type) != std::string_view::npos;
+        // A simple query ends what had no Sync.
+        open_ = !simple && (open_ || "PBDEC"sv.find(f.type) != std::string_view::npos);
         if (std::exchange(refuse_, false)) {
             out += failed("42601");
             if (status_ == 'T') status_ = 'E';
@@ -83,7 +84,6 @@ class answering_server {
         switch (f.type) {
             case 'Q':
                 run(f.body.substr(0, f.body.size() - 1), out);
-                open_ = false;
                 return wire::write_ready(out, status_);
             case 'F':
                 out += failed("0A000");
