@@ -3,11 +3,28 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "cache/store.h"
 #include "proxy/core/server_link.h"
 
 namespace pgsidecar::core {
+
+// Why a session keeps its server connection between transactions.
+enum class pin : std::uint8_t {
+    none,
+    not_followed,  // who knows what is set there
+    temporary_objects,
+    listen,
+    advisory_lock,
+    held_cursor,
+    own_sequences,  // currval(), lastval()
+    sql_prepare,
+    dialect,  // an encoding or string syntax in which others' bytes would mean something else
+    count_
+};
+// In the words of the statistics.
+[[nodiscard]] std::string_view to_string(pin why) noexcept;
 
 struct pooling {
     // Things of the session that only one server connection has.
@@ -30,6 +47,7 @@ struct pooling {
     std::string refusal;      // ErrorResponse for the request in front, which found no server
     std::uint32_t batch = 1;  // of the messages that are being sent: counts Syncs and queries
     std::uint8_t holds = 0;
+    pin kept_for = pin::none;    // since the last transaction ended
     std::uint8_t attempts = 0;   // connections that could not be made ready for this request
     std::uint8_t restoring = 0;  // ReadyForQuery still to come before the client's own
     bool greeting = true;        // the client is not logged in yet

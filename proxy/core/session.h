@@ -78,8 +78,8 @@ class session {
     [[nodiscard]] const server_credentials& shown_credentials() const noexcept {
         return start_up_->known;
     }
-    // Why this session keeps its server connection between transactions; null: it does not.
-    [[nodiscard]] const char* pinned() const noexcept;
+    // Why this session keeps its server connection, as of the end of its last transaction.
+    [[nodiscard]] pin kept_for() const noexcept { return pool_ ? pool_->kept_for : pin::none; }
     void on_credentials(credentials given, actions& out);  // after actions::ask_credentials
     // After actions::ask_login. Nothing: nobody could be asked; the client is refused. `random` of
     // `given` holds scram_nonce_size bytes more than the client's log-in needs.
@@ -319,6 +319,7 @@ class session {
     [[nodiscard]] bool answer_here(const statement_text& text, actions& out);
 
     // session_holds.cpp
+    [[nodiscard]] pin pinned() const noexcept;
     void note_holds(const planned_write& w);
     void note_holds(const planned_write& w, const policy::statement_facts& s);
     void end_holds(const policy::statement_facts& s);

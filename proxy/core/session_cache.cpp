@@ -244,7 +244,7 @@ bool session::on_cancel(actions& out) {
         return false;
     }
     // What a kept connection gets back is of no request: the cancel comes too late, or too early.
-    const bool kept = waiting_ == wait::server && pool_->link && pinned() != nullptr;
+    const bool kept = waiting_ == wait::server && pool_->link && pinned() != pin::none;
     if (waiting_ == wait::server && !pool_->greeting && !kept) {
         std::string error;
         protocol::write_error(error, "ERROR", "57014", "canceling statement due to user request");

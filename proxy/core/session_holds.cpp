@@ -27,18 +27,43 @@ std::uint8_t holds_of(const planned_write& w, const policy::statement_facts& s) 
 }
 }  // namespace
 
-const char* session::pinned() const noexcept {
-    if (!pool_) return nullptr;
-    if (taints_ != clean_taints_ || unproven_) return "something that cannot be followed";
-    if (temporary_) return "temporary objects";
-    if ((pool_->holds & pooling::listens) != 0) return "LISTEN";
-    if ((pool_->holds & pooling::session_lock) != 0) return "advisory lock";
-    if ((pool_->holds & pooling::open_cursor) != 0) return "cursor WITH HOLD";
-    if ((pool_->holds & pooling::own_sequences) != 0) return "currval()";
+std::string_view to_string(pin why) noexcept {
+    switch (why) {
+        case pin::not_followed:
+            return "not_followed";
+        case pin::temporary_objects:
+            return "temporary_objects";
+        case pin::listen:
+            return "listen";
+        case pin::advisory_lock:
+            return "advisory_lock";
+        case pin::held_cursor:
+            return "cursor_with_hold";
+        case pin::own_sequences:
+            return "currval";
+        case pin::sql_prepare:
+            return "sql_prepare";
+        case pin::dialect:
+            return "encoding_or_string_syntax";
+        case pin::none:
+        case pin::count_:
+            break;
+    }
+    return "";
+}
+
+pin session::pinned() const noexcept {
+    if (!pool_) return pin::none;
+    if (taints_ != clean_taints_ || unproven_) return pin::not_followed;
+    if (temporary_) return pin::temporary_objects;
+    if ((pool_->holds & pooling::listens) != 0) return pin::listen;
+    if ((pool_->holds & pooling::session_lock) != 0) return pin::advisory_lock;
+    if ((pool_->holds & pooling::open_cursor) != 0) return pin::held_cursor;
+    if ((pool_->holds & pooling::own_sequences) != 0) return pin::own_sequences;
     if (statements_.holds_private() || statements_.repeatable() > most_repeated)
-        return "SQL PREPARE";
-    if (!dialect_.shareable()) return "encoding or string syntax";
-    return nullptr;
+        return pin::sql_prepare;
+    if (!dialect_.shareable()) return pin::dialect;
+    return pin::none;
 }
 
 // It asks what this session has taken from sequences: of what others have taken at the same server

@@ -199,7 +199,7 @@ void session::drop_half_restored(actions& out) {
 // This connection cannot be made what the session needs.
 void session::try_another_server(actions& out) {
     // What is held there is nowhere else.
-    const bool kept = !pool_->greeting && pinned() != nullptr;
+    const bool kept = !pool_->greeting && pinned() != pin::none;
     drop_half_restored(out);
     out.server.clear();
     if (!kept && ++pool_->attempts < most_attempts) {
@@ -336,7 +336,8 @@ void session::give_back(actions& out) {
         transparent_ || releasing_ != release::none || state_ != state::ready)
         return;
     if (unproven_) (void)scope();
-    if (pinned() != nullptr) return restore_kept(out);
+    p.kept_for = pinned();
+    if (p.kept_for != pin::none) return restore_kept(out);
     leave_sql_statements();
     auto& link = *p.link;
     note_resets();

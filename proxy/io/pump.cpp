@@ -224,6 +224,7 @@ void pump::perform_side_effects() {
         }
         home_.use_database(session_.database_name());
     }
+    if (const auto why = session_.kept_for(); why != kept_for_) note_kept(why);
     if (todo.release_server) give_back_server();
     if (todo.forget_server && std::exchange(acquiring_, false))
         home_.pools().forget(*pool_, token_);
@@ -370,6 +371,7 @@ void pump::end() {
     }
     ended_ = true;
     if (registered_) home_.forget_key(session_.client_pid(), token_);
+    if (kept_for_ != core::pin::none) note_kept(core::pin::none);
     if (connecting_) connecting_->cancel();
     client_.close();
     if (acquiring_) home_.pools().forget(*pool_, token_);

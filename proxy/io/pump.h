@@ -69,6 +69,7 @@ class pump : public std::enable_shared_from_this<pump>, private core::server_sou
     void acquire_server();
     void attach(pooled_ptr connection);
     void give_back_server();
+    void note_kept(core::pin why);
     void answer_cancel_request(const core::actions::cancel& request);
     void flush_client();
     void flush_server();
@@ -104,6 +105,7 @@ class pump : public std::enable_shared_from_this<pump>, private core::server_sou
     bool client_finished_ = false;  // it sends no more
     bool closing_ = false;          // no more reads; ends when all output is sent
     bool ended_ = false;
+    core::pin kept_for_ = core::pin::none;  // as counted
     bool registered_ = false;
 };
 

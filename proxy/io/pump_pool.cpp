@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "proxy/io/crypto.h"
+#include "proxy/io/log.h"
 #include "proxy/io/pump.h"
 #include "proxy/io/worker.h"
 
@@ -67,6 +68,16 @@ void pump::attach(pooled_ptr connection) {
     todo.clear();
     session_.on_server_attached(*pooled_->link, std::chrono::steady_clock::now(), todo);
     perform();
+}
+
+void pump::note_kept(core::pin why) {
+    if (kept_for_ != core::pin::none) home_.count_kept(kept_for_, -1);
+    kept_for_ = why;
+    if (why == core::pin::none) return;
+    home_.count_kept(why, 1);
+    log_debug("session keeps its server connection: reason=" + std::string{to_string(why)} +
+              " pid=" + std::to_string(session_.client_pid()) + " user=" + session_.user() +
+              " database=" + session_.database_name());
 }
 
 void pump::give_back_server() {

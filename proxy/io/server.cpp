@@ -285,8 +285,22 @@ std::string server::statistics() const {
     const auto p = ledger_.count();
     out.insert(out.size() - 1, ",\"pools\":{\"servers\":" + std::to_string(p.total) +
                                    ",\"idle\":" + std::to_string(p.idle) +
-                                   ",\"opening\":" + std::to_string(p.opening) +
-                                   ",\"waiting\":" + std::to_string(p.waiting) + "}");
+                                   ",\"opening\":" + std::to_string(p.opening) + ",\"waiting\":" +
+                                   std::to_string(p.waiting) + ",\"pinned\":{" + pinned() + "}}");
+    return out;
+}
+
+// Why sessions keep shared server connections, and how many do.
+std::string server::pinned() const {
+    std::string out;
+    for (std::size_t i = 1; i < static_cast<std::size_t>(core::pin::count_); ++i) {
+        const auto why = static_cast<core::pin>(i);
+        std::int64_t total = 0;
+        for (const auto& w : workers_) total += w->kept(why);
+        if (total <= 0) continue;
+        out.append(out.empty() ? "\"" : ",\"").append(to_string(why)).append("\":") +=
+            std::to_string(total);
+    }
     return out;
 }
 

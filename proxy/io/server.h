@@ -67,6 +67,7 @@ class server {
     void look_after_pools();
     [[nodiscard]] std::size_t clients() const;
     [[nodiscard]] std::string statistics() const;
+    [[nodiscard]] std::string pinned() const;
 
     std::shared_ptr<const config::settings> settings_;
     core::session_options options_;

@@ -70,6 +70,13 @@ class worker {
     void remove(std::uint64_t token);
 
     [[nodiscard]] std::shared_ptr<pump> find(std::uint64_t token);
+    // Sessions that keep their shared server connection for that reason.
+    [[nodiscard]] std::int64_t kept(core::pin why) const noexcept {
+        return kept_[static_cast<std::size_t>(why)].load(std::memory_order_relaxed);
+    }
+    void count_kept(core::pin why, int change) noexcept {
+        kept_[static_cast<std::size_t>(why)].fetch_add(change, std::memory_order_relaxed);
+    }
     [[nodiscard]] std::uint64_t count(policy::reason r) const noexcept {
         return reasons_[static_cast<std::size_t>(r)].load(std::memory_order_relaxed);
     }
@@ -104,6 +111,7 @@ class worker {
     std::atomic<std::size_t> clients_{0};
     std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(policy::reason::count_)>
         reasons_{};
+    std::array<std::atomic<std::int64_t>, static_cast<std::size_t>(core::pin::count_)> kept_{};
     bool draining_ = false;
     std::thread thread_;
 };

@@ -152,10 +152,12 @@ class PinTest(PoolTest):
 
     pool = {"default_pool_size": 2}
 
-    def held(self, session, sql, release="DISCARD ALL"):
+    def held(self, session, sql, release="DISCARD ALL", reason=None):
         before = self.pools()
         self.assertIsNone(session.q(sql).error)
         wait_until("the connection to be kept", lambda: self.pools()["idle"] < self.pools()["servers"])
+        if reason:
+            wait_until("that to be said", lambda: self.pools()["pinned"] == {reason: 1})
         if release:
             self.assertIsNone(session.q(release).error)
             wait_until("it to be given back", lambda: self.pools()["idle"] == self.pools()["servers"])
@@ -163,7 +165,7 @@ class PinTest(PoolTest):
 
     def test_temporary_table(self):
         mine, other = self.wire(), self.wire()
-        self.held(mine, "CREATE TEMP TABLE t AS SELECT 'mine' AS v", None)
+        self.held(mine, "CREATE TEMP TABLE t AS SELECT 'mine' AS v", None, "temporary_objects")
         self.assertEqual(other.q("SELECT v FROM t").error, "42P01")
         self.assertEqual(self.value(mine, "SELECT v FROM t"), "mine")
         self.assertIsNone(mine.q("DISCARD ALL").error)
@@ -172,7 +174,7 @@ class PinTest(PoolTest):
 
     def test_advisory_lock(self):
         mine, other = self.wire(), self.wire()
-        self.held(mine, "SELECT pg_advisory_lock(7)", None)
+        self.held(mine, "SELECT pg_advisory_lock(7)", None, "advisory_lock")
         self.assertEqual(self.value(other, "SELECT pg_try_advisory_xact_lock(7)"), "f")
         self.assertEqual(self.value(mine, "SELECT pg_advisory_unlock(7)"), "t")
         self.assertIsNone(mine.q("SELECT pg_advisory_unlock_all()").error)
@@ -190,11 +192,15 @@ class PinTest(PoolTest):
 
     def test_listen(self):
         mine, other = self.wire(), self.wire()
-        self.held(mine, "LISTEN ward", None)
+        self.held(mine, "LISTEN ward", None, "listen")
         other.q("NOTIFY ward, 'bed 4'")
         self.assertEqual(mine.read_frame()[0], b"A")
         self.assertIsNone(mine.q("UNLISTEN *").error)
         wait_until("it to be given back", lambda: self.pools()["idle"] == self.pools()["servers"])
+        self.assertEqual(self.pools()["pinned"], {})
+        self.held(mine, "LISTEN ward", None, "listen")
+        mine.close()
+        wait_until("it to be forgotten", lambda: self.pools()["pinned"] == {})
         self.assertNotIn(b"A\0\0\0", other.q("NOTIFY ward").raw)
 
     def test_held_again_in_the_same_pipeline(self):
@@ -226,7 +232,8 @@ class PinTest(PoolTest):
 
     def test_cursor_with_hold(self):
         mine = self.wire()
-        self.held(mine, "DECLARE c CURSOR WITH HOLD FOR SELECT generate_series(1, 3)", None)
+        self.held(mine, "DECLARE c CURSOR WITH HOLD FOR SELECT generate_series(1, 3)", None,
+                  "cursor_with_hold")
         self.wire().q("SELECT 1")
         self.assertEqual(self.value(mine, "FETCH c"), "1")
         self.assertIsNone(mine.q("CLOSE ALL").error)
@@ -234,7 +241,8 @@ class PinTest(PoolTest):
 
     def test_what_cannot_be_followed(self):
         mine = self.wire()
-        self.held(mine, "DO $$ BEGIN PERFORM set_config('app.x', 'secret', false); END $$")
+        self.held(mine, "DO $$ BEGIN PERFORM set_config('app.x', 'secret', false); END $$",
+                  reason="not_followed")
         for _ in range(3):
             self.assertNotEqual(
                 self.wire().q("SELECT current_setting('app.x', true)").value, "secret")
