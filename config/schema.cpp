@@ -134,8 +134,8 @@ constexpr std::array setting_table{
         PGSIDECAR_AT(auth_query),
         "Asked over `upstream.control_connection` for the stored password of user $1; "
         "the second column is used; the third, where there is one, says for how many seconds it "
-        "is still valid (NULL: for ever). Needed for SCRAM where both legs are under TLS, "
-        "with clients that use channel binding. A role without the right to read "
+        "is still valid (NULL: for ever; 0: not any more). Needed for SCRAM where both legs are "
+        "under TLS, with clients that use channel binding. A role without the right to read "
         "`pg_shadow` may call a SECURITY DEFINER function, named with its schema.",
         {1, 4096},
         check_auth_query},
