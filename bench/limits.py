@@ -308,7 +308,6 @@ def awake():
 
 NEIGHBOURS = {  # name: (its tier's queries a minute, what it asks a second)
     "alone": None,
-    "120 a minute, asks 200 a second": (120, 200),
     "600 a minute, asks 1,000 a second": (600, 1000),
     "the same, of another pgsidecar": (600, 1000),
     "6000 a minute, asks 10,000 a second": (6000, 10000),
