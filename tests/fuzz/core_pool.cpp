@@ -17,38 +17,19 @@
 #include <string_view>
 #include <utility>
 
-#include "protocol/framer.h"
 #include "tests/core/toy_crypto.h"
 #include "tests/core/world.h"
-#include "tests/fuzz/protocol_support.h"
+#include "tests/fuzz/core_support.h"
 
 using namespace core_test;
+using namespace pgsidecar::core::fuzz;
 using pgsidecar::protocol::fuzz::require;
 
 namespace {
 
 namespace wire = pgsidecar::protocol;
 
-constexpr std::size_t held_limit = (1U << 20) + (256U << 10);
 constexpr std::size_t clients = 2;
-
-// Calls `f` with each whole message at the front of `in`, and removes it there. False: it is none.
-template <class F>
-bool take_messages(std::string& in, F f) {
-    std::string_view rest = in;
-    bool good = true;
-    while (good && !rest.empty()) {
-        wire::frame frame;
-        std::error_code error;
-        const auto next = wire::next(rest, frame, error);
-        good = next != wire::peek_result::bad;
-        if (next != wire::peek_result::ok) break;
-        f(frame);
-        rest.remove_prefix(frame.whole.size());
-    }
-    in.erase(0, in.size() - rest.size());
-    return good;
-}
 
 // Answers in form alone: one row for what asks for one, and the status that the words lead to.
 class answering_server {
@@ -133,38 +114,10 @@ class answering_server {
     bool refuse_ = false;
 };
 
-// What a client has asked and been told; see core_session.cpp.
-class listener {
-  public:
-    void sent(std::string_view bytes) { requests_ += count(from_client_, bytes, "QSF"); }
-    void answered(std::string_view bytes) { allowed_ += count(from_server_, bytes, "Z"); }
-    void told(std::string_view bytes) {
-        told_ += count(to_client_, bytes, "Z");
-        const auto& begun = from_client_;
-        const std::size_t more = !begun.empty() && (begun[0] == 'Q' || begun[0] == 'F') ? 1 : 0;
-        require(!broken_ && told_ <= requests_ + more + allowed_);
-    }
-
-  private:
-    std::size_t count(std::string& rest, std::string_view bytes, std::string_view types) {
-        std::size_t found = 0;
-        rest.append(bytes);
-        const bool good = take_messages(rest, [&](const wire::frame& f) {
-            if (types.find(f.type) != std::string_view::npos) ++found;
-        });
-        if (!good && &rest == &to_client_) broken_ = true;
-        if (!good) rest.clear();
-        return found;
-    }
-    std::string from_client_, from_server_, to_client_;
-    std::size_t requests_ = 0, allowed_ = 0, told_ = 0;
-    bool broken_ = false;
-};
-
 // The shared connection, and the clients that want it.
 class room : public pool_host {
   public:
-    explicit room(world& w) : world_{w} {
+    explicit room(world& w) {
         renew();
         for (std::size_t i = 0; i < clients; ++i)
             each_[i].wires = std::make_unique<wired>(w, token_of(i), 0, this);
@@ -312,7 +265,6 @@ class room : public pool_host {
         vacate(fit);
     }
 
-    world& world_;
     std::unique_ptr<core::server_link> link_;
     answering_server server_;
     std::string sent_;   // to the server, and not answered yet

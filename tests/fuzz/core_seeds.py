@@ -162,6 +162,7 @@ POOL_SEEDS = {
     + asks(0, "UPDATE"),
     "waits": b"\0" + to(0, 1, 2) + to(1, 1, 2) + to(1, 10, 2000) + to(0, 5) + asks(1, "UPDATE"),
     "cut": b"\0" + to(0, 1, 2) + to(1, 11, 9) + asks(1, "UPDATE") + to(0, 11, 0),
+    "front": b"\0" + to(0, 0, 7) + b"Q\0\x20\0\0SE" + asks(1, "UPDATE"),  # of a long query
     "raw": b"\x08" + to(0, 0, len(UPDATE)) + UPDATE + to(0, 4, len(UPDATED)) + UPDATED,
 }
 

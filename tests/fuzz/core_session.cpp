@@ -15,17 +15,14 @@
 #include <utility>
 #include <vector>
 
-#include "protocol/framer.h"
 #include "tests/core/world.h"
-#include "tests/fuzz/protocol_support.h"
+#include "tests/fuzz/core_support.h"
 
 using namespace core_test;
+using namespace pgsidecar::core::fuzz;
 using pgsidecar::protocol::fuzz::require;
 
 namespace {
-
-// The longest Query or Parse that is looked at whole, and some.
-constexpr std::size_t held_limit = (1U << 20) + (256U << 10);
 
 // Stands for cryptography: what it gives need not be secret, and any input reaches it.
 std::string digest(std::string_view text) {
@@ -96,46 +93,6 @@ class neighbour {
     policy::tenant_directory* directory_;
     std::shared_ptr<policy::tenant> tenant_;
     bool here_ = false;
-};
-
-// What a client that is logged in is sent: whole messages, one ReadyForQuery for each request. What
-// the server says of itself (anything) is passed on.
-class listener {
-  public:
-    void sent(std::string_view bytes) { requests_ += count(from_client_, bytes, "QSF"); }
-    void answered(std::string_view bytes) { from_server_ready_ += count(from_server_, bytes, "Z"); }
-    void told(std::string_view bytes) {
-        told_ready_ += count(to_client_, bytes, "Z");
-        require(!to_client_.bad);
-        // A long one may be refused before all of it is here.
-        const auto& begun = from_client_.rest;
-        const std::size_t more = !begun.empty() && (begun[0] == 'Q' || begun[0] == 'F') ? 1 : 0;
-        require(told_ready_ <= requests_ + more + from_server_ready_);
-    }
-
-  private:
-    struct stream {
-        std::string rest{};
-        bool bad = false;
-    };
-    static std::size_t count(stream& s, std::string_view bytes, std::string_view types) {
-        std::size_t found = 0;
-        s.rest.append(bytes);
-        std::string_view in = s.rest;
-        pgsidecar::protocol::frame f;
-        std::error_code error;
-        while (!s.bad) {
-            const auto next = pgsidecar::protocol::next(in, f, error);
-            s.bad = next == pgsidecar::protocol::peek_result::bad;
-            if (next != pgsidecar::protocol::peek_result::ok) break;
-            if (types.find(f.type) != std::string_view::npos) ++found;
-            in.remove_prefix(f.whole.size());
-        }
-        s.rest.erase(0, s.rest.size() - in.size());
-        return found;
-    }
-    stream from_client_, from_server_, to_client_;
-    std::size_t requests_ = 0, from_server_ready_ = 0, told_ready_ = 0;
 };
 
 constexpr std::uint8_t orders = 14;

@@ -403,10 +403,11 @@ class WaitTest(PoolTest):
 
     def test_half_a_message_takes_no_connection(self):
         batch = b"".join((wire.parse("SELECT 1"), wire.bind(), wire.execute(), wire.frame(b"S")))
+        sidecar = self.own(workers=1)  # whose idle connection is found without waiting
         for name, message in (("short", wire.query("SELECT 1")), ("batch", batch),
                               ("long", wire.query("SELECT 1 --" + "x" * (2 << 20)))):
             with self.subTest(name):
-                half, other = self.wire(), self.wire()
+                half, other = self.at(sidecar), self.at(sidecar)
                 half.send(message[:7])
                 for _ in range(20):
                     self.assertEqual(self.value(other, "SELECT 2"), "2")
