@@ -19,11 +19,11 @@ class reader {
   public:
     explicit constexpr reader(bytes in) noexcept : rest_{in} {}
 
-    std::uint8_t u8() noexcept { return static_cast<std::uint8_t>(integer(1)); }
-    std::uint16_t u16() noexcept { return static_cast<std::uint16_t>(integer(2)); }
-    std::uint32_t u32() noexcept { return integer(4); }
-    std::int16_t i16() noexcept { return static_cast<std::int16_t>(integer(2)); }
-    std::int32_t i32() noexcept { return static_cast<std::int32_t>(integer(4)); }
+    std::uint8_t u8() noexcept { return static_cast<std::uint8_t>(integer<1>()); }
+    std::uint16_t u16() noexcept { return static_cast<std::uint16_t>(integer<2>()); }
+    std::uint32_t u32() noexcept { return integer<4>(); }
+    std::int16_t i16() noexcept { return static_cast<std::int16_t>(u16()); }
+    std::int32_t i32() noexcept { return static_cast<std::int32_t>(u32()); }
 
     // Up to the next zero byte, which is consumed and not part of the result.
     std::string_view cstring() noexcept {
@@ -69,10 +69,17 @@ class reader {
     }
 
   private:
-    std::uint32_t integer(std::size_t size) noexcept {
-        std::uint32_t value = 0;
-        for (const char c : take(size)) value = value << 8 | static_cast<std::uint8_t>(c);
-        return value;
+    // Zero where there is too little. Compilers make one load of the whole of it.
+    template <std::size_t size>
+    std::uint32_t integer() noexcept {
+        const auto field = take(size);
+        if (field.size() != size) return 0;
+        const auto at = [field](std::size_t i) {
+            return std::uint32_t{static_cast<std::uint8_t>(field[i])};
+        };
+        if constexpr (size == 1) return at(0);
+        if constexpr (size == 2) return at(0) << 8 | at(1);
+        if constexpr (size == 4) return at(0) << 24 | at(1) << 16 | at(2) << 8 | at(3);
     }
 
     bytes rest_;

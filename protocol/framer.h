@@ -41,11 +41,29 @@ enum class peek_result : std::uint8_t {
 
 // The head of the typed message at the front of `in`. Does not judge the type byte: see
 // frontend_name() and is_backend_type().
-[[nodiscard]] peek_result peek_head(bytes in, head& out, std::error_code& error) noexcept;
+[[nodiscard]] inline peek_result peek_head(bytes in, head& out, std::error_code& error) noexcept {
+    if (in.size() < head_size) return peek_result::need_more;
+    const auto length = reader{in.substr(1)}.u32();
+    if (length < 4 || length > max_frame_length) {
+        error = length < 4 ? errc::bad_length : errc::too_long;
+        return peek_result::bad;
+    }
+    out = {in.front(), length + 1};
+    return peek_result::ok;
+}
 [[nodiscard]] peek_result peek_startup_head(bytes in, head& out, std::error_code& error) noexcept;
 
 // The same for a message that is there to its last byte; need_more until then.
-[[nodiscard]] peek_result next(bytes in, frame& out, std::error_code& error) noexcept;
+[[nodiscard]] inline peek_result next(bytes in, frame& out, std::error_code& error) noexcept {
+    head h;
+    const auto result = peek_head(in, h, error);
+    if (result != peek_result::ok) return result;
+    if (in.size() < h.length) return peek_result::need_more;
+    out.type = h.type;
+    out.whole = in.substr(0, h.length);
+    out.body = out.whole.substr(head_size);
+    return peek_result::ok;
+}
 [[nodiscard]] peek_result next_startup(bytes in, frame& out, std::error_code& error) noexcept;
 
 }  // namespace pgsidecar::protocol

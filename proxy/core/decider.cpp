@@ -55,6 +55,12 @@ planned_write write_of(const policy::statement_facts& facts, database& where,
     return out;
 }
 
+bool leaves_nothing(const planned_write& w) {
+    return w.reads_only && !w.schema_changed && !w.whole_cluster && !w.taints_session &&
+           !w.creates_temporary && !w.locks_session && !w.reads_own_sequences &&
+           !w.alters_defaults && w.tables.empty() && w.settings.empty();
+}
+
 }  // namespace
 
 decider::decider(std::shared_ptr<const policy::cache_rules> rules, decider_limits limits)
@@ -161,6 +167,9 @@ std::shared_ptr<const plan> decider::plan_for(const statement_text& text, databa
         made->prepared.resize(i + 1);
         made->prepared[i] = write_of(*statement.inner, where, *scope);
     }
+    made->inert = text.facts().statements.size() == 1 &&
+                  text.facts().statements.front().kind == policy::statement_kind::select &&
+                  made->writes.size() == 1 && leaves_nothing(made->writes.front());
     if (text.known->plans.size() >= plans_per_text)
         text.known->plans.erase(text.known->plans.begin());
     text.known->plans.push_back(made);

@@ -65,6 +65,8 @@ struct plan {
     std::vector<planned_write> writes;  // one for each statement of the text
     // For each statement that is a PREPARE: what its EXECUTE will do. Empty when there is none.
     std::vector<planned_write> prepared;
+    // One SELECT that leaves nothing behind, in its session or elsewhere.
+    bool inert = false;
 };
 
 // How the bytes of a text are to be taken (dialect.h).

@@ -56,15 +56,23 @@ class prepared_statements {
     };
     enum class repair_step { none, parse, close, close_and_parse };
 
-    [[nodiscard]] prepared_ptr client(std::string_view name) const {
-        const auto it = slots_.find(name);
-        return it == slots_.end() ? nullptr : it->second.client;
+    [[nodiscard]] const prepared_ptr& client(std::string_view name) const {
+        return get(name).client;
     }
-    [[nodiscard]] views get(std::string_view name) const {
+    // Until the next call that changes anything.
+    [[nodiscard]] const views& get(std::string_view name) const {
+        static const views nothing;
+        if (name.empty()) return unnamed_;
         const auto it = slots_.find(name);
-        return it == slots_.end() ? views{} : it->second;
+        return it == slots_.end() ? nothing : it->second;
     }
     void set(std::string_view name, views v) {
+        if (name.empty()) {
+            count(name, unnamed_, -1);
+            count(name, v, 1);
+            unnamed_ = std::move(v);
+            return;
+        }
         const auto it = slots_.find(name);
         if (it != slots_.end()) count(name, it->second, -1);
         count(name, v, 1);
@@ -83,7 +91,7 @@ class prepared_statements {
     }
     // What brings the server's view of this name to the client's.
     [[nodiscard]] repair_step repair(std::string_view name) const {
-        const auto v = get(name);
+        const auto& v = get(name);
         if (v.client == v.server) return repair_step::none;
         if (!v.client) return repair_step::close;
         // A Parse of the unnamed statement replaces what was there.
@@ -92,6 +100,7 @@ class prepared_statements {
     // Whose definition only the client knows.
     [[nodiscard]] std::vector<std::string> unheard() const {
         std::vector<std::string> names;
+        if (unnamed_.client && unnamed_.client != unnamed_.server) names.emplace_back();
         for (const auto& [name, v] : slots_)
             if (v.client && v.client != v.server) names.push_back(name);
         return names;
@@ -105,7 +114,7 @@ class prepared_statements {
     [[nodiscard]] std::vector<slot> drop(std::string_view name) {
         std::vector<slot> out;
         for (auto it = slots_.begin(); it != slots_.end();) {
-            const bool goes = name.empty() ? !it->first.empty() : it->first == name;
+            const bool goes = name.empty() || it->first == name;
             if (goes) count(it->first, it->second, -1);
             if (goes) out.push_back({it->first, std::move(it->second)});
             it = goes ? slots_.erase(it) : std::next(it);
@@ -130,18 +139,14 @@ class prepared_statements {
     }
     // The unnamed statement at the server is another session's.
     void find_foreign_unnamed() {
-        static const auto foreign = std::make_shared<const prepared>();
-        auto v = get("");
-        v.server = foreign;
-        set("", std::move(v));
+        static const prepared foreign;
+        unnamed_.server = {prepared_ptr{}, &foreign};  // counted by nobody
     }
     // The server connection is another session's from now on; adds the names that are left there,
     // but for those that PREPARE has made: they are at any connection of this session.
     void leave_server(std::vector<std::string>& left, bool& unnamed_left) {
-        auto unnamed = get("");
-        unnamed_left = unnamed.server != nullptr;
-        unnamed.server.reset();
-        set("", std::move(unnamed));
+        unnamed_left = unnamed_.server != nullptr;
+        unnamed_.server.reset();
         if (named_there_ == 0) return;
         for (auto it = slots_.begin(); it != slots_.end();) {
             if (is_left(it->first, it->second)) {
@@ -152,7 +157,9 @@ class prepared_statements {
         }
         named_there_ = 0;
     }
-    [[nodiscard]] std::size_t size() const noexcept { return slots_.size(); }
+    [[nodiscard]] std::size_t size() const noexcept {
+        return slots_.size() + (unnamed_ == views{} ? 0 : 1);
+    }
 
   private:
     [[nodiscard]] static bool is_left(std::string_view name, const views& v) noexcept {
@@ -163,7 +170,8 @@ class prepared_statements {
         if (v.client && v.client->is_repeatable()) repeatable_ += change;
         if (is_left(name, v)) named_there_ += change;
     }
-    std::map<std::string, views, std::less<>> slots_;
+    views unnamed_;
+    std::map<std::string, views, std::less<>> slots_;  // of those with a name
     int private_ = 0;      // slots whose statement is
     int repeatable_ = 0;   // likewise
     int named_there_ = 0;  // slots that would be left there

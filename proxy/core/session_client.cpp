@@ -283,19 +283,21 @@ void session::forward_query(const std::shared_ptr<const statement_text>& text,
     unholdable_ = false;                              // it ends a batch without a Sync
     batch_writes_ = batch_rows_ = false;
     if (limits_) limits_->request_consumed();
-    auto effects = plan_of(*text);
-    for (const auto name : named_statements(*text)) send_repair(name, true, out);
-    note_rows(*text, *effects);
+    auto planned = plan_of(*text);
+    const auto& effects = *planned;  // what is owed keeps it
+    if (!effects.inert)
+        for (const auto name : named_statements(*text)) send_repair(name, true, out);
+    note_rows(*text, effects);
     batch_writes_ = batch_rows_ = false;
-    repair_before_dialect_change(*effects, true, out);
-    count_forwarded(*text, *effects, out);
+    if (!effects.inert) repair_before_dialect_change(effects, true, out);
+    count_forwarded(*text, effects, out);
     statements_.set("", {});  // a simple query drops the unnamed statement
     portals_.drop_unnamed();
-    owed_reply item{.what = reply::query, .fill = next_fill_, .text = text, .effects = effects};
+    owed_reply item{.what = reply::query, .fill = next_fill_, .text = text, .effects = std::move(planned)};
     next_fill_ = -1;
     batch_reason_ = policy::reason::miss;
     owe(std::move(item));
-    note_text_effects(text, *effects);
+    note_text_effects(text, effects);
     out.server.forward(whole);
 }
 

@@ -79,6 +79,7 @@ planned_write session::unknown_write() {
 }
 
 void session::note_text_effects(const std::shared_ptr<const statement_text>& text, const plan& p) {
+    if (p.inert && !writing_ && !schema_written_) return;
     const auto& statements = text->facts().statements;
     if (statements.empty()) {
         for (const auto& w : p.writes) note_effects(w, statement_kind::other, true);

@@ -128,8 +128,9 @@ void session::send_repair(std::string_view name, bool with_sync, actions& out) {
     if (skipping_) return;
     using step = prepared_statements::repair_step;
     auto needed = statements_.repair(name);
+    if (needed == step::none && (owed_repairs_ == 0 || !statements_.client(name))) return;
     const auto definition = statements_.client(name);
-    if (needed == step::none && definition && repair_may_fail(name)) needed = step::close_and_parse;
+    if (needed == step::none && repair_may_fail(name)) needed = step::close_and_parse;
     if (needed == step::none) return;
     if (needed == step::close || needed == step::close_and_parse) inject_close(name, out);
     if (needed == step::parse || needed == step::close_and_parse)
@@ -184,7 +185,7 @@ void session::forward_parse(std::string_view name, std::string_view sql, std::st
 // stands in its place.
 std::optional<std::size_t> session::forward_bind(const protocol::bind& m, std::size_t length,
                                                  actions& out) {
-    const auto definition = statements_.client(m.statement);
+    auto definition = statements_.client(m.statement);
     std::uint32_t page = 0;
     // A long Bind is forwarded by its front alone: its values are not known.
     const auto* values = m.parameters_raw.empty() ? nullptr : &m;
@@ -196,13 +197,13 @@ std::optional<std::size_t> session::forward_bind(const protocol::bind& m, std::s
     if (!shared) send_repair(m.statement, false, out);
     const auto renamed = rename_bind(m, length, out);
     if (!renamed) return std::nullopt;
-    portal bound{.definition = definition, .page = page};
     if (next_fill_ >= 0) ++next_fill_;
     owe({.what = reply::bind,
          .fill = current_fill(),
          .name = shared ? std::string{m.statement} : std::string{},
          .definition = shared ? definition : nullptr});
     if (skipping_) return renamed;
+    portal bound{.definition = std::move(definition), .page = page};
     if (bound.definition) bound.settings = bound_settings(*bound.definition, m);
     if (!path_in_doubt_) bound.read_by = settings_.revision();
     portals_.bind(m.portal, std::move(bound));
@@ -287,19 +288,22 @@ void session::forward_execute(const portal* bound, std::uint32_t page, actions& 
         note_effects(executed(bound->definition), policy::statement_kind::execute, true);
         return;
     }
-    const auto text = bound->definition->text;
+    const auto& text = bound->definition->text;
     // It runs as it was planned when it was bound.
     if (bound->read_by != settings_.revision()) path_in_doubt_ = true;
-    const auto effects = effects_of(*bound);
-    note_rows(*text, *effects);
-    for (const auto name : named_statements(*text)) send_repair(name, false, out);
-    repair_before_dialect_change(*effects, false, out);
-    count_forwarded(*text, *effects, out);
+    auto planned = effects_of(*bound);
+    const auto& effects = *planned;  // what is owed keeps it
+    note_rows(*text, effects);
+    if (!effects.inert) {
+        for (const auto name : named_statements(*text)) send_repair(name, false, out);
+        repair_before_dialect_change(effects, false, out);
+    }
+    count_forwarded(*text, effects, out);
     item.text = text;
-    item.effects = effects;
+    item.effects = std::move(planned);
     if (pool_) item.definition = bound->definition;
     owe(std::move(item));
-    note_text_effects(text, *effects);
+    note_text_effects(text, effects);
 }
 
 }  // namespace pgsidecar::core

@@ -45,8 +45,8 @@ void epoll_loop::shutdown() noexcept {
     while (!sockets_.empty()) {
         auto& socket = sockets_.front();
         sockets_.pop_front();
-        const auto readable = std::exchange(socket.readable_, nullptr);
-        const auto writable = std::exchange(socket.writable_, nullptr);
+        const auto readable = std::exchange(socket.readable_, {});
+        const auto writable = std::exchange(socket.writable_, {});
     }
 }
 
@@ -101,8 +101,8 @@ epoll_socket::epoll_socket(asio::io_context& home, tcp::socket from)
 }
 
 epoll_socket::~epoll_socket() {
-    readable_ = nullptr;
-    writable_ = nullptr;
+    readable_ = {};
+    writable_ = {};
     close();
 }
 
@@ -156,7 +156,7 @@ void epoll_socket::tell_what_is_wanted() {
     const auto error = handle_ >= 0 ? last_error() : error_code{asio::error::bad_descriptor};
     for (auto* waiting : {&readable_, &writable_}) {
         if (!*waiting || loop_.shut_down_) continue;
-        asio::post(loop_.context_, [f = std::exchange(*waiting, nullptr), error] { f(error); });
+        asio::post(loop_.context_, [f = std::exchange(*waiting, {}), error] { f(error); });
     }
 }
 
@@ -170,15 +170,15 @@ void epoll_socket::on_events(std::uint32_t events) {
         return;
     }
     // The first call may close or destroy this socket; the second handler knows what has ended.
-    const auto readable = read ? std::exchange(readable_, nullptr) : nullptr;
-    const auto writable = write ? std::exchange(writable_, nullptr) : nullptr;
+    const auto readable = read ? std::exchange(readable_, {}) : wait_handler{};
+    const auto writable = write ? std::exchange(writable_, {}) : wait_handler{};
     if (writable) writable({});
     if (readable) readable({});
 }
 
 void epoll_socket::forget_waits() noexcept {
-    readable_ = nullptr;
-    writable_ = nullptr;
+    readable_ = {};
+    writable_ = {};
 }
 
 tcp::socket epoll_socket::release_to(asio::io_context& next) noexcept {
@@ -207,8 +207,8 @@ void epoll_socket::close() noexcept {
     ::close(handle_);
     handle_ = -1;
     told_ = 0;
-    abort(std::exchange(readable_, nullptr));
-    abort(std::exchange(writable_, nullptr));
+    abort(std::exchange(readable_, {}));
+    abort(std::exchange(writable_, {}));
 }
 
 }  // namespace pgsidecar::io

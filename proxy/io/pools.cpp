@@ -16,6 +16,8 @@ namespace {
 using boost::system::error_code;
 using clock = std::chrono::steady_clock;
 
+constexpr std::size_t most_spare = 64;
+
 }  // namespace
 
 // One attempt to open a connection, and with an optional server_tls_sslmode the second one.
@@ -200,8 +202,9 @@ void pools::forget(pool& p, std::uint64_t token) {
 pooled_ptr pools::take_idle(std::uint64_t number) {
     const auto it = idle_.find(number);
     if (it == idle_.end()) return nullptr;
-    auto connection = std::move(it->second);
-    idle_.erase(it);
+    auto node = idle_.extract(it);
+    auto connection = std::move(node.mapped());
+    if (spare_.size() < most_spare) spare_.push_back(std::move(node));
     connection->io->forget_waits();
     return connection;
 }
@@ -260,28 +263,33 @@ void pools::deliver(pooled_ptr connection, std::uint64_t token) {
 }
 
 void pools::keep(pooled_ptr connection) {
-    const auto number = connection->number;
-    connection->io->on_readable([this, number](error_code error) {
-        if (error != boost::asio::error::operation_aborted) on_idle_event(number);
-    });
-    idle_.emplace(number, std::move(connection));
+    watch(*connection);
+    if (spare_.empty()) {
+        idle_.emplace(connection->number, std::move(connection));
+        return;
+    }
+    auto node = std::move(spare_.back());
+    spare_.pop_back();
+    node.key() = connection->number;
+    node.mapped() = std::move(connection);
+    idle_.insert(std::move(node));
+}
+
+void pools::watch(pooled_connection& idle) {
+    idle.io->on_readable(wait_handler::of<&pools::on_idle_event>(*this, idle.number));
 }
 
 // The server has said something to a connection that nobody uses, or has ended it.
-void pools::on_idle_event(std::uint64_t number) {
+void pools::on_idle_event(error_code error, std::uint64_t number) {
     const auto it = idle_.find(number);
-    if (it == idle_.end()) return;
+    if (error == boost::asio::error::operation_aborted || it == idle_.end()) return;
     auto& connection = *it->second;
     const auto buffer = home_.scratch();
     std::size_t got = 0;
     const auto status = connection.io->read(buffer, got);
     if (status == io_status::would_block ||
-        (status == io_status::ok && connection.link->take_idle({buffer.data(), got}))) {
-        connection.io->on_readable([this, number](error_code error) {
-            if (error != boost::asio::error::operation_aborted) on_idle_event(number);
-        });
-        return;
-    }
+        (status == io_status::ok && connection.link->take_idle({buffer.data(), got})))
+        return watch(connection);
     const auto ended = take_idle(number);
     ended->io->close();
     home_.distrust_catalogs();

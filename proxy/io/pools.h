@@ -55,7 +55,8 @@ class pools {
     void failed(pool& p, std::string error, bool unreachable);
     void settle(pooled_ptr connection, const std::optional<place>& whose);
     void keep(pooled_ptr connection);
-    void on_idle_event(std::uint64_t number);
+    void watch(pooled_connection& idle);
+    void on_idle_event(boost::system::error_code error, std::uint64_t number);
     void close_idle(std::uint64_t number);
     void fetch(pool& p, std::uint64_t number, place whose);
     void deliver(pooled_ptr connection, std::uint64_t token);
@@ -64,7 +65,9 @@ class pools {
 
     worker& home_;
     core::pool_ledger& ledger_;
-    std::unordered_map<std::uint64_t, pooled_ptr> idle_;
+    using idle_map = std::unordered_map<std::uint64_t, pooled_ptr>;
+    idle_map idle_;
+    std::vector<idle_map::node_type> spare_;  // of it: each request takes one out and puts one in
     std::unordered_map<opener*, std::shared_ptr<opener>> opening_;
     std::uint64_t next_ = 1;
     bool stopped_ = false;

@@ -45,12 +45,14 @@ void pump::wait_client() {
         });
         return;
     }
-    client_.on_readable([self = shared_from_this()](error_code error) {
-        self->client_waits_ = false;
-        if (self->ended_) return;
-        if (error) return self->end();
-        self->read_client();
-    });
+    client_.on_readable(wait_handler::of<&pump::on_client_readable>(shared_from_this(), 0));
+}
+
+void pump::on_client_readable(error_code error, std::uint64_t /*tag*/) {
+    client_waits_ = false;
+    if (ended_) return;
+    if (error) return end();
+    read_client();
 }
 
 void pump::wait_server() {
@@ -64,13 +66,16 @@ void pump::wait_server() {
         });
         return;
     }
-    server_->on_readable([self = shared_from_this(), turn = server_turn_](error_code error) {
-        if (turn != self->server_turn_) return;
-        self->server_waits_ = false;
-        if (self->ended_ || !self->server_) return;
-        if (error) return self->end();
-        self->read_server();
-    });
+    server_->on_readable(
+        wait_handler::of<&pump::on_server_readable>(shared_from_this(), server_turn_));
+}
+
+void pump::on_server_readable(error_code error, std::uint64_t turn) {
+    if (turn != server_turn_) return;
+    server_waits_ = false;
+    if (ended_ || !server_) return;
+    if (error) return end();
+    read_server();
 }
 
 void pump::read_client() {

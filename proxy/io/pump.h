@@ -53,6 +53,8 @@ class pump : public std::enable_shared_from_this<pump>, private core::server_sou
     void shake_hands(bool direct);
     void wait_client();
     void wait_server();
+    void on_client_readable(boost::system::error_code error, std::uint64_t tag);
+    void on_server_readable(boost::system::error_code error, std::uint64_t turn);
     void read_client();
     void read_server();
     void take_client(std::string_view fresh);
