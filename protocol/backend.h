@@ -3,6 +3,8 @@
 // nothing to rely on. NegotiateProtocolVersion is in startup.h, CopyData and CopyDone in copy.h.
 // Protocol 3.2, "Message Formats" and "Error and Notice Message Fields".
 #pragma once
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -246,8 +248,17 @@ void write_parameter_description(std::string& out, std::span<const std::uint32_t
     }
 }
 
+namespace detail {
+inline constexpr auto backend_types = [] {
+    std::array<bool, 256> known{};
+    for (std::size_t i = 0; i < known.size(); ++i)
+        known[i] = !backend_name(static_cast<char>(i)).empty();
+    return known;
+}();
+}  // namespace detail
+
 [[nodiscard]] constexpr bool is_backend_type(char type) noexcept {
-    return !backend_name(type).empty();
+    return detail::backend_types[static_cast<unsigned char>(type)];
 }
 
 }  // namespace pgsidecar::protocol

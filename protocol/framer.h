@@ -53,15 +53,19 @@ enum class peek_result : std::uint8_t {
 }
 [[nodiscard]] peek_result peek_startup_head(bytes in, head& out, std::error_code& error) noexcept;
 
+// The message of that head, all of which is there.
+[[nodiscard]] inline frame whole_frame(bytes in, const head& h) noexcept {
+    const auto whole = in.substr(0, h.length);
+    return {h.type, whole, whole.substr(head_size)};
+}
+
 // The same for a message that is there to its last byte; need_more until then.
 [[nodiscard]] inline peek_result next(bytes in, frame& out, std::error_code& error) noexcept {
     head h;
     const auto result = peek_head(in, h, error);
     if (result != peek_result::ok) return result;
     if (in.size() < h.length) return peek_result::need_more;
-    out.type = h.type;
-    out.whole = in.substr(0, h.length);
-    out.body = out.whole.substr(head_size);
+    out = whole_frame(in, h);
     return peek_result::ok;
 }
 [[nodiscard]] peek_result next_startup(bytes in, frame& out, std::error_code& error) noexcept;

@@ -17,7 +17,7 @@ class pool_ledger::pool : public std::enable_shared_from_this<pool> {
     };
     std::string database, user;
     std::shared_ptr<const entry_card> card;
-    std::deque<idle_one> idle;  // the longest first
+    std::vector<idle_one> idle;  // the longest first
     std::deque<waiting_one> waiting;
     std::size_t total = 0;
     std::size_t opening = 0;
@@ -112,7 +112,7 @@ bool pool_ledger::make_room(const pool& p, orders& todo) {
 
 void pool_ledger::close_longest_idle(pool& p, orders& todo) {
     todo.close.push_back({p.shared_from_this(), p.idle.front().connection});
-    p.idle.pop_front();
+    p.idle.erase(p.idle.begin());
     drop(p);
 }
 

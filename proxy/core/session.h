@@ -102,7 +102,11 @@ class session {
     [[nodiscard]] time_point deadline() const noexcept;
     void on_deadline(time_point now, actions& out);
 
-    [[nodiscard]] bool blocked() const noexcept;
+    [[nodiscard]] bool blocked() const noexcept {
+        return terminating_ || waiting_ != wait::none || cancel_in_flight_ ||
+               (state_ != state::ready && state_ != state::startup && is_silent()) ||
+               releasing_ == release::waiting || (cut_ && cut_->ready_given);
+    }
     // For a pool's connection; nothing of the request in front has left.
     [[nodiscard]] bool waits_for_server() const noexcept {
         return waiting_ == wait::server && !pool_->link;
@@ -146,6 +150,7 @@ class session {
     struct batch;
 
     // session_login.cpp
+    [[nodiscard]] bool is_silent() const noexcept;
     [[nodiscard]] bool quiet() const noexcept;  // nothing is under way, but for a transaction
     [[nodiscard]] bool in_transaction() const noexcept { return status_ != 'I' || unholdable_; }
     [[nodiscard]] time_point idle_deadline() const noexcept;
@@ -168,9 +173,11 @@ class session {
 
     // session_client.cpp
     std::size_t on_request(protocol::bytes in, time_point now, actions& out);
-    std::size_t on_query(protocol::bytes in, time_point now, actions& out);
+    std::size_t on_query(const protocol::head& head, protocol::bytes in, time_point now,
+                         actions& out);
     [[nodiscard]] std::size_t front_of(const protocol::head& head) const noexcept;
-    std::size_t forward_one(protocol::bytes in, time_point now, actions& out);
+    std::size_t forward_one(const protocol::head& head, protocol::bytes in, time_point now,
+                            actions& out);
     bool forward_frame(const protocol::frame& f, time_point now, actions& out);
     std::size_t discard(const protocol::head& head, protocol::bytes in);
     std::size_t refuse_long(const protocol::head& head, protocol::bytes in, actions& out);
@@ -207,7 +214,8 @@ class session {
     enum class verdict : std::uint8_t { forward, served, hold };
     [[nodiscard]] verdict look_up_query(const std::shared_ptr<const statement_text>& text,
                                         time_point now, actions& out);
-    std::size_t on_batch(protocol::bytes in, time_point now, actions& out);
+    std::size_t on_batch(const protocol::head& head, protocol::bytes in, time_point now,
+                         actions& out);
     [[nodiscard]] admission admit_batch(batch& b, time_point now, actions& out);
     [[nodiscard]] bool read_batch(protocol::bytes in, batch& b);
     [[nodiscard]] bool read_frame(const protocol::frame& f, batch& b);
@@ -254,7 +262,10 @@ class session {
     };
     [[nodiscard]] static demand demand_of(const statement_text& text);
     void begin_limits(time_point now);
-    void continue_batch(time_point now);
+    void continue_batch(time_point now) {
+        if (limits_ && unholdable_ && owed_.empty()) begin_anew(now);
+    }
+    void begin_anew(time_point now);
     void find_tenant(std::string_view sql, time_point now);
     [[nodiscard]] admission admit(const demand& wanted, std::string_view sql, time_point now,
                                   actions& out);
@@ -304,7 +315,8 @@ class session {
     void greet(actions& out);
     [[nodiscard]] bool keeps_back(const protocol::parameter_status& m, actions& out);
     void note_resets();
-    [[nodiscard]] bool awaits_restore() const;
+    [[nodiscard]] bool awaits_restore() const { return pool_ && pool_->resets && reset_matters(); }
+    [[nodiscard]] bool reset_matters() const;
     void restore_kept(actions& out);
     void give_back(actions& out);
     // Of a name among the touched settings that stands for what could not be followed.

@@ -56,7 +56,8 @@ struct session::batch {
     }
 };
 
-std::size_t session::on_batch(protocol::bytes in, time_point now, actions& out) {
+std::size_t session::on_batch(const protocol::head& head, protocol::bytes in, time_point now,
+                              actions& out) {
     batch b;
     const bool may_hold = status_ == 'I' && (caching() || limits_) && !skipping_ && !copy_in_;
     if (may_hold && in.size() < hold_until_) return 0;
@@ -82,7 +83,7 @@ std::size_t session::on_batch(protocol::bytes in, time_point now, actions& out) 
             if (lacks_server(now, out)) return 0;
             unholdable_ = true;
             send_failure(false, std::exchange(limits_->refusal, {}), out);
-            return forward_one(in, now, out);
+            return forward_one(head, in, now, out);
         case admission::pass:
             break;
     }
@@ -106,7 +107,7 @@ std::size_t session::on_batch(protocol::bytes in, time_point now, actions& out) 
     if (next_fill_ < 0) settle_lead(false, out);
     unholdable_ = true;
     batch_reason_ = b.why;
-    return forward_one(in, now, out);
+    return forward_one(head, in, now, out);
 }
 
 // What is read of it so far; the Executes of one that is not held are charged as they come.

@@ -17,6 +17,10 @@ constexpr std::size_t whole_limit = 64U << 10;
 // The front of a Bind holds two names, each shorter than any sensible limit.
 constexpr std::size_t front_limit = 8U << 10;
 
+bool is_extended(char type) {
+    return type == 'P' || type == 'B' || type == 'D' || type == 'E' || type == 'C';
+}
+
 std::string_view type_name(char type, std::string& scratch) {
     const auto name = protocol::frontend_name(type);
     if (!name.empty()) return name;
@@ -57,13 +61,12 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
         if (in.size() < front_of(head)) return 0;
         if (const auto used = on_detached(head, in, out)) return used;
     }
-    const bool extended = head.type == 'P' || head.type == 'B' || head.type == 'D' ||
-                          head.type == 'E' || head.type == 'C';
+    const bool extended = is_extended(head.type);
     if ((extended || head.type == 'Q' || head.type == 'F') && awaits_restore()) {
         waiting_ = wait::drain;
         return 0;
     }
-    if (extended && !unholdable_) return on_batch(in, now, out);
+    if (extended && !unholdable_) return on_batch(head, in, now, out);
     const bool long_query = head.type == 'Q' && head.length > services_.decide.max_sql_length() + 6;
     if (long_query || head.type == 'F') {
         const auto admitted = admit({1, true}, {}, now, out);
@@ -71,14 +74,14 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
         if (admitted == admission::refused) return refuse_long(head, in, out);
         if (lacks_server(now, out)) return 0;
     }
-    if (head.type != 'Q' || long_query) return forward_one(in, now, out);
-    return on_query(in, now, out);
+    if (head.type != 'Q' || long_query) return forward_one(head, in, now, out);
+    return on_query(head, in, now, out);
 }
 
-std::size_t session::on_query(protocol::bytes in, time_point now, actions& out) {
-    protocol::frame frame;
-    std::error_code error;
-    if (protocol::next(in, frame, error) != peek_result::ok) return 0;
+std::size_t session::on_query(const protocol::head& head, protocol::bytes in, time_point now,
+                              actions& out) {
+    if (in.size() < head.length) return 0;
+    const auto frame = protocol::whole_frame(in, head);
     protocol::query query;
     if (protocol::parse(frame.body, query)) {
         fail("08P01", "invalid Query message", "malformed Query", out);
@@ -142,20 +145,14 @@ std::size_t session::front_of(const protocol::head& head) const noexcept {
     return head.length <= most ? head.length : front_limit;
 }
 
-std::size_t session::forward_one(protocol::bytes in, time_point now, actions& out) {
-    protocol::head head;
-    protocol::frame frame;
-    std::error_code error;
-    if (protocol::peek_head(in, head, error) != peek_result::ok) return 0;
-    if (head.length > protocol::frontend_length_limit(head.type)) return on_request(in, now, out);
+std::size_t session::forward_one(const protocol::head& head, protocol::bytes in, time_point now,
+                                 actions& out) {
     if (head.type != 'X' && lacks_server(now, out)) return 0;
     continue_batch(now);
     const auto wanted = front_of(head);
     if (in.size() < wanted) return 0;
-    if (wanted == head.length) {
-        if (protocol::next(in, frame, error) != peek_result::ok) return 0;
-        return forward_frame(frame, now, out) ? frame.whole.size() : 0;
-    }
+    if (wanted == head.length)
+        return forward_frame(protocol::whole_frame(in, head), now, out) ? head.length : 0;
     protocol::reader front{in.substr(protocol::head_size)};
     std::size_t skipped = 0;  // was sent in other words
     switch (head.type) {
@@ -293,7 +290,8 @@ void session::forward_query(const std::shared_ptr<const statement_text>& text,
     count_forwarded(*text, effects, out);
     statements_.set("", {});  // a simple query drops the unnamed statement
     portals_.drop_unnamed();
-    owed_reply item{.what = reply::query, .fill = next_fill_, .text = text, .effects = std::move(planned)};
+    owed_reply item{
+        .what = reply::query, .fill = next_fill_, .text = text, .effects = std::move(planned)};
     next_fill_ = -1;
     batch_reason_ = policy::reason::miss;
     owe(std::move(item));

@@ -176,7 +176,7 @@ void session::forward_parse(std::string_view name, std::string_view sql, std::st
                     .name = std::string{name},
                     .before = statements_.get(name),
                     .definition = definition};
-    if (!skipping_) statements_.set(name, {definition, definition});
+    if (!skipping_) statements_.set(name, {definition, std::move(definition)});
     owe(std::move(item));
     out.server.forward(whole);
 }

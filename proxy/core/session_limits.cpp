@@ -81,8 +81,7 @@ void session::find_tenant(std::string_view sql, time_point now) {
 }
 
 // A message in the middle of a batch: if all before it is answered, none of that is late any more.
-void session::continue_batch(time_point now) {
-    if (!limits_ || !unholdable_ || !owed_.empty()) return;
+void session::begin_anew(time_point now) {
     limits_->began(now);
     cut_.reset();
 }

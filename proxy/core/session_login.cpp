@@ -24,11 +24,10 @@ session::~session() {
     if (state_ == state::ready && database_) database_->clients.fetch_sub(1);
 }
 
-bool session::blocked() const noexcept {
-    return terminating_ || waiting_ != wait::none || releasing_ == release::waiting ||
-           cancel_in_flight_ || state_ == state::connecting || state_ == state::closed ||
-           ((state_ == state::login || state_ == state::authenticating) && !asked_) ||
-           (cut_ && cut_->ready_given);
+// Before the log-in is done, or after the end: is there nothing that the client may say?
+bool session::is_silent() const noexcept {
+    return state_ == state::connecting || state_ == state::closed ||
+           ((state_ == state::login || state_ == state::authenticating) && !asked_);
 }
 
 bool session::quiet() const noexcept {

@@ -311,9 +311,8 @@ void session::note_resets() {
 
 // RESET is on its way, and returns to what the connection began with. What this session began with
 // is set there again before anything else of it runs.
-bool session::awaits_restore() const {
-    if (!pool_ || !pool_->resets || status_ != 'I' || owed_.empty() || unholdable_ || skipping_)
-        return false;
+bool session::reset_matters() const {
+    if (status_ != 'I' || owed_.empty() || unholdable_ || skipping_) return false;
     return std::ranges::any_of(services_.options.followed_startup, [this](const auto& name) {
         return setting_matters(name) && settings_.at_start(name);
     });

@@ -31,21 +31,21 @@ std::size_t session::on_reply(protocol::bytes in, time_point now, actions& out) 
         return part.size();
     }
     protocol::head head;
-    protocol::frame frame;
     std::error_code error;
-    auto found = protocol::peek_head(in, head, error);
+    const auto found = protocol::peek_head(in, head, error);
     if (found == peek_result::need_more) return 0;
     if (found == peek_result::bad || !protocol::is_backend_type(head.type) || head.type == 'R' ||
         head.type == 'K' || head.type == 'v') {
         fail("08P01", "the server sent an unexpected message", "server out of step", out);
         return in.size();
     }
-    if (protocol::next(in, frame, error) == peek_result::ok) {
+    if (in.size() >= head.length) {
+        const auto frame = protocol::whole_frame(in, head);
         if (transparent_)
             pass_reply(frame, out);
         else
             handle_reply(frame, now, out);
-        return frame.whole.size();
+        return head.length;
     }
     const bool data = head.type == 'D' || head.type == 'd';
     const bool recorded = fills_ && data && !owed_.empty() && owed_.front().fill >= 0 &&

@@ -1,6 +1,7 @@
 #include "proxy/io/epoll_socket.h"
 
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -20,6 +21,9 @@ using boost::system::error_code;
 constexpr std::uint32_t trouble = EPOLLERR | EPOLLHUP;  // always told, whatever was asked for
 // Looks at our sockets before Asio's own work has its turn.
 constexpr int turns = 8;
+
+// recv() and send() are points of cancellation, which costs a program with threads two atomic
+// operations each; ours are never cancelled, and so call the kernel themselves.
 
 error_code last_error() { return {errno, boost::system::system_category()}; }
 
@@ -109,7 +113,8 @@ epoll_socket::~epoll_socket() {
 io_status epoll_socket::receive(std::span<char> buffer, std::size_t& got, bool peek) noexcept {
     ssize_t result = 0;
     do {
-        result = ::recv(handle_, buffer.data(), buffer.size(), peek ? MSG_PEEK : 0);
+        result = ::syscall(SYS_recvfrom, handle_, buffer.data(), buffer.size(), peek ? MSG_PEEK : 0,
+                           nullptr, nullptr);
     } while (result < 0 && errno == EINTR);
     if (result < 0) return failure();
     if (result == 0) return io_status::closed;
@@ -128,8 +133,9 @@ io_status epoll_socket::send(std::span<const std::string_view> pieces, std::size
     ssize_t result = 0;
     do {
         // One piece is the usual case, and the shorter way.
-        result = count == 1 ? ::send(handle_, pieces[0].data(), pieces[0].size(), MSG_NOSIGNAL)
-                            : ::sendmsg(handle_, &message, MSG_NOSIGNAL);
+        result = count == 1 ? ::syscall(SYS_sendto, handle_, pieces[0].data(), pieces[0].size(),
+                                        MSG_NOSIGNAL, nullptr, 0)
+                            : ::syscall(SYS_sendmsg, handle_, &message, MSG_NOSIGNAL);
     } while (result < 0 && errno == EINTR);
     if (result < 0) return failure();
     sent = static_cast<std::size_t>(result);

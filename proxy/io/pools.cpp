@@ -1,6 +1,8 @@
 #include "proxy/io/pools.h"
 
+#include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 #include "protocol/frontend.h"
@@ -15,8 +17,6 @@ namespace {
 
 using boost::system::error_code;
 using clock = std::chrono::steady_clock;
-
-constexpr std::size_t most_spare = 64;
 
 }  // namespace
 
@@ -200,11 +200,10 @@ void pools::forget(pool& p, std::uint64_t token) {
 }
 
 pooled_ptr pools::take_idle(std::uint64_t number) {
-    const auto it = idle_.find(number);
+    const auto it = find_idle(number);
     if (it == idle_.end()) return nullptr;
-    auto node = idle_.extract(it);
-    auto connection = std::move(node.mapped());
-    if (spare_.size() < most_spare) spare_.push_back(std::move(node));
+    auto connection = std::move(*it);
+    idle_.erase(it);
     connection->io->forget_waits();
     return connection;
 }
@@ -264,15 +263,14 @@ void pools::deliver(pooled_ptr connection, std::uint64_t token) {
 
 void pools::keep(pooled_ptr connection) {
     watch(*connection);
-    if (spare_.empty()) {
-        idle_.emplace(connection->number, std::move(connection));
-        return;
-    }
-    auto node = std::move(spare_.back());
-    spare_.pop_back();
-    node.key() = connection->number;
-    node.mapped() = std::move(connection);
-    idle_.insert(std::move(node));
+    idle_.push_back(std::move(connection));
+}
+
+pools::idle_list::iterator pools::find_idle(std::uint64_t number) {
+    if (!idle_.empty() && idle_.back()->number == number) return std::prev(idle_.end());
+    const auto it = std::ranges::lower_bound(idle_, number, {},
+                                             [](const pooled_ptr& one) { return one->number; });
+    return it != idle_.end() && (*it)->number == number ? it : idle_.end();
 }
 
 void pools::watch(pooled_connection& idle) {
@@ -281,9 +279,9 @@ void pools::watch(pooled_connection& idle) {
 
 // The server has said something to a connection that nobody uses, or has ended it.
 void pools::on_idle_event(error_code error, std::uint64_t number) {
-    const auto it = idle_.find(number);
+    const auto it = find_idle(number);
     if (error == boost::asio::error::operation_aborted || it == idle_.end()) return;
-    auto& connection = *it->second;
+    auto& connection = **it;
     const auto buffer = home_.scratch();
     std::size_t got = 0;
     const auto status = connection.io->read(buffer, got);
@@ -350,7 +348,7 @@ void pools::stop() {
     stopped_ = true;
     for (const auto copy = std::exchange(opening_, {}); const auto& [key, one] : copy)
         one->cancel();
-    for (auto& [number, connection] : idle_) say_goodbye(*connection);
+    for (const auto& connection : idle_) say_goodbye(*connection);
     idle_.clear();
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "proxy/core/pool_ledger.h"
 #include "proxy/core/pool_login.h"
@@ -65,9 +66,9 @@ class pools {
 
     worker& home_;
     core::pool_ledger& ledger_;
-    using idle_map = std::unordered_map<std::uint64_t, pooled_ptr>;
-    idle_map idle_;
-    std::vector<idle_map::node_type> spare_;  // of it: each request takes one out and puts one in
+    using idle_list = std::vector<pooled_ptr>;
+    [[nodiscard]] idle_list::iterator find_idle(std::uint64_t number);
+    idle_list idle_;  // by their numbers: the last one used is the last, and the next to be used
     std::unordered_map<opener*, std::shared_ptr<opener>> opening_;
     std::uint64_t next_ = 1;
     bool stopped_ = false;

@@ -118,8 +118,10 @@ void worker::distrust_catalogs() {
 }
 
 void worker::carry_out(const core::actions& todo) {
-    for (const auto why : todo.outcomes)
-        reasons_[static_cast<std::size_t>(why)].fetch_add(1, std::memory_order_relaxed);
+    for (const auto why : todo.outcomes) {
+        auto& count = reasons_[static_cast<std::size_t>(why)];  // nobody else adds to it
+        count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
     for (const auto& wake : todo.wake) {
         auto& home = owner_.worker_of(static_cast<unsigned>(wake.token >> worker_shift));
         const auto session = wake.token >> wait_bits << wait_bits;
