@@ -28,7 +28,7 @@ BEGIN
     IF current_setting('lock_timeout') = '0' THEN
         PERFORM set_config('lock_timeout', '30s', true);
     END IF;
-    PERFORM pg_advisory_xact_lock(31639064937686371);
+    PERFORM pg_advisory_xact_lock(31638942778680675);
     -- Rows are counted as they are; where a policy would hide some, that is an error.
     PERFORM set_config('row_security', 'off', true);
     target := coalesce(nullif(current_setting('pgsidecar.schema', true), ''), target);
@@ -59,13 +59,9 @@ BEGIN
             SELECT c.oid, c.relowner, c.relkind, obj_description(c.oid, 'pg_class') AS mark INTO entry
               FROM pg_class c WHERE c.relnamespace = place AND c.relname = relation;
             CONTINUE WHEN NOT FOUND;  -- with its table, or by somebody before
-            -- A table that somebody has put in the place of ours does not bear our mark.
-            IF NOT object.made
-               OR (kind = 'table' AND (entry.relkind <> 'r'
-                                       OR entry.mark IS DISTINCT FROM 'Made by pgsidecar migrate.'))
-               OR (kind = 'index' AND NOT EXISTS (
-                       SELECT FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid
-                        WHERE i.indexrelid = entry.oid AND t.relname = 'prescription_query_cache')) THEN
+            -- What somebody has put in the place of ours does not bear our mark.
+            IF NOT object.made OR entry.relkind <> (CASE kind WHEN 'table' THEN 'r' ELSE 'i' END)
+               OR entry.mark IS DISTINCT FROM 'Made by pgsidecar migrate.' THEN
                 report := report || jsonb_build_object('outcome', 'kept', 'object', object.name);
                 CONTINUE;
             END IF;

@@ -20,7 +20,7 @@ BEGIN
     IF current_setting('lock_timeout') = '0' THEN
         PERFORM set_config('lock_timeout', '30s', true);
     END IF;
-    PERFORM pg_advisory_xact_lock(31639064937686371);
+    PERFORM pg_advisory_xact_lock(31638942778680675);
     target := coalesce(nullif(current_setting('pgsidecar.schema', true), ''), target);
     SELECT c.relowner INTO owner FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE n.nspname = target AND c.relname = 'pgsidecar_migrations' AND c.relkind IN ('r', 'p');

@@ -17,7 +17,9 @@
 -- What is sent is JSON, names only, at most 7999 bytes:
 --     {"kind" : "insert", "schema" : "public", "table" : "t"}       also update, delete, truncate
 --     {"kind" : "ddl", "command" : "ALTER TABLE", "tables" : ["public.t"]}
---     {"kind" : "ddl", "command" : "DROP SCHEMA", "tables" : null}  any table may be concerned
+--     {"kind" : "ddl", "command" : "DROP SCHEMA", "tables" : null}  others as well, or too many
+-- A definition may concern more than it names (views, a table's former name): who keeps answers
+-- forgets all of this database at "ddl".
 DO $migrate$
 DECLARE
     caller_path   text := pg_catalog.current_setting('search_path');
@@ -35,7 +37,7 @@ BEGIN
     IF current_setting('lock_timeout') = '0' THEN
         PERFORM set_config('lock_timeout', '30s', true);
     END IF;
-    PERFORM pg_advisory_xact_lock(31639064937686371);
+    PERFORM pg_advisory_xact_lock(31638942778680675);
     target := coalesce(nullif(current_setting('pgsidecar.schema', true), ''), target);
     patterns := coalesce(nullif(current_setting('pgsidecar.tables', true), ''), '{}')::text[];
     PERFORM FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -119,8 +121,7 @@ BEGIN
         RETURN NULL;
     END
     $body$;
-    -- What cannot be told table by table is said of all of them. Temporary objects concern nobody
-    -- but their own session.
+    -- Temporary objects concern nobody but their own session.
     CREATE OR REPLACE FUNCTION pgsidecar.notify_ddl() RETURNS event_trigger
         LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
     DECLARE

@@ -30,8 +30,8 @@ BEGIN
     IF current_setting('lock_timeout') = '0' THEN
         PERFORM set_config('lock_timeout', '30s', true);
     END IF;
-    -- One migration of this database at a time.
-    PERFORM pg_advisory_xact_lock(31639064937686371);
+    -- One migration of this database at a time; the number is "pgsidec" in ASCII.
+    PERFORM pg_advisory_xact_lock(31638942778680675);
 
     target := coalesce(nullif(current_setting('pgsidecar.schema', true), ''), target);
     IF target IS NULL THEN
@@ -86,7 +86,7 @@ BEGIN
         END IF;
     END IF;
 
-    -- A comment marks what was made here, for a table of the same name may take its place later.
+    -- A comment marks what was made here, for another of the same name may take its place later.
     PERFORM set_config('search_path', target_path, true);
     IF NOT cache_there THEN
         CREATE TABLE IF NOT EXISTS prescription_query_cache (
@@ -182,6 +182,7 @@ BEGIN
     IF NOT index_there THEN
         CREATE INDEX IF NOT EXISTS idx_prescription_cache_tenant_expiration
             ON prescription_query_cache(tenant_id, expiration_time);
+        COMMENT ON INDEX idx_prescription_cache_tenant_expiration IS 'Made by pgsidecar migrate.';
     END IF;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     PERFORM FROM pg_class c LEFT JOIN pg_index i ON i.indexrelid = c.oid

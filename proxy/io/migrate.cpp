@@ -34,9 +34,10 @@ bool is_uri(std::string_view text) {
 
 // The conninfo to use; a bare name replaces the database of control_connection.
 std::pair<config::settings, std::string> target_of(config::settings s, const std::string& given) {
-    if (!is_uri(given) && given.find('=') == std::string::npos) return {std::move(s), given};
+    if (!is_uri(given) && given.find('=') == std::string::npos)
+        return std::pair{std::move(s), given};
     s.upstream.control_connection = given;
-    return {std::move(s), {}};
+    return std::pair{std::move(s), std::string{}};
 }
 
 // What libpq says about a text that it cannot read may quote any part of it, so it is not asked for
@@ -216,7 +217,8 @@ ops::migration_facts look(session& s, const config::settings& settings,
     // Only a function that is known to be ours is called.
     bool callable = false;
     for (const auto& row : facts.notify) {
-        if (row.at(0) != "function pgsidecar.watched_tables") continue;
+        if (row.at(0) != "schema pgsidecar" && row.at(0) != "function pgsidecar.watched_tables")
+            continue;
         callable = row.at(1).empty();
         if (!callable) break;
     }

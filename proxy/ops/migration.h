@@ -21,7 +21,7 @@ struct migration_step {
 [[nodiscard]] const std::vector<migration_step>& migration_steps();
 
 inline constexpr std::string_view versions_table = "pgsidecar_migrations";
-// The comment of a table that `up` made; `down` removes none without it.
+// The comment of a table or index that `up` made; `down` removes none without it.
 inline constexpr std::string_view made_mark = "Made by pgsidecar migrate.";
 
 // One column of a table. shape: its type and what else it must be, "text, not null, primary key".

@@ -35,22 +35,24 @@ SELECT t.relname,
  WHERE n.nspname = $1 AND c.relname = 'idx_prescription_cache_tenant_expiration')sql";
 
 const std::string_view notify = R"sql(
-SELECT 'schema pgsidecar', '' FROM pg_namespace WHERE nspname = 'pgsidecar'
+SELECT 'schema pgsidecar',
+       CASE WHEN has_schema_privilege(oid, 'USAGE') THEN '' ELSE 'is closed to this role (USAGE)' END
+  FROM pg_namespace WHERE nspname = 'pgsidecar'
 UNION ALL
 SELECT 'function pgsidecar.' || p.proname,
-       CASE WHEN p.oid IN (to_regprocedure('pgsidecar.watched_tables(text[])'),
-                           to_regprocedure('pgsidecar.notify_write()'),
-                           to_regprocedure('pgsidecar.notify_ddl()'))
-                 AND (r.rolsuper OR r.rolname = current_user) THEN ''
+       CASE WHEN (r.rolsuper OR r.rolname = current_user)
+                 AND oidvectortypes(p.proargtypes)
+                     = CASE p.proname WHEN 'watched_tables' THEN 'text[]' ELSE '' END THEN ''
             ELSE 'is another function, or belongs to somebody else' END
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_roles r ON r.oid = p.proowner
  WHERE n.nspname = 'pgsidecar' AND p.proname IN ('watched_tables', 'notify_write', 'notify_ddl')
 UNION ALL
 SELECT 'event trigger ' || e.evtname,
-       CASE WHEN e.evtfoid IS DISTINCT FROM to_regprocedure('pgsidecar.notify_ddl()')::oid
+       CASE WHEN n.nspname <> 'pgsidecar' OR p.proname <> 'notify_ddl'
                  OR e.evtname <> 'pgsidecar_' || e.evtevent THEN 'is another trigger'
             WHEN e.evtenabled <> 'A' THEN 'is not enabled for all' ELSE '' END
-  FROM pg_event_trigger e
+  FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid
+  JOIN pg_namespace n ON n.oid = p.pronamespace
  WHERE e.evtname IN ('pgsidecar_ddl_command_end', 'pgsidecar_sql_drop')
    AND $1::text IS NOT NULL)sql";
 

@@ -42,14 +42,14 @@ std::string index_state(const answer_rows& index) {
     return i.at(2) == "t" ? std::string{ok_state} : "is unique, partial or not valid";
 }
 
-// Who the records say made it; a table must also bear the mark, for it may have been replaced.
+// Who the records say made it. What lies in the schema of the tables must also bear the mark, for
+// it may have been replaced.
 std::string origin(int version, std::string_view object, const row* relation,
                    const migration_facts& facts) {
     const auto recorded = std::ranges::any_of(facts.records, [&](const row& r) {
         return r.at(0) == std::to_string(version) && r.at(4) == object && r.at(5) == "t";
     });
-    const bool marked = !object.starts_with("table ") || (relation && relation->at(2) == made_mark);
-    return recorded && marked ? "made" : "found";
+    return recorded && (!relation || relation->at(2) == made_mark) ? "made" : "found";
 }
 
 object_status object_of(int version, std::string_view object, const migration_facts& facts) {

@@ -68,6 +68,7 @@ class TablesTest(MigrateCase):
                                     % VERSIONS),
                          [(1, "query_cache", "postgres", ["index " + INDEX], ["table " + CACHE]),
                           (2, "query_metrics", "postgres", [], ["table " + METRICS])])
+        self.assertEqual(self.fetch("SELECT obj_description('%s'::regclass)" % CACHE), [(None,)])
         self.assertRegex(self.migrate("status"), "table %s +found +ok\n" % METRICS)
         text = self.migrate("down", "--drop-data")
         self.assertRegex(text, "kept +table " + CACHE)
@@ -75,6 +76,12 @@ class TablesTest(MigrateCase):
         self.assertEqual(self.relations(), {CACHE, METRICS})
         self.assertEqual(self.fetch("SELECT (SELECT count(*) FROM %s), (SELECT count(*) FROM %s)"
                                     % (CACHE, METRICS)), [(1, 1)])
+
+    def test_an_index_that_was_found_stays(self):
+        self.run_sql(GIVEN)
+        self.assertRegex(self.migrate("up"), "found +index " + INDEX)
+        self.assertRegex(self.migrate("down"), "kept +index " + INDEX)
+        self.assertEqual(self.relations(), {CACHE, METRICS, INDEX})
 
     def test_other_columns_are_refused_by_name(self):
         cases = [
@@ -168,7 +175,7 @@ class DownTest(MigrateCase):
         self.run_sql("DROP TABLE %s, %s" % (CACHE, METRICS), GIVEN)
         text = self.migrate("down", "--drop-data")
         self.assertRegex(text, "kept +table " + CACHE)
-        self.assertLessEqual({CACHE, METRICS}, self.relations())
+        self.assertLessEqual({CACHE, METRICS, INDEX}, self.relations())
 
     def test_all_or_nothing(self):
         """The metrics table goes first; a view of the other one's stops it all."""
@@ -313,6 +320,13 @@ class SecrecyTest(MigrateCase):
                 for command in ("up", "status"):
                     self.assertNotIn(mark, self.migrate(command, "--database", given, code=code))
 
+    def test_what_is_wrong_with_a_connection_string(self):
+        for given, words in (("user=x sesame dbname=y", "option 2 is not of the form name=value"),
+                             ("user='x dbname=y", "the quote of option 1 is never closed"),
+                             ("nosuchoption=1", "libpq cannot read"),
+                             ("postgres://u:p@ss@h/d", "in a password write %40")):
+            self.assertIn(words, self.migrate("up", "--database", given, code=2))
+
     def test_with_a_password_it_works(self):
         self.run_sql("GRANT CREATE ON SCHEMA public TO scram_user")
         self.addCleanup(self.run_sql, "DROP OWNED BY scram_user")
@@ -322,7 +336,7 @@ class SecrecyTest(MigrateCase):
 
 
 class TogetherTest(MigrateCase):
-    LOCK = 31639064937686371
+    LOCK = 31638942778680675
 
     def waiting(self):
         return self.fetch("SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE "

@@ -121,7 +121,7 @@ class WriteTest(NotifyCase):
 
     def test_odd_names(self):
         self.run_sql('CREATE SCHEMA "S 1"', 'CREATE TABLE "S 1"."Ta\'b""le\\é{},x" (i int)')
-        self.watch("S 1.Ta*le\\??*,x")  # as many bytes as the letter has
+        self.watch("S 1.Ta*le???*x")  # as many as there are bytes
         self.check('INSERT INTO "S 1"."Ta\'b""le\\é{},x" VALUES (1)',
                    write("insert", 'Ta\'b"le\\é{},x', "S 1"))
 
@@ -238,6 +238,23 @@ class StepTest(NotifyCase):
                 self.assertRegex(self.migrate("status", code=1, config=self.rules), words)
                 self.migrate("up", "--notify", config=self.rules)
                 self.migrate("status", "--notify", config=self.rules)
+
+    def test_status_by_a_role_that_may_not_look(self):
+        self.watch("watched")
+        plain = self.role("GRANT SELECT ON pgsidecar_migrations TO %s")
+        self.migrate("status", "--notify", *self.as_role(plain), config=self.rules)
+        self.run_sql("REVOKE ALL ON SCHEMA pgsidecar FROM PUBLIC")
+        text = self.migrate("status", *self.as_role(plain), code=1, config=self.rules)
+        self.assertIn("is closed to this role (USAGE)", text)
+
+    def test_functions_that_are_not_ours_are_not_called(self):
+        plain = self.role("GRANT CREATE ON DATABASE %s TO %%s" % self.database)
+        self.run_sql("SET ROLE %s; CREATE SCHEMA pgsidecar; CREATE FUNCTION pgsidecar.watched_tables(text[]) "
+                     "RETURNS TABLE (relation oid, schema_name text, table_name text) LANGUAGE plpgsql AS $$ "
+                     "BEGIN RAISE EXCEPTION 'trapped'; END $$" % plain)
+        text = self.migrate("status", code=1)
+        self.assertNotIn("trapped", text)
+        self.assertIn("belongs to somebody else", text)
 
     def test_without_being_superuser(self):
         plain = self.role("GRANT CREATE ON SCHEMA public TO %s")

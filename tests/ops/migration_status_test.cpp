@@ -23,7 +23,7 @@ migration_facts applied() {
     migration_facts facts;
     facts.relations = {{cache, "r", "", "t"},
                        {metrics, "r", mark, "t"},
-                       {cache_index, "i", "", "f"},
+                       {cache_index, "i", mark, "f"},
                        {versions, "r", "", "t"}};
     for (const auto& c : ops::expected_columns(ops::migration_sql::up))
         facts.columns.push_back({c.table, c.name, c.shape});
