@@ -177,6 +177,14 @@ class DownTest(MigrateCase):
         self.assertRegex(text, "kept +table " + CACHE)
         self.assertLessEqual({CACHE, METRICS, INDEX}, self.relations())
 
+    def test_without_a_record_nothing_is_ours(self):
+        self.migrate("up")
+        self.run_sql("DROP TABLE " + VERSIONS)
+        self.assertIn("nothing to remove", self.migrate("down"))
+        self.assertRegex(self.migrate("up"), "found +table " + CACHE)
+        self.assertRegex(self.migrate("down"), "kept +index " + INDEX)
+        self.assertEqual(self.relations(), {CACHE, METRICS, INDEX})
+
     def test_all_or_nothing(self):
         """The metrics table goes first; a view of the other one's stops it all."""
         self.migrate("up")
@@ -311,6 +319,7 @@ class SecrecyTest(MigrateCase):
                 ("user=scram_user password='%s %s" % (mark, place), 2),
                 ("user=scram_user %s=x %s" % (mark, place), 2),
                 ("dbname='postgres://u:%s@127.0.0.1/x'" % mark, 2),
+                ("user=postgres dbname='user=u password=%s'" % mark, 2),
                 ("postgresql://scram_user:%s@127.0.0.1:%d/%s" % (mark, port, self.database), 1),
                 ("postgresql://scram_user:x@%s@127.0.0.1/x" % mark, 2),
                 ("postgresql://scram_user:x/%s@127.0.0.1/x" % mark, 2),
