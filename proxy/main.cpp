@@ -9,6 +9,7 @@
 
 #include "config/load.h"
 #include "proxy/io/log.h"
+#include "proxy/io/migrate_command.h"
 #include "proxy/io/server.h"
 #include "proxy/version.h"
 
@@ -77,7 +78,8 @@ int main(int argc, char** argv) {
         "answered\n"
         "from memory, everything else passes through.\n\n"
         "  pgsidecar check -c pgsidecar.yaml     check the file, print the settings in effect\n"
-        "  pgsidecar run -c pgsidecar.yaml       run in the foreground, log to standard error\n"};
+        "  pgsidecar run -c pgsidecar.yaml       run in the foreground, log to standard error\n"
+        "  pgsidecar migrate up -c pgsidecar.yaml  make pgsidecar's tables in the database\n"};
     app.require_subcommand(1);
     app.set_version_flag("--version", std::string{"pgsidecar "} + pgsidecar::version);
     app.footer(
@@ -91,11 +93,17 @@ int main(int argc, char** argv) {
     auto* version_command = app.add_subcommand("version", "Print the version");
     add_config_options(*run_command, given);
     add_config_options(*check_command, given);
+    const pgsidecar::io::migrate_command migrate{
+        app, [&given](CLI::App& command) { add_config_options(command, given); }};
     CLI11_PARSE(app, argc, argv);
 
     if (*version_command) {
         std::cout << "pgsidecar " << pgsidecar::version << '\n';
         return 0;
+    }
+    if (migrate.chosen()) {
+        const auto settings = load(given);
+        return settings ? migrate.run(*settings) : exit_bad_config;
     }
     return *check_command ? check(given) : run(given);
 }
