@@ -33,3 +33,14 @@ function grouped(v,    s, out) {
 }
 
 function ratio(a, b) { return a == "" || b == "" || b == 0 ? "-" : sprintf("%.2f", a / b) }
+
+# "1.02 (0.97 - 1.10)": of what the rounds gave, the median, the least and the most.
+function spread(key,    i, least, most) {
+    if (count[key] == 0) return "-"
+    least = most = samples[key, 1]
+    for (i = 2; i <= count[key]; i++) {
+        if (samples[key, i] < least) least = samples[key, i]
+        if (samples[key, i] > most) most = samples[key, i]
+    }
+    return sprintf("%.2f (%.2f - %.2f)", median(key), least, most)
+}

@@ -1,17 +1,6 @@
 # results.tsv of pool.sh -> Markdown: medians over the rounds, and ratios of neighbours in time.
 # Together with figures.awk. Fields: round, target, part, protocol, clients, one line of JSON.
 
-# "1.02 (0.97 - 1.10)": of what the rounds gave, the median, the least and the most.
-function spread(key,    i, least, most) {
-    if (count[key] == 0) return "-"
-    least = most = samples[key, 1]
-    for (i = 2; i <= count[key]; i++) {
-        if (samples[key, i] < least) least = samples[key, i]
-        if (samples[key, i] > most) most = samples[key, i]
-    }
-    return sprintf("%.2f (%.2f - %.2f)", median(key), least, most)
-}
-
 function of(target, name, c) { return name SUBSEP target SUBSEP c }
 
 function both(name, c, format) {

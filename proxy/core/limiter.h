@@ -42,6 +42,9 @@ class limiter {
     // be another one. Not while a place is waited for: that is the present tenant's.
     void resolve(const policy::tenant_evidence& evidence, std::uint64_t revision, time_point now);
     [[nodiscard]] const policy::tenant& tenant() const noexcept { return *tenant_; }
+    // False: it only tells who the tenant is.
+    [[nodiscard]] bool in_force() const noexcept { return directory_.active(); }
+    [[nodiscard]] bool reads_comments() const noexcept { return directory_.reads_comments(); }
     [[nodiscard]] std::shared_ptr<const std::string> tenant_name() const noexcept {
         return {tenant_, &tenant_->name};
     }

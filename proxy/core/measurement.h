@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "cache/store.h"
+#include "cache/entry.h"
 
 namespace pgsidecar::core {
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "cache/entry.h"
 #include "proxy/core/prepared.h"
 
 namespace pgsidecar::core {

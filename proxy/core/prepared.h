@@ -172,9 +172,9 @@ class prepared_statements {
     }
     views unnamed_;
     std::map<std::string, views, std::less<>> slots_;  // of those with a name
-    int private_ = 0;      // slots whose statement is
-    int repeatable_ = 0;   // likewise
-    int named_there_ = 0;  // slots that would be left there
+    int private_ = 0;                                  // slots whose statement is
+    int repeatable_ = 0;                               // likewise
+    int named_there_ = 0;                              // slots that would be left there
 };
 
 }  // namespace pgsidecar::core

@@ -59,7 +59,8 @@ struct session::batch {
 std::size_t session::on_batch(const protocol::head& head, protocol::bytes in, time_point now,
                               actions& out) {
     batch b;
-    const bool may_hold = status_ == 'I' && (caching() || limits_) && !skipping_ && !copy_in_;
+    const bool judged = limits_ && (limits_->in_force() || limits_->reads_comments());
+    const bool may_hold = status_ == 'I' && (caching() || judged) && !skipping_ && !copy_in_;
     if (may_hold && in.size() < hold_until_) return 0;
     if (may_hold && !read_batch(in, b)) {
         if (in.size() < batch_limit) {

@@ -92,6 +92,10 @@ session::admission session::admit(const demand& wanted, std::string_view sql, ti
                                   actions& out) {
     continue_batch(now);
     if (!limits_ || skipping_) return admission::pass;
+    if (!limits_->in_force()) {
+        find_tenant(sql, now);
+        return admission::pass;
+    }
     if (std::exchange(cancelled_, false)) {
         protocol::write_error(limits_->refusal, "ERROR", "57014",
                               "canceling statement due to user request");

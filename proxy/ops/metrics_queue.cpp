@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
+#include <charconv>
 #include <string_view>
 #include <utility>
 
@@ -11,9 +11,19 @@ namespace {
 
 constexpr std::size_t most_of_type = 50;  // characters of query_type
 constexpr std::uint32_t most_rows_told = 0x7fffffff;
+constexpr std::size_t usual_line = 64;  // bytes
+
+bool is_plain(char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte >= 0x20U && byte < 0x80U && c != '\\';
+}
 
 // PostgreSQL 15, COPY, "Text Format".
 void append_text(std::string& out, std::string_view text, std::size_t most, bool ascii) {
+    if (text.size() <= most && std::ranges::all_of(text, is_plain)) {
+        out += text;
+        return;
+    }
     std::size_t characters = 0;
     for (const char c : text) {
         const auto byte = static_cast<unsigned char>(c);
@@ -35,25 +45,54 @@ void append_text(std::string& out, std::string_view text, std::size_t most, bool
     }
 }
 
-template <class... Values>
-void append_format(std::string& out, const char* format, Values... values) {
-    std::array<char, 64> text{};
-    const int size = std::snprintf(text.data(), text.size(), format, values...);
-    if (size > 0) out.append(text.data(), static_cast<std::size_t>(size));
+// There is room for the 20 digits of any number.
+char* put_number(char* at, std::uint64_t value) { return std::to_chars(at, at + 20, value).ptr; }
+
+// The last `width` digits.
+char* put_digits(char* at, std::uint64_t value, std::size_t width) {
+    for (auto i = width; i-- > 0; value /= 10) at[i] = static_cast<char>('0' + value % 10);
+    return at + width;
 }
 
-void append_timestamp(std::string& out, std::chrono::system_clock::time_point when) {
-    using namespace std::chrono;
-    const auto exact = floor<microseconds>(when);
-    const auto day = floor<days>(exact);
-    const year_month_day date{day};
-    const hh_mm_ss time{exact - day};
-    append_format(out, "%04d-%02u-%02u %02d:%02d:%02d.%06d", static_cast<int>(date.year()),
-                  static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                  static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()),
-                  static_cast<int>(time.seconds().count()),
-                  static_cast<int>(time.subseconds().count()));
+void append_digits(std::string& out, std::uint64_t value, std::size_t width) {
+    std::array<char, 8> digits{};
+    out.append(digits.data(), put_digits(digits.data(), value, width));
 }
+
+// "2026-02-28 23:59:58.": neighbouring rows have it in common.
+class second_text {
+  public:
+    void append(std::string& out, std::chrono::system_clock::time_point when) {
+        using namespace std::chrono;
+        const auto exact = floor<microseconds>(when);
+        if (const auto of = floor<seconds>(exact); text_.empty() || of != second_) write(of);
+        out += text_;
+        append_digits(out, static_cast<std::uint64_t>((exact - second_).count()), 6);
+    }
+
+  private:
+    void write(std::chrono::sys_seconds of) {
+        using namespace std::chrono;
+        const auto day = floor<days>(of);
+        const year_month_day date{day};
+        const hh_mm_ss time{of - day};
+        text_.clear();
+        const auto part = [this](auto value, std::size_t width, char behind) {
+            append_digits(text_, static_cast<std::uint64_t>(value), width);
+            text_ += behind;
+        };
+        part(static_cast<int>(date.year()), 4, '-');
+        part(static_cast<unsigned>(date.month()), 2, '-');
+        part(static_cast<unsigned>(date.day()), 2, ' ');
+        part(time.hours().count(), 2, ':');
+        part(time.minutes().count(), 2, ':');
+        part(time.seconds().count(), 2, '.');
+        second_ = of;
+    }
+
+    std::string text_;
+    std::chrono::sys_seconds second_{};
+};
 
 }  // namespace
 
@@ -111,17 +150,31 @@ metrics_queue::counts metrics_queue::count() const {
 }
 
 std::string copy_text(const metrics_queue::batch& rows, std::chrono::seconds offset, bool ascii) {
-    std::string out;
+    std::string out, names;
+    out.reserve(rows.size() * usual_line);
+    second_text second;
+    const metrics_row* before = nullptr;  // neighbouring rows often have their names in common
     for (const auto& row : rows) {
-        append_text(out, *row.tenant, std::string::npos, ascii);
-        out += '\t';
-        append_text(out, *row.type, most_of_type, ascii);
+        if (!before || before->tenant != row.tenant || before->type != row.type) {
+            names.clear();
+            append_text(names, *row.tenant, std::string::npos, ascii);
+            names += '\t';
+            append_text(names, *row.type, most_of_type, ascii);
+            names += '\t';
+            before = &row;
+        }
+        out += names;
         // Hundredths of a millisecond, rounded as numeric is.
         const auto hundredths = (std::uint64_t{row.took.count()} + 5) / 10;
-        append_format(out, "\t%llu.%02llu\t%u\t", static_cast<unsigned long long>(hundredths / 100),
-                      static_cast<unsigned long long>(hundredths % 100),
-                      std::min(row.rows, most_rows_told));
-        append_timestamp(out, row.ended + offset);
+        std::array<char, 64> numbers{};
+        auto* end = put_number(numbers.data(), hundredths / 100);
+        *end++ = '.';
+        end = put_digits(end, hundredths % 100, 2);
+        *end++ = '\t';
+        end = put_number(end, std::min(row.rows, most_rows_told));
+        *end++ = '\t';
+        out.append(numbers.data(), end);
+        second.append(out, row.ended + offset);
         out += '\n';
     }
     return out;
