@@ -106,11 +106,20 @@ class json_builder {
         const auto [first, fresh] = keys.emplace(lower_case(name), line);
         if (!fresh && problems.size() < max_reports) {
             problems.push_back(
-                {line, 0, name,
+                {line, 0, path(name),
                  "is given twice; the first is in line " + std::to_string(first->second)});
         }
         at->keys.push_back({node_kind::scalar, line, 0, std::move(name), {}, {}});
         return true;
+    }
+
+    // Of a key in the innermost map, for a message.
+    [[nodiscard]] std::string path(const std::string& name) const {
+        std::string out;
+        for (std::size_t i = 0; i + 1 < open_.size(); ++i) {
+            if (!open_[i].at->keys.empty()) out.append(open_[i].at->keys.back().text).append(".");
+        }
+        return out.append(name);
     }
 
     std::vector<open_node> open_;

@@ -272,18 +272,24 @@ std::string_view loader::name_of(const node& item) noexcept {
     return {};
 }
 
-// The checked list, put over the tiers of the layers before it. Names are matched with those alone:
-// a name that stands twice in one list is a mistake, and check_combinations() says so.
+// The checked list, put over the tiers of the layers before it. A name may stand once in each list.
 void loader::layer(const node& n, const std::vector<policy::tier>&) {
-    const std::size_t before = tiers_.size();
+    std::map<std::string_view, std::size_t> seen;
     for (std::size_t i = 0; i < n.items.size(); ++i) {
-        const std::string name{name_of(n.items[i])};
-        const auto last = tiers_.begin() + static_cast<std::ptrdiff_t>(before);
-        auto into = std::find_if(tiers_.begin(), last, [&](const given_tier& t) {
-            return !name.empty() && t.name == name;
-        });
-        if (into == last) into = tiers_.insert(tiers_.end(), given_tier{name, {}, true, {}});
         const node& item = n.items[i];
+        const std::string_view name = name_of(item);
+        const auto [first, fresh] = seen.emplace(name, i);
+        if (!fresh && !name.empty()) {
+            const auto key = std::ranges::find(item.keys, "name", &node::text);
+            report(
+                {file_, key->line, key->column}, indexed(tiers_key, i) + ".name",
+                show(name) + " is the name of " + indexed(tiers_key, first->second) + " already");
+            continue;
+        }
+        auto into = std::ranges::find(tiers_, name, &given_tier::name);
+        if (into == tiers_.end() || name.empty()) {
+            into = tiers_.insert(tiers_.end(), given_tier{std::string{name}, {}, true, {}});
+        }
         into->where = {file_, item.line, item.column, indexed(tiers_key, i)};
         into->is_map = item.kind == node_kind::map;
         merge_keys(item, i, *into);
