@@ -48,8 +48,11 @@ int run(const arguments& given) {
         std::make_shared<const pgsidecar::config::settings>(std::move(loaded->value));
     try {
         pgsidecar::io::open_log(settings->log);
-        for (const auto& note : loaded->notes)
-            pgsidecar::io::log_warning(pgsidecar::config::to_string(note));
+        for (const auto& note : loaded->notes) {
+            const std::string line = pgsidecar::config::to_string(note);
+            // A line is what somebody wrote to no effect; without one it is said for orientation.
+            note.line > 0 ? pgsidecar::io::log_warning(line) : pgsidecar::io::log_info(line);
+        }
         return pgsidecar::io::server{settings}.run();
     } catch (const std::exception& error) {
         std::cerr << "pgsidecar: " << error.what() << '\n';

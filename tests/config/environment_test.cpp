@@ -301,3 +301,36 @@ TEST_CASE("origins: where each value comes from stands behind it") {
     CHECK(changed_keys(r.value, back.value) == lines{"upstream.control_connection"});
     CHECK(dump(r.value).find('#') == std::string::npos);
 }
+
+TEST_CASE("layers: a hostile overlay is refused like a hostile file, in its own name") {
+    const folder files;
+    files.write("p.yaml", "workers: 1\n");
+    static const struct {
+        const char* name;
+        std::string text;
+        const char* want;
+    } rows[] = {
+        {"unknown key", "\nworkrs: 1\n",
+         "p.Test.yaml:2: workrs: is not a known key; did you mean workers?"},
+        {"key twice", "workers: 1\nworkers: 2\n",
+         "p.Test.yaml:2: workers: is given twice; the first is in line 1"},
+        {"tab", "cache:\n\tshards: 1\n",
+         "p.Test.yaml:2: a tab in the indentation; YAML takes spaces only"},
+        {"alias bomb", "a: &a [x, x]\nb: [*a, *a]\n",
+         "p.Test.yaml:1: an anchor (&); write the value where it is needed"},
+        {"10 MB", std::string(10u << 20, '['), "p.Test.yaml: is larger than 1MB"},
+        {"nesting", std::string(1u << 19, '['), "p.Test.yaml:1: is nested too deeply"},
+        {"Latin-1", "# \xe9\n", "p.Test.yaml:1: is not UTF-8"},
+        {"number", "workers: 1e999\n",
+         "p.Test.yaml:1: workers: \"1e999\" is not a whole number from 0 to 1024"},
+        {"fraction", "workers: 1.5\n",
+         "p.Test.yaml:1: workers: \"1.5\" is not a whole number from 0 to 1024"},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(std::string{row.name});
+        files.write("p.Test.yaml", row.text);
+        const lines got = files.shown(load_file(files.at("p.yaml"), {}, test).problems);
+        REQUIRE_FALSE(got.empty());
+        CHECK(got[0] == row.want);
+    }
+}
