@@ -37,7 +37,7 @@ std::string to_string(const problem& p) {
     return out.append(out.empty() ? "" : ": ").append(p.reason);
 }
 
-load_result load_text(std::string_view yaml, std::string file_name,
+load_result load_text(std::string_view yaml, const std::string& file_name,
                       std::span<const std::string> overrides) {
     loader load{file_name};
     if (const auto include = load.read(yaml, file_name)) {

@@ -48,7 +48,7 @@ struct load_result {
 
 // overrides: "key.path=value", the value written as in YAML, e.g. "cache.max_memory=1GB".
 // A text has neither an overlay nor files that it could include.
-[[nodiscard]] load_result load_text(std::string_view yaml, std::string file_name,
+[[nodiscard]] load_result load_text(std::string_view yaml, const std::string& file_name,
                                     std::span<const std::string> overrides = {});
 [[nodiscard]] load_result load_file(const std::string& path,
                                     std::span<const std::string> overrides = {},
