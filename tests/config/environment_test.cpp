@@ -294,6 +294,12 @@ TEST_CASE("origins: where each value comes from stands behind it") {
         CAPTURE(std::string{want});
         CHECK(text.find(want) != std::string::npos);
     }
+    // What gold and premium have from default is from where default has it.
+    std::size_t inherited = 0;
+    for (std::size_t at = 0; (at = text.find("max_concurrent: 5  # p.yaml:16", at)) != text.npos;) {
+        ++inherited, ++at;
+    }
+    CHECK(inherited == 3);
     CHECK(text.find("hunter2") == std::string::npos);
     // The comments are comments: it loads back as what it was.
     const load_result back = load_text(text, "dump");
