@@ -42,6 +42,15 @@ void check_cache(const cache_settings& cache, const upstream_settings& upstream,
     }
 }
 
+void check_metrics(const settings& s, findings& out) {
+    if (s.metrics.enable_performance_metrics && s.metrics.connection.empty() &&
+        s.upstream.control_connection.empty())
+        out.push_back({"metrics.enable_performance_metrics",
+                       {"metrics.connection", "upstream.control_connection"},
+                       "has nowhere to write: set metrics.connection, or "
+                       "upstream.control_connection"});
+}
+
 using names = std::map<std::string_view, std::size_t>;
 
 // The element `i` of a list has a name of its own.
@@ -178,6 +187,7 @@ std::vector<finding> check_combinations(const settings& s) {
                        "is where this proxy itself listens"});
     }
     check_cache(s.cache, s.upstream, out);
+    check_metrics(s, out);
     check_rules(s.cache.rules.rules, out);
     check_tiers(s.tenants, out);
     return out;

@@ -282,6 +282,45 @@ constexpr std::array setting_table{
                       "tier.",
                       {0, 1000}},
 
+    key_row<settings>{"metrics.enable_performance_metrics",
+                      PGSIDECAR_AT(metrics.enable_performance_metrics),
+                      "Whether a row for each statement is written into the table "
+                      "`prescription_query_metrics`, which `pgsidecar migrate up` makes. Not with "
+                      "`enable_optimizations: false`.",
+                      {},
+                      nullptr,
+                      key_flag::restart},
+    key_row<settings>{"metrics.connection",
+                      PGSIDECAR_AT(metrics.connection),
+                      "libpq connection string of the database that has the table, with the "
+                      "upstream's host and port where it names none. The role needs INSERT, and "
+                      "USAGE on the table's sequence; SELECT and DELETE for the retention; the "
+                      "table's schema is in its search_path. Empty is "
+                      "`upstream.control_connection`.",
+                      {},
+                      check_conninfo,
+                      key_flag::conninfo},
+    key_row<settings>{"metrics.performance_metrics_retention_days",
+                      PGSIDECAR_AT(metrics.performance_metrics_retention_days),
+                      "Rows older than so many days are deleted, some thousand at a time, once an "
+                      "hour. 0 keeps them for ever.",
+                      {0, 36'500},
+                      nullptr,
+                      key_flag::restart},
+    key_row<settings>{"metrics.sample_percent",
+                      PGSIDECAR_AT(metrics.sample_percent),
+                      "Of how many statements in a hundred a row is written.",
+                      {1, 100},
+                      nullptr,
+                      key_flag::restart},
+    key_row<settings>{"metrics.max_queued_rows",
+                      PGSIDECAR_AT(metrics.max_queued_rows),
+                      "Rows that wait in memory, 64 bytes each at most, while the database does "
+                      "not take them. Further ones are dropped and counted.",
+                      {1'000, 10'000'000},
+                      nullptr,
+                      key_flag::restart},
+
     key_row<settings>{"log.level", PGSIDECAR_AT(log.level), "The least severe message written."},
     key_row<settings>{"log.file",
                       PGSIDECAR_AT(log.file),
@@ -300,10 +339,21 @@ connection's life; `setting:NAME`, the same setting as it is now; `comment:KEY`,
 sqlcommenter writes as `KEY='value'` in a comment of the statement; `application_name`, `user` or
 `database`, the whole of it or what a pattern has for `{tenant}`, as in `user:app_{tenant}`.)";
 
+constexpr std::string_view metrics_meaning =
+    R"(What is written into the table prescription_query_metrics: a row for each statement that was
+answered, from the cache or by the server, with an error or without. `tenant_id` is the tenant,
+`query_type` the name of the matching rule, else the statement's kind (`select`, `insert`, `begin`;
+`unknown` where the text could not be read), `record_count` the rows given or changed (0 for an
+error), `timestamp` when it was over, in the time zone of the connection that writes.
+`execution_time_ms` begins when the request is read and ends with its answer; waiting for a turn or a
+server connection is in it. What a limit refused, or the server before it ran, has no row. No
+statement waits for any of this.)";
+
 constexpr std::array section_table{
     section{"upstream", "The PostgreSQL server behind the proxy."},
     section{"cache", "The cache of query results."},
     section{"tenants", tenants_meaning},
+    section{"metrics", metrics_meaning},
     section{"log", "The log."},
 };
 

@@ -58,6 +58,16 @@ struct log_settings {
     std::string file;  // empty = standard error
 };
 
+// What is written into prescription_query_metrics.
+struct metrics_settings {
+    bool enable_performance_metrics = false;
+    // libpq conninfo, as upstream.control_connection, which it is when this is empty.
+    std::string connection;
+    unsigned performance_metrics_retention_days = 30;  // 0 = for ever
+    unsigned sample_percent = 100;                     // of the statements
+    unsigned max_queued_rows = 1'000'000;              // of at most 64 bytes each
+};
+
 // 0 = what the operating system says.
 struct keepalive_settings {
     bool enabled = true;               // key tcp_keepalive
@@ -122,6 +132,7 @@ struct settings {
     // Key tenants.sources as it was written; what it means is in tenants.sources.
     std::vector<std::string> tenant_source_texts = {policy::default_tenant_sources.begin(),
                                                     policy::default_tenant_sources.end()};
+    metrics_settings metrics;
     log_settings log;
 };
 

@@ -3,10 +3,12 @@
 // from any thread. Names are as PostgreSQL would fold them (lower case unless quoted); an empty
 // schema means "through the session's search_path".
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pgsidecar::policy {
@@ -61,6 +63,9 @@ enum class statement_kind : std::uint8_t {
     ddl,          // every other CREATE/ALTER/DROP, COMMENT, SECURITY LABEL, CREATE TABLE AS
     other,        // anything not named here: treated as able to do anything
 };
+inline constexpr auto statement_kinds = static_cast<std::size_t>(statement_kind::other) + 1;
+// Its name above: "select", "delete", "copy_from".
+[[nodiscard]] std::string_view to_string(statement_kind kind) noexcept;
 
 // BEGIN, COMMIT, ROLLBACK, savepoints.
 [[nodiscard]] constexpr bool controls_transaction(statement_kind kind) noexcept {

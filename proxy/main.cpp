@@ -11,6 +11,7 @@
 
 #include "config/load.h"
 #include "proxy/io/log.h"
+#include "proxy/io/migrate_command.h"
 #include "proxy/io/server.h"
 #include "proxy/version.h"
 
@@ -95,7 +96,8 @@ int main(int argc, char** argv) {
         "from memory, everything else passes through.\n\n"
         "  pgsidecar check -c pgsidecar.yaml     check the file, print the settings in effect\n"
         "  pgsidecar check --print -c ...        the same, with where each setting comes from\n"
-        "  pgsidecar run -c pgsidecar.yaml       run in the foreground, log to standard error\n"};
+        "  pgsidecar run -c pgsidecar.yaml       run in the foreground, log to standard error\n"
+        "  pgsidecar migrate up -c pgsidecar.yaml  make pgsidecar's tables in the database\n"};
     app.require_subcommand(1);
     app.set_version_flag("--version", std::string{"pgsidecar "} + pgsidecar::version);
     app.footer(
@@ -115,11 +117,17 @@ int main(int argc, char** argv) {
     add_config_options(*check_command, given);
     check_command->add_flag("--print", given.print_origins,
                             "Say behind each setting where its value comes from");
+    const pgsidecar::io::migrate_command migrate{
+        app, [&given](CLI::App& command) { add_config_options(command, given); }};
     CLI11_PARSE(app, argc, argv);
 
     if (*version_command) {
         std::cout << "pgsidecar " << pgsidecar::version << '\n';
         return 0;
+    }
+    if (migrate.chosen()) {
+        const auto loaded = load(given);
+        return loaded ? migrate.run(loaded->value) : exit_bad_config;
     }
     return *check_command ? check(given) : run(given);
 }

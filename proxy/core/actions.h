@@ -8,6 +8,7 @@
 
 #include "policy/reason.h"
 #include "proxy/core/databases.h"
+#include "proxy/core/measurement.h"
 #include "proxy/core/outbox.h"
 
 namespace pgsidecar::core {
@@ -73,6 +74,7 @@ struct actions {
 
     std::vector<wake_up> wake;
     std::vector<policy::reason> outcomes;  // one for each statement
+    std::vector<measurement> measured;     // one for each that is over, where that is wanted
     std::optional<unsettled_commit> unsettled;
 
     void clear() {
@@ -87,6 +89,7 @@ struct actions {
         cancel_request.reset();
         wake.clear();
         outcomes.clear();
+        measured.clear();
         unsettled.reset();
     }
 };

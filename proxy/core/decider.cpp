@@ -133,10 +133,13 @@ planned_read decider::read_of(const statement_text& text, database& where,
     planned_read out{.why = scope.latest_catalog ? reason::stale_catalog : reason::no_catalog};
     if (scope.latest_catalog)
         out.unlimited = policy::unlimited_by_rule(statement, *scope.latest_catalog, view, *rules_);
-    if (!scope.catalog) return out;
-    const auto found = policy::plan_read(statement, *scope.catalog, view, *rules_);
-    out.why = found.why;
+    if (!scope.latest_catalog) return out;
+    // Whose rule it is stays known while the catalog is read anew.
+    const auto& catalog = scope.catalog ? *scope.catalog : *scope.latest_catalog;
+    const auto found = policy::plan_read(statement, catalog, view, *rules_);
     out.rule = found.rule;
+    if (!scope.catalog) return out;
+    out.why = found.why;
     if (found.why != reason::miss) return out;
     const auto& rule = rules_->rules[static_cast<std::size_t>(found.rule)];
     out.ttl = rule.ttl;
@@ -167,6 +170,13 @@ std::shared_ptr<const plan> decider::plan_for(const statement_text& text, databa
         made->prepared.resize(i + 1);
         made->prepared[i] = write_of(*statement.inner, where, *scope);
     }
+    const auto& all = text.facts().statements;
+    const auto* rule = made->read.rule < 0
+                           ? nullptr
+                           : &rules_->rules[static_cast<std::size_t>(made->read.rule)].name;
+    for (const auto& statement : all)
+        made->types.push_back(intern(rule ? *rule : std::string{to_string(statement.kind)}));
+    if (all.empty()) made->types.push_back(intern(text.facts().parsed ? "empty" : "unknown"));
     made->inert = text.facts().statements.size() == 1 &&
                   text.facts().statements.front().kind == policy::statement_kind::select &&
                   made->writes.size() == 1 && leaves_nothing(made->writes.front());

@@ -67,6 +67,11 @@ struct plan {
     std::vector<planned_write> prepared;
     // One SELECT that leaves nothing behind, in its session or elsewhere.
     bool inert = false;
+    // For each statement of the text, or for the text that was not read: measurement's type.
+    std::vector<std::shared_ptr<const std::string>> types;
+    [[nodiscard]] const std::shared_ptr<const std::string>& type_of(std::size_t i) const {
+        return types[i < types.size() ? i : types.size() - 1];
+    }
 };
 
 // How the bytes of a text are to be taken (dialect.h).

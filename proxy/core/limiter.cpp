@@ -98,6 +98,8 @@ ruling limiter::charge_one(time_point now) {
 }
 
 void limiter::request_consumed() noexcept {
+    last_ = since();
+    asked_ = never;
     pages_judged = false;
     charged_ = false;
     prepaid_ = 0;

@@ -42,12 +42,21 @@ class limiter {
     // be another one. Not while a place is waited for: that is the present tenant's.
     void resolve(const policy::tenant_evidence& evidence, std::uint64_t revision, time_point now);
     [[nodiscard]] const policy::tenant& tenant() const noexcept { return *tenant_; }
+    [[nodiscard]] std::shared_ptr<const std::string> tenant_name() const noexcept {
+        return {tenant_, &tenant_->name};
+    }
 
     // Once for each request, however often it is shown.
     [[nodiscard]] ruling charge(std::uint32_t queries, time_point now);
     // An Execute that was not charged together with others.
     [[nodiscard]] ruling charge_one(time_point now);
     void request_consumed() noexcept;
+    // The request in front is shown, for the first time or again.
+    void asked(time_point now) noexcept {
+        if (asked_ == never) asked_ = now;
+    }
+    // When the request in front, or the last one that was consumed, was shown first.
+    [[nodiscard]] time_point since() const noexcept { return asked_ == never ? last_ : asked_; }
 
     [[nodiscard]] bool inside() const noexcept { return place_ == place::held; }
     [[nodiscard]] bool waiting() const noexcept { return place_ == place::waiting; }
@@ -115,6 +124,8 @@ class limiter {
     std::uint64_t rows_ = 0;     // of the statement under way
     std::size_t bytes_ = 0;
     time_point waits_since_ = never;
+    time_point asked_ = never;
+    time_point last_{};
     time_point began_ = never;
 };
 

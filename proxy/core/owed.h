@@ -38,6 +38,7 @@ struct owed_reply {
     std::uint32_t done = 0;               // query: statements that have completed
     std::uint32_t added = 0;              // parse: its number among the server's statements
     std::uint32_t taints = 0;             // the session's count of taints when this was sent
+    cache::time_point since{};            // query, execute: when it was first shown
     std::string name{};                   // parse, close, bind of a shared one: the statement
     prepared_statements::views before{};  // parse, close: to return to when it was refused
     // parse: what it makes; bind, execute: of a shared statement

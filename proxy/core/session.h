@@ -282,6 +282,10 @@ class session {
     [[nodiscard]] bool too_large_for_tenant(const cache::entry& e, actions& out);
     [[nodiscard]] bool count_row(std::size_t size, time_point now, actions& out);
     [[nodiscard]] bool front_request_is_whole();
+    // session_measure.cpp
+    [[nodiscard]] bool measures() const noexcept { return services_.options.measures && limits_; }
+    void measure_here(const plan& p, std::uint64_t rows, actions& out);
+    void measure_front(std::uint64_t rows, time_point now, actions& out);
     // session_cut.cpp
     void begin_cut(bool answer, time_point now, actions& out);
     void fail_rest(actions& out);
@@ -402,12 +406,12 @@ class session {
     [[nodiscard]] bool on_parsed_or_closed(char type, bool hide, actions& out);
     void pass_reply(const protocol::frame& f, actions& out);
     void note_fatal(const protocol::frame& f);
-    [[nodiscard]] bool answer_error(const protocol::frame& f, actions& out);
+    [[nodiscard]] bool answer_error(const protocol::frame& f, time_point now, actions& out);
     [[nodiscard]] bool on_reply_error(const protocol::frame& f);
     void on_ready(const protocol::frame& f, time_point now, actions& out);
     void on_drained(actions& out);
     void release_commits();
-    void on_completed(const protocol::frame& f);
+    void on_completed(const protocol::frame& f, time_point now, actions& out);
     void spoil_fill();
     void on_copy_in();
     void refuse(owed_reply& item, bool ran, std::size_t end);
@@ -470,6 +474,8 @@ class session {
     bool client_active_ = false;  // transparent: bytes sent since the last ReadyForQuery
     char status_ = 'I';
     time_point quiet_since_{};        // the last bytes of either peer
+    time_point measured_until_{};     // the last statement's end
+    std::uint64_t page_rows_ = 0;     // of the Execute under way, counted where that is measured
     std::uint32_t minor_ = 0;         // protocol minor version spoken with the client
     std::uint32_t taints_ = 0;        // how often something happened that cannot be followed
     std::uint32_t clean_taints_ = 0;  // taints_ at the last DISCARD ALL; equal: clean

@@ -57,6 +57,7 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
              "invalid message from the client", out);
         return in.size();
     }
+    if (measures()) limits_->asked(now);
     if (!attached()) {
         if (in.size() < front_of(head)) return 0;
         if (const auto used = on_detached(head, in, out)) return used;
@@ -266,6 +267,7 @@ void session::forward_function_call() {
 owed_reply& session::owe(owed_reply&& item) {
     static thread_local owed_reply skipped;
     item.taints = taints_;
+    if (measures()) item.since = limits_->since();
     // What the server skips it does not answer; only a Sync counts.
     if (skipping_ && item.what != reply::sync) {
         skipped = std::move(item);

@@ -145,6 +145,7 @@ bool session::answer_here(const statement_text& text, actions& out) {
     protocol::write_ready(reply, 'I');
     out.client.own(std::move(reply));
     out.outcomes.push_back(policy::reason::not_a_select);
+    if (measures() && !facts.statements.empty()) measure_here(*plan_of(text), 0, out);
     consumed(out);
     return true;
 }

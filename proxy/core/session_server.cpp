@@ -1,6 +1,7 @@
 // Replies in state `ready`: each is matched with what is owed, recorded where an answer is to be
 // kept, and passed on. A commit is made known to the cache before its acknowledgement is passed on.
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "protocol/backend.h"
@@ -15,6 +16,14 @@ constexpr std::string_view parse_complete{"1\0\0\0\4", 5};
 
 // A frame longer than this is passed on as it comes.
 constexpr std::size_t whole_limit = 64U << 10;
+
+// The last number of a command's tag: "SELECT 5", "INSERT 0 5", "CREATE TABLE".
+std::uint64_t rows_of(std::string_view tag) {
+    std::uint64_t rows = 0;
+    const auto last = tag.substr(tag.rfind(' ') + 1);
+    std::from_chars(last.data(), last.data() + last.size(), rows);
+    return rows;
+}
 
 bool is_row(char type) {
     return type == 'D' || type == 'd' || type == 'T' || type == 't' || type == '1' || type == '2' ||
@@ -60,6 +69,7 @@ std::size_t session::on_reply(protocol::bytes in, time_point now, actions& out) 
     free_followers(out);
     if (head.type == 'T' || head.type == 't') return 0;
     if (head.type == 'V') bump_marks();
+    if (data) ++page_rows_;
     server_hidden_ =
         restoring() || (data && count_row(head.length, now, out)) || (cut_ && cut_->hides());
     server_stream_ = static_cast<std::uint32_t>(head.length - in.size());
@@ -99,6 +109,7 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
         case 'D':
         case 'd':
             if (count_row(f.whole.size(), now, out)) hide = true;
+            ++page_rows_;
             record(f, out);
             break;
         case 'T':
@@ -129,7 +140,7 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             }
             if (limits_) limits_->statement_ended();
             if (cut_ && cut_->answer) tell_cut(true, out);
-            on_completed(f);
+            on_completed(f, now, out);
             break;
         case 'V':
             break;
@@ -137,7 +148,7 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             on_copy_in();
             break;
         case 'E':
-            hide = answer_error(f, out) || tell_renamed(f, named, out);
+            hide = answer_error(f, now, out) || tell_renamed(f, named, out);
             break;
         case 'Z':
             on_ready(f, now, out);
@@ -204,12 +215,14 @@ void session::pop_owed() {
     while (!owed_.empty() && owed_.front().what == reply::copy_end) owed_.pop();
 }
 
-void session::on_completed(const protocol::frame& f) {
+void session::on_completed(const protocol::frame& f, time_point now, actions& out) {
     copy_in_ = false;
+    const auto rows = std::exchange(page_rows_, 0);
     if (owed_.empty()) return;
     auto& item = owed_.front();
     protocol::command_complete m;
     if (f.type == 'C' && protocol::parse(f.body, m)) return;
+    if (measures() && f.type != 'I') measure_front(f.type == 'C' ? rows_of(m.tag) : rows, now, out);
     if (item.what == reply::query) {
         statement_done(item, m.tag);
     } else if (item.what == reply::execute) {
@@ -237,7 +250,9 @@ void session::on_copy_in() {
 }
 
 // True: the client does not get this one.
-bool session::answer_error(const protocol::frame& f, actions& out) {
+bool session::answer_error(const protocol::frame& f, time_point now, actions& out) {
+    page_rows_ = 0;
+    if (measures() && !owed_.empty()) measure_front(0, now, out);
     const auto refusal = owed_.empty() ? nullptr : owed_.front().refusal;
     const bool hidden = swallow();
     note_outdated(f);

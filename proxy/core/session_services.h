@@ -32,6 +32,7 @@ struct session_options {
     std::size_t max_prepared_statements = 200;        // at one server connection
     std::chrono::milliseconds server_check_delay{0};
     std::string server_check_query{};  // empty: none
+    bool measures = false;             // tells of each statement that is over (measurement.h)
     // Start-up parameters that do not make a pool of their own: they are set where they differ.
     std::vector<std::string> followed_startup{};
 };
@@ -43,8 +44,9 @@ struct session_services {
     cache::flights& flights;
     databases& dbs;
     const session_options& options;
-    std::string& key_buffer;                      // scratch
-    policy::tenant_directory* tenants = nullptr;  // null: no limits are in force
+    std::string& key_buffer;  // scratch
+    policy::tenant_directory* tenants =
+        nullptr;  // null: no limits are in force, and nothing is measured
 };
 
 }  // namespace pgsidecar::core

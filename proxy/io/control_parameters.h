@@ -27,6 +27,10 @@ class control_parameters {
         items_["dbname"] = name;
         return *this;
     }
+    control_parameters& application_name(const std::string& name) {
+        items_["application_name"] = name;
+        return *this;
+    }
     // The database that control_connection names; empty: it names none.
     [[nodiscard]] std::string database() const;
     // Blocks for connect_timeout (10 s unless given) at most; ask PQstatus().

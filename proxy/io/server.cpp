@@ -53,6 +53,7 @@ core::session_options options_from(const config::settings& s) {
             .max_prepared_statements = s.pool.max_prepared_statements,
             .server_check_delay = s.pool.server_check_delay,
             .server_check_query = s.pool.server_check_query,
+            .measures = s.enable_optimizations && s.metrics.enable_performance_metrics,
             .followed_startup = followed_startup(s)};
 }
 
@@ -84,6 +85,7 @@ server::server(std::shared_ptr<const config::settings> settings)
       housekeeping_timer_{context_},
       pool_timer_{context_} {
     listen();
+    if (options_.measures) metrics_ = std::make_unique<metrics_sink>(*settings_);
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
     const unsigned wanted = settings_->workers == 0 ? cores : settings_->workers;
     for (unsigned i = 0; i < wanted; ++i) workers_.push_back(std::make_unique<worker>(*this, i));
@@ -144,6 +146,7 @@ int server::run() {
     context_.run();
     secrets_.stop();
     for (auto& w : workers_) w->stop();
+    if (metrics_) metrics_->stop();
     catalogs_.stop();
     log_info("stopped");
     return 0;
@@ -287,6 +290,12 @@ std::string server::statistics() const {
                                    ",\"idle\":" + std::to_string(p.idle) +
                                    ",\"opening\":" + std::to_string(p.opening) + ",\"waiting\":" +
                                    std::to_string(p.waiting) + ",\"pinned\":{" + pinned() + "}}");
+    if (metrics_) {
+        const auto m = metrics_->count();
+        out.insert(out.size() - 1, ",\"metrics\":{\"written\":" + std::to_string(m.written) +
+                                       ",\"waiting\":" + std::to_string(m.waiting) +
+                                       ",\"dropped\":" + std::to_string(m.dropped) + "}");
+    }
     return out;
 }
 

@@ -17,6 +17,7 @@
 #include "proxy/core/pool_ledger.h"
 #include "proxy/io/cancel.h"
 #include "proxy/io/catalogs.h"
+#include "proxy/io/metrics_sink.h"
 #include "proxy/io/stored_secrets.h"
 #include "proxy/io/tls.h"
 #include "proxy/io/users.h"
@@ -40,10 +41,12 @@ class server {
     [[nodiscard]] cache::flights& flights() noexcept { return flights_; }
     [[nodiscard]] core::databases& databases() noexcept { return databases_; }
     [[nodiscard]] io::catalogs& catalogs() noexcept { return catalogs_; }
-    // Null: no limits are in force.
+    // Null: no limits are in force, and nothing is measured.
     [[nodiscard]] policy::tenant_directory* tenants() noexcept {
-        return settings_->enable_optimizations && tenants_.active() ? &tenants_ : nullptr;
+        const bool wanted = tenants_.active() || options_.measures;
+        return settings_->enable_optimizations && wanted ? &tenants_ : nullptr;
     }
+    [[nodiscard]] metrics_sink* metrics() noexcept { return metrics_.get(); }  // null: none
     [[nodiscard]] stored_secrets& secrets() noexcept { return secrets_; }
     [[nodiscard]] io::users& users() noexcept { return users_; }
     [[nodiscard]] cancel_keys& keys() noexcept { return keys_; }
@@ -83,6 +86,7 @@ class server {
     io::users users_;
     cancel_keys keys_;
     core::pool_ledger ledger_;
+    std::unique_ptr<metrics_sink> metrics_;
     std::atomic<std::uint32_t> next_pid_;
     boost::asio::io_context context_{1};
     tcp::acceptor acceptor_;

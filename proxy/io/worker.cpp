@@ -12,6 +12,7 @@ constexpr auto tick_interval = std::chrono::seconds{1};
 // A token: the worker, the session on it, and room for the session's own count of waits.
 constexpr unsigned wait_bits = 20;
 constexpr unsigned worker_shift = 56;
+constexpr std::size_t most_metrics = 4096;  // rows that wait for the tick
 
 }  // namespace
 
@@ -43,6 +44,7 @@ void worker::stop() {
         work_.reset();
         pools_.stop();
         for (const auto copy = pumps_; const auto& [token, p] : copy) p->kill();
+        hand_over_metrics();
         context_.stop();
     });
     thread_.join();
@@ -57,8 +59,29 @@ void worker::tick() {
         for (const auto& [token, p] : pumps_)
             if (p->too_late(now)) late.push_back(p);
         for (const auto& p : late) p->give_up();
+        hand_over_metrics();
         tick();
     });
+}
+
+void worker::measure(std::vector<core::measurement>& measured) {
+    const auto now = std::chrono::steady_clock::now();
+    const auto ended = std::chrono::system_clock::now();
+    for (auto& m : measured) {
+        sampled_ += owner_.settings().metrics.sample_percent;
+        if (sampled_ < 100) continue;
+        sampled_ -= 100;
+        metrics_.push_back({std::move(m.tenant), std::move(m.type), ended,
+                            ops::metrics_row::clamp(now - m.since),
+                            ops::metrics_row::clamp(m.rows)});
+    }
+    if (metrics_.size() >= most_metrics) hand_over_metrics();
+}
+
+void worker::hand_over_metrics() {
+    if (metrics_.empty()) return;
+    owner_.metrics()->add(std::exchange(metrics_, {}));
+    metrics_.reserve(most_metrics / 8);
 }
 
 void worker::watch(std::chrono::steady_clock::time_point due, std::uint64_t token) {
@@ -117,7 +140,8 @@ void worker::distrust_catalogs() {
     owner_.catalogs().reload();
 }
 
-void worker::carry_out(const core::actions& todo) {
+void worker::carry_out(core::actions& todo) {
+    if (!todo.measured.empty()) measure(todo.measured);
     for (const auto why : todo.outcomes) {
         auto& count = reasons_[static_cast<std::size_t>(why)];  // nobody else adds to it
         count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);

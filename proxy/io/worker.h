@@ -20,6 +20,7 @@
 #include "proxy/io/pools.h"
 #include "proxy/io/pump.h"
 #include "proxy/io/users.h"
+#include "proxy/ops/metrics_queue.h"
 
 namespace pgsidecar::io {
 
@@ -55,7 +56,7 @@ class worker {
     [[nodiscard]] std::int32_t new_client_pid() noexcept;
     void acquire_again(std::uint64_t token);
     void distrust_catalogs();
-    void carry_out(const core::actions& todo);  // what concerns others than the pump's own peers
+    void carry_out(core::actions& todo);  // what concerns others than the pump's own peers
     void use_database(const std::string& name);
     void release_database(const std::string& name, std::uint64_t token);
     void register_key(std::int32_t pid, const std::string& key, std::uint64_t token);
@@ -85,6 +86,8 @@ class worker {
 
   private:
     void tick();
+    void measure(std::vector<core::measurement>& measured);
+    void hand_over_metrics();
     void arm_watch();
 
     server& owner_;
@@ -113,6 +116,8 @@ class worker {
         reasons_{};
     std::array<std::atomic<std::int64_t>, static_cast<std::size_t>(core::pin::count_)> kept_{};
     bool draining_ = false;
+    ops::metrics_queue::batch metrics_;
+    unsigned sampled_ = 0;  // hundredths of a statement that are due
     std::thread thread_;
 };
 

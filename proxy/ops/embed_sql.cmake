@@ -1,0 +1,18 @@
+# cmake -DNAMES="up;down" -DFROM=folder -DTO=file.cpp -P embed_sql.cmake
+# Writes the SQL files as constants of migration_sql.h; the name up_x is the file up-x.sql.
+set(text "#include \"proxy/ops/migration_sql.h\"\n\nnamespace pgsidecar::ops::migration_sql {\n")
+foreach(name ${NAMES})
+  string(REPLACE "_" "-" file ${name})
+  file(READ ${FROM}/${file}.sql sql)
+  string(LENGTH "${sql}" length)
+  if(length GREATER 16000)
+    message(FATAL_ERROR "${file}.sql is too long for a string literal of every compiler")
+  endif()
+  string(FIND "${sql}" ")sql\"" at)
+  if(NOT at EQUAL -1)
+    message(FATAL_ERROR "${file}.sql holds what ends a raw string literal")
+  endif()
+  string(APPEND text "const std::string_view ${name} = R\"sql(${sql})sql\";\n")
+endforeach()
+string(APPEND text "}  // namespace pgsidecar::ops::migration_sql\n")
+file(WRITE ${TO} "${text}")
