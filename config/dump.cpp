@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstddef>
+#include <map>
 
 #include "config/conninfo.h"
 #include "config/load.h"
@@ -8,16 +9,34 @@
 namespace pgsidecar::config {
 namespace {
 
+// What stands behind a value: nothing, or a comment that says where it comes from.
+class comments {
+  public:
+    comments() = default;
+    explicit comments(const std::map<std::string, std::string>& origins) : origins_{&origins} {}
+    [[nodiscard]] std::string of(const std::string& key) const {
+        if (origins_ == nullptr) return {};
+        const auto found = origins_->find(key);
+        return "  # " + (found == origins_->end() ? "default" : found->second);
+    }
+
+  private:
+    const std::map<std::string, std::string>* origins_ = nullptr;
+};
+
 template <class Item>
-std::string write_items(const std::vector<Item>& items, const std::string& indent) {
-    if (items.empty()) return " []";
-    std::string out;
-    for (const Item& given : items) {
-        Item item{given};  // slots point to what may be changed
+std::string write_items(const std::vector<Item>& items, const std::string& key,
+                        const std::string& indent, const comments& from) {
+    if (items.empty()) return " []" + from.of(key);
+    std::string out = from.of(key);
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        Item item{items[i]};  // slots point to what may be changed
+        const std::string path = key + '[' + std::to_string(i) + "].";
         std::string_view lead = "- ";
         for (const auto& row : kind_of<Item>().rows) {
             out.append("\n").append(indent).append("  ").append(lead).append(row.path);
             out.append(": ").append(write_scalar(row.at(item)));
+            out.append(from.of(path + std::string{row.path}));
             lead = "  ";
         }
     }
@@ -25,29 +44,32 @@ std::string write_items(const std::vector<Item>& items, const std::string& inden
 }
 
 // Everything after the colon.
-std::string write_value(const key_row<settings>& row, settings& s, const std::string& indent) {
+std::string write_value(const key_row<settings>& row, settings& s, const std::string& indent,
+                        const comments& from) {
     const slot value = row.at(s);
+    const std::string key{row.path};
     std::string list;
-    if (with_items(value, [&](const auto& items) { list = write_items(items, indent); })) {
+    if (with_items(value,
+                   [&](const auto& items) { list = write_items(items, key, indent, from); })) {
         return list;
     }
     if (row.flag == key_flag::conninfo) {
-        return ' ' + write_text(redact_conninfo(*std::get<std::string*>(value)));
+        return ' ' + write_text(redact_conninfo(*std::get<std::string*>(value))) + from.of(key);
     }
-    return ' ' + write_scalar(value);
+    return ' ' + write_scalar(value) + from.of(key);
 }
 
 // For comparing, never for showing: passwords stand as they are.
 std::string plain_value(const key_row<settings>& row, settings& s) {
     const slot value = row.at(s);
     std::string list;
-    if (with_items(value, [&](const auto& items) { list = write_items(items, {}); })) return list;
+    if (with_items(value, [&](const auto& items) { list = write_items(items, {}, {}, {}); })) {
+        return list;
+    }
     return write_scalar(value);
 }
 
-}  // namespace
-
-std::string dump(const settings& s) {
+std::string dump_with(const settings& s, const comments& from) {
     settings copy = s;
     std::string out;
     std::string_view section;
@@ -59,9 +81,17 @@ std::string dump(const settings& s) {
         section = parent;
         const std::string indent = parent.empty() ? "" : "  ";
         out.append(indent).append(parent.empty() ? row.path : row.path.substr(dot + 1));
-        out.append(":").append(write_value(row, copy, indent)).append("\n");
+        out.append(":").append(write_value(row, copy, indent, from)).append("\n");
     }
     return out;
+}
+
+}  // namespace
+
+std::string dump(const settings& s) { return dump_with(s, comments{}); }
+
+std::string dump(const load_result& loaded) {
+    return dump_with(loaded.value, comments{loaded.origins});
 }
 
 std::vector<std::string> known_keys() {

@@ -1,14 +1,23 @@
-// Reading the configuration file. load_text() and load_file() never throw for what a file holds:
-// they check everything, report every problem found with file, line and key, and work in bounded
-// time and memory on any input. A result with problems must not be used, so a reload that fails
-// changes nothing. Order: built-in defaults, then the file, then the overrides ("--set").
+// Reading the configuration. load_text() and load_file() never throw for what a file holds: they
+// check everything, report every problem found with file, line and key, and work in bounded time
+// and memory on any input. A result with problems must not be used, so a reload that fails changes
+// nothing. Order, each over what stands before it:
+//   built-in defaults
+//   the file, then the appsettings.json that it includes
+//   the overlay of the environment, then the appsettings.json that the overlay includes
+//   overrides ("--set")
+// So a file that includes another one says "these are the application's settings", and a later
+// layer is nearer to the one machine on which the program runs. Maps are merged key by key, tiers
+// by their name; everything else replaces what stood there.
 // Format: the keys of config/SETTINGS.md, in YAML; one document, no anchors, aliases or tags.
 #pragma once
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "config/environment.h"
 #include "config/settings.h"
 
 namespace pgsidecar::config {
@@ -29,18 +38,27 @@ struct problem {
 struct load_result {
     settings value;  // meaningful only when ok()
     std::vector<problem> problems;
+    std::vector<problem> notes;  // no errors: what an operator should know all the same
+    // Of every key that was given: "pgsidecar.yaml:7", "--set",
+    // "appsettings.json:4 Performance.MaxPageSize". Keys as known_keys() has them, but with the
+    // number of a rule or tier in its brackets; a key that is not here has its default.
+    std::map<std::string, std::string> origins;
     [[nodiscard]] bool ok() const noexcept { return problems.empty(); }
 };
 
 // overrides: "key.path=value", the value written as in YAML, e.g. "cache.max_memory=1GB".
-[[nodiscard]] load_result load_text(std::string_view yaml, std::string file_name,
+// A text has neither an overlay nor files that it could include.
+[[nodiscard]] load_result load_text(std::string_view yaml, const std::string& file_name,
                                     std::span<const std::string> overrides = {});
 [[nodiscard]] load_result load_file(const std::string& path,
-                                    std::span<const std::string> overrides = {});
+                                    std::span<const std::string> overrides = {},
+                                    const environment& where = {});
 
 // The whole of the settings as YAML that loads back to the same settings, save that passwords in
 // control_connection are replaced.
 [[nodiscard]] std::string dump(const settings& s);
+// The same, each key with a comment that says where its value comes from.
+[[nodiscard]] std::string dump(const load_result& loaded);
 
 // Every key a file may hold, in the order of the reference; keys of a rule as "cache.rules[].ttl"
 // and of a tier likewise.

@@ -1,5 +1,6 @@
 #include <type_traits>
 
+#include "config/appsettings.h"
 #include "config/load.h"
 #include "config/schema.h"
 
@@ -22,6 +23,28 @@ Every key of `pgsidecar.yaml`. This page is made from the table that reads the f
 - `--set key=value` on the command line overrides the file, with the keys as they stand here:
   `--set cache.max_memory=1GB`. A list is written `[a, b]` and replaces the whole list.
 - `(restart)` marks what a reload does not change: it takes effect when the program starts anew.
+
+## Which files are read
+
+Each over those before it, so that the last one which says something wins:
+
+1. the defaults;
+2. the file itself, `pgsidecar.yaml`;
+3. the `appsettings.json` that it names with `include_appsettings`;
+4. the overlay of the environment, `pgsidecar.<Environment>.yaml` beside the file (for `-c
+   foo/bar.yaml` it is `foo/bar.<Environment>.yaml`);
+5. the `appsettings.json` that the overlay names with `include_appsettings`;
+6. `--set`.
+
+An overlay needs to hold only what differs. Maps are merged key by key, tiers by their name and
+key by key; every other value replaces what stood there, lists such as `cache.rules` as a whole.
+What is included by the file is still read when the overlay includes something, too. Each file is
+checked for itself, also where a later one replaces what it says.
+
+The environment is what `PGSIDECAR_ENVIRONMENT` says, or else `ASPNETCORE_ENVIRONMENT`, or else
+none: `Development`, `Test`, `Staging`, `Production` or `Live`, in any case of letters, with or
+without a file of its own; any other name of letters, digits, `-` and `_` needs one. `pgsidecar
+check` says which was taken, and `pgsidecar check --print` where each value comes from.
 )";
 
 std::string type_of(const slot& s, bounds range) {
@@ -116,7 +139,7 @@ std::string reference() {
             }
         });
     }
-    return out;
+    return out.append(appsettings_reference());
 }
 
 }  // namespace pgsidecar::config

@@ -31,10 +31,12 @@ constexpr std::array rule_table{
                         "arguments, same answer, whatever their declared volatility.",
                         {0, 1000},
                         check_function},
-    key_row<cache_rule>{"ttl",
-                        [](cache_rule& r) -> slot { return &r.ttl; },
-                        "How long an answer is served at most; a write ends it at once.",
-                        {1, 365 * day}},
+    key_row<cache_rule>{
+        "ttl",
+        [](cache_rule& r) -> slot { return &r.ttl; },
+        "How long an answer is served at most; a write ends it at once. Left out, it is "
+        "`cache.default_ttl`.",
+        {1, 365 * day}},
     key_row<cache_rule>{"mode", [](cache_rule& r) -> slot { return &r.mode; },
                         "`on` serves from the cache; `off` keeps these tables out."},
     key_row<cache_rule>{"unlimited", [](cache_rule& r) -> slot { return &r.unlimited; },

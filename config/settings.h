@@ -49,6 +49,7 @@ struct cache_settings {
     cache::store_options store;                        // keys max_memory, max_entry_size, shards
     policy::cache_rules rules;                         // keys rules, key_settings
     bool single_flight = true;
+    std::chrono::milliseconds default_ttl{std::chrono::minutes{5}};  // of rules without ttl
     std::chrono::milliseconds catalog_refresh_interval{std::chrono::seconds{30}};
 };
 

@@ -4,17 +4,13 @@
 #include <numeric>
 #include <vector>
 
+#include "config/environment.h"
 #include "config/load.h"
+#include "config/loader.h"
 #include "config/schema.h"
 
 namespace pgsidecar::config {
 namespace {
-
-std::string lower(std::string_view text) {
-    std::string out{text};
-    for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    return out;
-}
 
 // Letters to insert, drop, replace or swap with their neighbour; `limit` stands for any more.
 std::size_t distance(std::string_view a, std::string_view b, std::size_t limit) {
@@ -53,8 +49,9 @@ std::string nearest_key(std::string_view path) {
     if (path.size() > 100) return {};
     std::vector<std::string> candidates = known_keys();
     for (const section& s : sections()) candidates.emplace_back(s.name);
+    candidates.emplace_back(include_key);
 
-    const std::string given = lower(path);
+    const std::string given = lower_case(path);
     const auto [parent, leaf] = split(given);
     std::string best;
     std::size_t best_distance = std::max<std::size_t>(1, leaf.size() / 3) + 1;
@@ -66,6 +63,20 @@ std::string nearest_key(std::string_view path) {
         if (d >= best_distance) continue;
         best_distance = d;
         best = candidate;
+    }
+    return best;
+}
+
+std::string_view nearest_name(std::string_view given, std::span<const std::string_view> names) {
+    if (given.size() > 100) return {};
+    const std::string folded = lower_case(given);
+    std::string_view best;
+    std::size_t best_distance = std::max<std::size_t>(1, folded.size() / 3) + 1;
+    for (const std::string_view name : names) {
+        const std::size_t d = distance(folded, lower_case(name), best_distance);
+        if (d >= best_distance) continue;
+        best_distance = d;
+        best = name;
     }
     return best;
 }

@@ -21,6 +21,7 @@ struct node {
     std::string text;         // scalar
     std::vector<node> items;  // sequence; map: the values, in step with keys
     std::vector<node> keys;   // map: scalars
+    std::string alias{};      // of a key that stands for another one: how its file calls it
 };
 
 struct text_problem {

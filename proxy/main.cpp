@@ -1,9 +1,11 @@
 // The program: command line, settings, and one of the commands.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,27 +23,37 @@ constexpr int exit_bad_config = 2;
 struct arguments {
     std::string config_file;
     std::vector<std::string> overrides;
+    bool print_origins = false;
 };
 
-// Null after every problem has been printed, one a line.
-std::shared_ptr<const pgsidecar::config::settings> load(const arguments& given) {
-    auto loaded = pgsidecar::config::load_file(given.config_file, given.overrides);
+// Nothing after every problem has been printed, one a line.
+std::optional<pgsidecar::config::load_result> load(const arguments& given) {
+    const auto where = pgsidecar::config::choose_environment(std::getenv("PGSIDECAR_ENVIRONMENT"),
+                                                             std::getenv("ASPNETCORE_ENVIRONMENT"));
+    auto loaded = pgsidecar::config::load_file(given.config_file, given.overrides, where);
     for (const auto& problem : loaded.problems)
         std::cerr << "pgsidecar: " << pgsidecar::config::to_string(problem) << '\n';
-    if (!loaded.ok()) return nullptr;
+    if (!loaded.ok()) return std::nullopt;
     // What the files that it names hold is a part of the configuration.
     if (const auto wrong = pgsidecar::io::users::problems(loaded.value); !wrong.empty()) {
         std::cerr << wrong;
-        return nullptr;
+        return std::nullopt;
     }
-    return std::make_shared<const pgsidecar::config::settings>(std::move(loaded.value));
+    return loaded;
 }
 
 int run(const arguments& given) {
-    const auto settings = load(given);
-    if (!settings) return exit_bad_config;
+    auto loaded = load(given);
+    if (!loaded) return exit_bad_config;
+    const auto settings =
+        std::make_shared<const pgsidecar::config::settings>(std::move(loaded->value));
     try {
         pgsidecar::io::open_log(settings->log);
+        for (const auto& note : loaded->notes) {
+            const std::string line = pgsidecar::config::to_string(note);
+            // A line is what somebody wrote to no effect; without one it is said for orientation.
+            note.line > 0 ? pgsidecar::io::log_warning(line) : pgsidecar::io::log_info(line);
+        }
         return pgsidecar::io::server{settings}.run();
     } catch (const std::exception& error) {
         std::cerr << "pgsidecar: " << error.what() << '\n';
@@ -50,15 +62,20 @@ int run(const arguments& given) {
 }
 
 int check(const arguments& given) {
-    const auto settings = load(given);
-    if (!settings) return exit_bad_config;
-    std::cout << pgsidecar::config::dump(*settings);
+    const auto loaded = load(given);
+    if (!loaded) return exit_bad_config;
+    std::cout << (given.print_origins ? pgsidecar::config::dump(*loaded)
+                                      : pgsidecar::config::dump(loaded->value));
+    for (const auto& note : loaded->notes)
+        std::cerr << "pgsidecar: " << pgsidecar::config::to_string(note) << '\n';
     std::cerr << "pgsidecar: " << given.config_file << " is valid\n";
     return 0;
 }
 
 void add_config_options(CLI::App& command, arguments& given) {
-    command.add_option("-c,--config", given.config_file, "Configuration file (YAML)")
+    command
+        .add_option("-c,--config", given.config_file,
+                    "Configuration file (YAML), under the overlay of the environment")
         ->required()
         ->type_name("FILE");
     command
@@ -78,11 +95,16 @@ int main(int argc, char** argv) {
         "answered\n"
         "from memory, everything else passes through.\n\n"
         "  pgsidecar check -c pgsidecar.yaml     check the file, print the settings in effect\n"
+        "  pgsidecar check --print -c ...        the same, with where each setting comes from\n"
         "  pgsidecar run -c pgsidecar.yaml       run in the foreground, log to standard error\n"
         "  pgsidecar migrate up -c pgsidecar.yaml  make pgsidecar's tables in the database\n"};
     app.require_subcommand(1);
     app.set_version_flag("--version", std::string{"pgsidecar "} + pgsidecar::version);
     app.footer(
+        "PGSIDECAR_ENVIRONMENT, or else ASPNETCORE_ENVIRONMENT, names an environment "
+        "(Development,\n"
+        "Test, Staging, Production, Live): what pgsidecar.<Environment>.yaml beside the file says\n"
+        "goes on top of it.\n\n"
         "Signals: SIGTERM or SIGINT end it once sessions are idle (a second one at once),\n"
         "SIGUSR1 logs the counters. Exit code 2: the configuration is invalid.");
 
@@ -93,6 +115,8 @@ int main(int argc, char** argv) {
     auto* version_command = app.add_subcommand("version", "Print the version");
     add_config_options(*run_command, given);
     add_config_options(*check_command, given);
+    check_command->add_flag("--print", given.print_origins,
+                            "Say behind each setting where its value comes from");
     const pgsidecar::io::migrate_command migrate{
         app, [&given](CLI::App& command) { add_config_options(command, given); }};
     CLI11_PARSE(app, argc, argv);
@@ -102,8 +126,8 @@ int main(int argc, char** argv) {
         return 0;
     }
     if (migrate.chosen()) {
-        const auto settings = load(given);
-        return settings ? migrate.run(*settings) : exit_bad_config;
+        const auto loaded = load(given);
+        return loaded ? migrate.run(loaded->value) : exit_bad_config;
     }
     return *check_command ? check(given) : run(given);
 }

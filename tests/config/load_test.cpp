@@ -111,6 +111,7 @@ cache:
   max_entry_size: 15kB
   shards: 33
   single_flight: false
+  default_ttl: 16s
   catalog_refresh_interval: 17s
   key_settings: [App.Tenant, TimeZone]
   rules:
@@ -180,6 +181,7 @@ log:
     CHECK(s.cache.store.max_entry_size == 15u << 10);
     CHECK(s.cache.store.shards == 33);
     CHECK_FALSE(s.cache.single_flight);
+    CHECK(s.cache.default_ttl == 16s);
     CHECK(s.cache.catalog_refresh_interval == 17s);
     CHECK(s.cache.rules.key_settings == std::vector<std::string>{"app.tenant", "timezone"});
     REQUIRE(s.cache.rules.rules.size() == 1);

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "config/appsettings.h"
+#include "config/appsettings_keys.h"
 #include "tests/config/support.h"
 
 using namespace pgsidecar::config;
@@ -71,4 +73,30 @@ TEST_CASE("the sample file names every key, and what it shows commented out is t
     CHECK(all != text);
     CHECK(changed_keys(load_text(text, "as it stands").value,
                        load_text(all, "all switched on").value) == std::vector<std::string>{});
+}
+
+TEST_CASE("the sample overlays load on top of the sample file, and with the sample appsettings") {
+    const std::string base = std::string{PGSIDECAR_SOURCE_DIR} + "/deploy/config/pgsidecar.yaml";
+    const load_result alone = load_file(base);
+    for (const std::string_view name : known_environments()) {
+        CAPTURE(std::string{name});
+        const load_result r = load_file(base, {}, {std::string{name}, "E"});
+        for (const problem& p : r.problems) FAIL_CHECK(to_string(p));
+        REQUIRE_FALSE(r.notes.empty());
+        CHECK(r.notes[0].reason.find("its file is ") != std::string::npos);
+        CHECK_FALSE(changed_keys(alone.value, r.value).empty());
+    }
+}
+
+TEST_CASE("the sample appsettings name every key that is read") {
+    const std::string text = read("deploy/config/appsettings.json");
+    const std::vector<std::string> tiers{"default", "premium"};
+    const appsettings_result r = read_appsettings(text, tiers);
+    for (const text_problem& p : r.problems) FAIL_CHECK(p.reason);
+    for (const std::span<const json_key> keys : {performance_keys(), limit_keys()}) {
+        for (const json_key& key : keys) {
+            CAPTURE(std::string{key.name});
+            CHECK(text.find("\"" + std::string{key.name} + "\": ") != std::string::npos);
+        }
+    }
 }

@@ -362,11 +362,11 @@ TEST_CASE("tiers: messages count by the list as the file has it, each problem on
                 "tenants.tiers[].burst?",
                 "f:11: tenants.tiers[3].max_page_size: \"x\" is not a whole number from 1 to "
                 "1000000000",
-                "f:8: tenants.tiers[1].members: is not for default: tenants that no tier names "
-                "have tenants.default_tier",
                 "f:9: tenants.tiers[2].name: \"gold\" is the name of tenants.tiers[0] already",
                 "f:10: tenants.tiers[3].name: \"default\" is the name of tenants.tiers[1] "
-                "already"});
+                "already",
+                "f:8: tenants.tiers[1].members: is not for default: tenants that no tier names "
+                "have tenants.default_tier"});
 }
 
 TEST_CASE("tiers: neither the name nor refused members of default are inherited") {

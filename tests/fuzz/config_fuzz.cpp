@@ -1,7 +1,8 @@
 // Any text as a configuration file, its last line as an override. Whatever loads must dump to a
 // text that loads to the same settings; whatever does not must say why, briefly and on one line.
 // No configuration begins with a control character, so those stand for other files: what follows
-// \1 is read as an auth_file, what follows \2 as an auth_hba_file.
+// \1 is read as an auth_file, what follows \2 as an auth_hba_file, what follows \3 as the
+// application's appsettings.json.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -11,10 +12,12 @@
 #include <string_view>
 #include <vector>
 
+#include "config/appsettings.h"
 #include "config/auth_file.h"
 #include "config/conninfo.h"
 #include "config/hba_file.h"
 #include "config/load.h"
+#include "config/loader.h"
 #include "protocol/utf8.h"
 
 using namespace pgsidecar::config;
@@ -107,12 +110,33 @@ void check_hba_file(std::string_view text) {
     }
 }
 
+// Whatever is accepted fits the settings that it becomes: nothing is left for the loader to refuse
+// but combinations.
+void check_appsettings(std::string_view text) {
+    const std::vector<std::string> tiers{"default", "premium"};
+    const appsettings_result r = read_appsettings(text, tiers);
+    for (const text_problem& p : r.problems) {
+        check_message({"f", p.line, p.column, {}, p.reason});
+        require(pgsidecar::protocol::is_utf8(p.reason), "a message that is not UTF-8", p.reason);
+    }
+    loader load{"f"};
+    load.read_appsettings(text, "f");
+    const load_result whole = load.finish();
+    for (const problem& p : whole.problems) check_message(p);
+    for (const problem& p : whole.notes) check_message(p);
+    if (!whole.ok()) return;
+    require(r.problems.empty(), "problems that the loader does not know of", text);
+    check_round_trip(whole.value);
+    require(load_text(dump(whole), "dump").ok(), "origins that are no comments", text);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     std::string_view text{reinterpret_cast<const char*>(data), size};
     if (text.starts_with('\1')) return check_auth_file(text.substr(1)), 0;
     if (text.starts_with('\2')) return check_hba_file(text.substr(1)), 0;
+    if (text.starts_with('\3')) return check_appsettings(text.substr(1)), 0;
     const load_result alone = load_text(text, "f");
     for (const problem& p : alone.problems) check_message(p);
     if (alone.ok()) check_round_trip(alone.value);

@@ -258,13 +258,18 @@ class Sidecar:
     count = 0
     running = []  # so that an interrupted run leaves none behind
 
-    def __init__(self, program, folder, config):
+    def __init__(self, program, folder, config, beside=None, variables=None):
+        """`beside`: more files, their names' ends with their texts; `variables`: of the environment."""
         Sidecar.count += 1
         base = os.path.join(folder, "sidecar%d" % Sidecar.count)
         self.config_path, self.log_path = base + ".yaml", base + ".log"
         with open(self.config_path, "w") as f:
             json.dump(config, f, indent=1)  # JSON is YAML
+        for end, text in (beside or {}).items():
+            with open(base + end, "w") as f:
+                f.write(text)
         self.process = subprocess.Popen([program, "run", "-c", self.config_path],
+                                        env={**os.environ, **(variables or {})},
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE)
         self.pid = self.process.pid

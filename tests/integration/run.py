@@ -64,6 +64,8 @@ def main():
     if bool(options.program) == options.control:
         parser.error("exactly one of --program and --control")
     faulthandler.enable()
+    for name in ("PGSIDECAR_ENVIRONMENT", "ASPNETCORE_ENVIRONMENT"):  # the tests say it themselves
+        os.environ.pop(name, None)
     loader = unittest.TestLoader()
     tests = list(select(loader.discover(HERE, pattern="test_*.py"), options.k, options.x))
     if options.list:

@@ -1,10 +1,11 @@
 """What the operator sees: limits, rules, expiry, a server that goes away, and a log without data."""
 import os
+import subprocess
 import time
 
 import wire
 from cache_case import CacheTest, env, extended
-from harness import Cluster, own_backend, wait_until
+from harness import Cluster, Sidecar, own_backend, wait_until
 
 SCHEMA = ("CREATE TABLE t AS SELECT i, 'v' || i AS v FROM generate_series(1, 2000) i; CREATE SCHEMA s; "
           "CREATE TABLE s.prescription_a AS SELECT 1 AS i; CREATE TABLE s.other AS SELECT 1 AS i; "
@@ -137,7 +138,6 @@ class SecrecyTest(CacheTest):
     def test_secrets_are_not_shown_by_check(self):
         self.require_program()
         import json
-        import subprocess
         path = os.path.join(env.folder, "secret.yaml")
         with open(path, "w") as f:
             json.dump(env.settings(upstream={
@@ -146,6 +146,108 @@ class SecrecyTest(CacheTest):
                               timeout=60)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertNotIn(self.MARK, done.stdout + done.stderr)
+
+
+class EnvironmentTest(CacheTest):
+    """Overlays and appsettings.json, through the real program and its environment."""
+
+    APPLICATION = """\ufeff{
+  // as an application has it
+  "ConnectionStrings": {"Default": "Password=zz91qsecret"},
+  "Performance": {
+    "EnableOptimizations": false,
+    "EnableAlerts": true,
+  }
+}
+"""
+
+    def setUp(self):
+        super().setUp()
+        self.require_program()
+        self.path = os.path.join(env.folder, "layers_%d" % time.monotonic_ns())
+        os.mkdir(self.path)
+        self.write("p.yaml", "workers: 1\nmax_client_conn: 11\nlog: {level: debug}\n")
+        self.write("p.Staging.yaml", "include_appsettings: app.json\nworkers: 2\n")
+        self.write("app.json", self.APPLICATION)
+
+    def write(self, name, text):
+        with open(os.path.join(self.path, name), "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def check(self, *arguments, **variables):
+        done = subprocess.run([env.program, "check", "-c", "p.yaml", *arguments], cwd=self.path,
+                              capture_output=True, text=True, timeout=60,
+                              env={**os.environ, **variables})
+        return done.returncode, done.stdout, done.stderr
+
+    def test_check_says_where_each_setting_comes_from(self):
+        code, out, said = self.check("--print", "--set", "max_client_conn=12",
+                                     PGSIDECAR_ENVIRONMENT="STAGING", ASPNETCORE_ENVIRONMENT="Live")
+        self.assertEqual(code, 0, said)
+        for line in ("workers: 2  # p.Staging.yaml:2", "max_client_conn: 12  # --set",
+                     "listen_port: 6432  # default", "  level: debug  # p.yaml:3",
+                     "enable_optimizations: false  # app.json:5 Performance.EnableOptimizations"):
+            self.assertIn(line, out.splitlines())
+        self.assertEqual(said.splitlines(), [
+            "pgsidecar: PGSIDECAR_ENVIRONMENT: the environment is Staging; its file is p.Staging.yaml",
+            "pgsidecar: app.json:6: Performance.EnableAlerts: has no effect in this version",
+            "pgsidecar: p.yaml is valid"])
+        self.assertNotIn("zz91qsecret", out + said)
+
+    def test_check_without_an_environment_is_as_ever(self):
+        code, out, said = self.check()
+        self.assertEqual((code, said), (0, "pgsidecar: p.yaml is valid\n"))
+        self.assertIn("workers: 1", out.splitlines())
+        self.assertNotIn("#", out)
+
+    def test_check_refuses_what_is_no_environment(self):
+        for name, word in (("Qa", "none of Development, Test, Staging, Production, Live"),
+                           ("../p", "letters, digits, - and _")):
+            code, out, said = self.check(ASPNETCORE_ENVIRONMENT=name)
+            self.assertEqual((code, out), (2, ""))
+            self.assertIn("pgsidecar: ASPNETCORE_ENVIRONMENT: \"%s\"" % name, said)
+            self.assertIn(word, said)
+
+    def test_check_names_the_line_of_a_mistake_in_the_application(self):
+        self.write("app.json", self.APPLICATION.replace("EnableAlerts", "EnableAlert"))
+        code, out, said = self.check(PGSIDECAR_ENVIRONMENT="Staging")
+        self.assertEqual((code, out), (2, ""))
+        self.assertEqual(said, "pgsidecar: app.json:6: Performance.EnableAlert: is not a known key; "
+                               "did you mean EnableAlerts?\n")
+
+    def test_the_samples_pass(self):
+        sample = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "deploy",
+                              "config", "pgsidecar.yaml")
+        for name in ("Development", "Test", "Staging", "Production", "Live"):
+            done = subprocess.run([env.program, "check", "-c", sample], capture_output=True,
+                                  text=True, timeout=60,
+                                  env={**os.environ, "PGSIDECAR_ENVIRONMENT": name})
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("the environment is %s; its file is " % name, done.stderr)
+
+    def test_the_overlay_is_obeyed(self):
+        """The same files: with the environment nothing is cached, without it the answer is a hit."""
+        self.setup_sql(SCHEMA)
+        beside = {".Staging.yaml": "include_appsettings: %s/app.json\n" % self.path}
+
+        def own(**variables):
+            sidecar = Sidecar(env.program, env.folder, env.settings(), beside, variables)
+            self.addCleanup(sidecar.finish)
+            return sidecar, wire.Wire(sidecar.port).login(database=self.database)
+
+        cached, session = own()
+        wait_until("a hit", lambda: session.q("SELECT v FROM t WHERE i = 1").value == "v1" and
+                   cached.statistics()["reasons"].get("hit", 0) > 0, 20)
+        session.close()
+        passing, session = own(PGSIDECAR_ENVIRONMENT="staging")
+        for _ in range(50):
+            self.assertEqual(session.q("SELECT v FROM t WHERE i = 1").value, "v1")
+        session.close()
+        self.assertEqual(passing.statistics()["reasons"].get("hit", 0), 0)
+        log = passing.output.text()
+        self.assertIn("the environment is Staging; its file is ", log)
+        self.assertIn("app.json:6: Performance.EnableAlerts: has no effect in this version", log)
+        self.assertNotIn("zz91qsecret", log)
 
 
 class NoControlTest(CacheTest):

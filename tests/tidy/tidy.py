@@ -29,6 +29,7 @@ LIBRARIES = {
     "libpg_query": (r"<pg_query", r"policy/analyze\w*\.cpp$", 1),
     "xxHash": (r"<xxhash", r"cache/\w+\.cpp$", 1),
     "yaml-cpp": (r"<yaml-cpp/", r"config/\w+\.cpp$", 1),
+    "Boost.JSON": (r"<boost/json", r"(policy/analyze\w*\.(cpp|h)|config/json_tree\.cpp)$", None),
     "Boost.Asio": (r"<boost/(asio|beast)", r"proxy/io/", None),
     "OpenSSL": (r"<openssl/", r"proxy/io/", None),
     "libpq": (r"<libpq", r"(proxy/io|bench)/", None),
@@ -36,7 +37,8 @@ LIBRARIES = {
     "CLI11": (r"<CLI/", r"(proxy/main\.cpp$|proxy/io/|bench/)", None),
     "doctest": (r"<doctest/", r"tests/", None),
 }
-# Below proxy/io nothing reads a clock, draws a random number, logs, or starts a thread.
+# Below proxy/io nothing reads a clock, draws a random number, logs, starts a thread,
+# or reads the process's environment.
 PURE = ("protocol", "policy", "cache", "config", "proxy/core", "proxy/ops")
 IMPURE = {
     r"_clock::now\s*\(": "reads a clock",
@@ -44,6 +46,7 @@ IMPURE = {
     r"\bstd::random_device\b|\bRAND_bytes\b|\bgetrandom\s*\(": "draws a random number",
     r"\bstd::(cout|cerr|clog)\b|\bf?printf\s*\(": "prints",
     r"\bstd::j?thread\b": "starts a thread",
+    r"\bgetenv\s*\(": "reads the environment",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<][^">]+[">])', re.M)
 
