@@ -241,7 +241,7 @@ std::vector<pool_ledger::place> pool_ledger::failed(pool& p, std::string error, 
     const bool alone = p.total == p.opening;
     p.not_before = now + settings_.server_login_retry;
     // A server that refuses is there; and whom it refuses has to log in before more is opened.
-    p.error = unreachable ? error : std::string{};
+    p.error = unreachable ? std::move(error) : std::string{};
     if (!unreachable && alone) p.proven = false;
     while (alone && !p.waiting.empty() && (unreachable || told.empty())) {
         told.push_back(p.waiting.front().who);

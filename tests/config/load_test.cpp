@@ -124,6 +124,12 @@ tenants:
   max_concurrent_requests: 19
   max_tenants: 20
   tiers: [{name: t}]
+metrics:
+  enable_performance_metrics: yes
+  connection: user=m
+  performance_metrics_retention_days: 33
+  sample_percent: 34
+  max_queued_rows: 1035
 log:
   level: warning
   file: /var/log/p.log
@@ -199,6 +205,11 @@ log:
     CHECK(s.tenants.max_tenants == 20);
     REQUIRE(s.tenants.tiers.size() == 3);  // the keys of one: tenants_test.cpp
     CHECK(s.tenants.tiers[1].name == "t");
+    CHECK(s.metrics.enable_performance_metrics);
+    CHECK(s.metrics.connection == "user=m");
+    CHECK(s.metrics.performance_metrics_retention_days == 33);
+    CHECK(s.metrics.sample_percent == 34);
+    CHECK(s.metrics.max_queued_rows == 1035);
     CHECK(s.log.level == log_level::warning);
     CHECK(s.log.file == "/var/log/p.log");
     // What is left at its default here was not tested above: only what has one allowed value.

@@ -285,6 +285,11 @@ TEST_CASE("combinations that cannot work are refused at the line of the key to c
         {"cache:\n  enable_query_result_caching: on\n",
          {"f:2: cache.enable_query_result_caching: needs upstream.control_connection, which reads "
           "the catalogs"}},
+        {"metrics:\n  enable_performance_metrics: on\n",
+         {"f:2: metrics.enable_performance_metrics: has nowhere to write: set metrics.connection, "
+          "or "
+          "upstream.control_connection"}},
+        {"metrics:\n  enable_performance_metrics: on\n  connection: dbname=m\n", {}},
         {"cache:\n  max_memory: 2MB\n  max_entry_size: 3MB\n",
          {"f:3: cache.max_entry_size: 3MB is more than cache.max_memory, 2MB"}},
         // The key named is not in the file: the line is that of the key that made it wrong.
