@@ -136,15 +136,15 @@ class pools::opener : public std::enable_shared_from_this<opener> {
     void fail_as(std::string_view sqlstate, std::string_view message, bool unreachable) {
         std::string error;
         protocol::write_error(error, "FATAL", sqlstate, message);
-        fail(std::move(error), unreachable);
+        fail(error, unreachable);
     }
 
-    void fail(std::string error, bool unreachable) {
+    void fail(const std::string& error, bool unreachable) {
         if (done_) return;
         const auto self = shared_from_this();
         cancel();
         home_.opening_.erase(this);
-        home_.failed(*of_, std::move(error), unreachable);
+        home_.failed(*of_, error, unreachable);
     }
 
     pools& home_;
@@ -321,7 +321,7 @@ void pools::open(const pool_ptr& p) {
     made->start();
 }
 
-void pools::failed(pool& p, std::string error, bool unreachable) {
+void pools::failed(pool& p, const std::string& error, bool unreachable) {
     core::pool_ledger::orders todo;
     const auto told = ledger_.failed(p, error, unreachable, clock::now(), todo);
     for (const auto& who : told) {

@@ -53,7 +53,7 @@ class pools {
 
     void open(const pool_ptr& p);
     void opened(pooled_ptr connection);
-    void failed(pool& p, std::string error, bool unreachable);
+    void failed(pool& p, const std::string& error, bool unreachable);
     void settle(pooled_ptr connection, const std::optional<place>& whose);
     void keep(pooled_ptr connection);
     void watch(pooled_connection& idle);
