@@ -57,12 +57,12 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
              "invalid message from the client", out);
         return in.size();
     }
-    if (measures()) limits_->asked(now);
+    const bool extended = is_extended(head.type);
+    if (measures() && (extended || head.type == 'Q')) limits_->asked(now);
     if (!attached()) {
         if (in.size() < front_of(head)) return 0;
         if (const auto used = on_detached(head, in, out)) return used;
     }
-    const bool extended = is_extended(head.type);
     if ((extended || head.type == 'Q' || head.type == 'F') && awaits_restore()) {
         waiting_ = wait::drain;
         return 0;

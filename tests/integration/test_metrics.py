@@ -159,6 +159,19 @@ class StatementTest(MetricsTest):
             s.q("COPY (SELECT k FROM kv WHERE k < 6) TO STDOUT")
         self.check(act, ("copy_from", 2), ("copy_to", 5))
 
+    def test_time_does_not_begin_with_what_is_no_request(self):
+        tenant = self.tenant()
+        session = self.session(tenant)
+        session.send(wire.query("COPY kv FROM STDIN"))
+        session.send(wire.frame(b"d", b"500\tx\n") + wire.frame(b"c"))
+        session.read_reply()
+        session.send(wire.frame(b"H"))
+        self.wire().q("SELECT pg_sleep(0.5)")
+        session.q("SELECT 1")
+        copied, asked = self.rows(tenant, 2, "query_type, execution_time_ms")
+        self.assertEqual((copied[0], asked[0]), ("copy_from", "select"))
+        self.assertLess(float(asked[1]), 500)
+
     def test_who_the_tenant_is_follows_the_session(self):
         first, second = self.tenant(), self.tenant()
         session = self.wire()
