@@ -17,8 +17,8 @@ class wait_handler {
   public:
     wait_handler() noexcept = default;
     template <std::invocable<boost::system::error_code> F>
-        requires(!std::same_as<F, wait_handler>)
-    wait_handler(F f)  // as a function's parameter takes a lambda
+    requires(!std::same_as<F, wait_handler>)
+        wait_handler(F f)  // as a function's parameter takes a lambda
         : target_{std::make_shared<F>(std::move(f))},
           call_{[](void* target, std::uint64_t, boost::system::error_code error) {
               (*static_cast<F*>(target))(error);
