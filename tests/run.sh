@@ -138,10 +138,10 @@ if has release; then
 fi
 if has tsan; then
     export TSAN_OPTIONS=halt_on_error=0:second_deadlock_stack=1
-    step "configure tsan" configure tsan -DPGSIDECAR_TEST_ROOMS="cache;io;limits" &&
+    step "configure tsan" configure tsan -DPGSIDECAR_TEST_ROOMS="cache;io;limits;ops" &&
         step "build tsan" build tsan && {
         step "unit tests tsan" unit tsan
-        step "integration tsan" integration tsan -k cache_races -k CancelTest -k ShutdownTest \
+        step "integration tsan" integration tsan -k test_metrics -k cache_races -k CancelTest -k ShutdownTest \
             -k ScramOverTls -k pgbench -k ConcurrencyTest -k MethodTest -k test_pool.SizeTest
     }
 fi
