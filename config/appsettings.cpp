@@ -7,11 +7,11 @@
 #include <utility>
 
 #include "config/appsettings_keys.h"
-#include "config/environment.h"
 #include "config/json_tree.h"
 #include "config/schema.h"
 #include "config/suggest.h"
 #include "config/values.h"
+#include "protocol/ascii.h"
 
 namespace pgsidecar::config {
 namespace {
@@ -40,7 +40,7 @@ struct entry {
     }
     // Who is read later wins.
     [[nodiscard]] int rank() const noexcept {
-        if (of == part::logging) return same_in_any_case(name, "Default") ? 0 : 3;
+        if (of == part::logging) return protocol::same_in_any_case(name, "Default") ? 0 : 3;
         return of == part::performance ? 1 : 2;
     }
 };
@@ -90,10 +90,10 @@ class reader {
 
     void found(const node& value, int line, std::vector<std::string_view>& path) {
         const auto its = std::ranges::find_if(
-            parts, [&](const auto& p) { return same_in_any_case(p.first, path[0]); });
+            parts, [&](const auto& p) { return protocol::same_in_any_case(p.first, path[0]); });
         if (its == parts.end()) return;
         const bool logging = its->second == part::logging;
-        if (logging && path.size() > 1 && !same_in_any_case(path[1], "LogLevel")) return;
+        if (logging && path.size() > 1 && !protocol::same_in_any_case(path[1], "LogLevel")) return;
         const std::size_t depth = its->second == part::performance ? 2 : 3;
         if (path.size() < depth) {
             if (value.kind == node_kind::map) return collect(value, path);
@@ -102,8 +102,9 @@ class reader {
             if (path.size() > 1) name.append(".").append(path[1]);
             return problem(line, std::move(name), "takes keys of its own");
         }
-        if (logging && (path.size() > depth || (!same_in_any_case(path[2], "Default") &&
-                                                !same_in_any_case(path[2], "pgsidecar")))) {
+        if (logging &&
+            (path.size() > depth || (!protocol::same_in_any_case(path[2], "Default") &&
+                                     !protocol::same_in_any_case(path[2], "pgsidecar")))) {
             return;  // what other parts of the application log
         }
         const std::string_view group = depth == 3 ? path[1] : std::string_view{};
@@ -129,7 +130,7 @@ class reader {
             tier = *named;
         }
         const auto key = std::ranges::find_if(
-            keys, [&](const json_key& k) { return same_in_any_case(k.name, one.name); });
+            keys, [&](const json_key& k) { return protocol::same_in_any_case(k.name, one.name); });
         if (key != keys.end()) return take(one, *key, tier);
         std::vector<std::string_view> names;
         for (const json_key& k : keys) names.push_back(k.name);
@@ -141,7 +142,8 @@ class reader {
 
     [[nodiscard]] std::optional<std::string_view> tier_of(std::string_view written) const {
         for (const std::string& tier : tiers_) {
-            if (same_in_any_case(tier, written) || same_in_any_case(tier + "Tenant", written)) {
+            if (protocol::same_in_any_case(tier, written) ||
+                protocol::same_in_any_case(tier + "Tenant", written)) {
                 return tier;
             }
         }
@@ -191,8 +193,8 @@ class reader {
         switch (key.how) {
             case as::flag:
             case as::detailed: {
-                const bool on = same_in_any_case(text, "true");
-                if (!on && !same_in_any_case(text, "false")) {
+                const bool on = protocol::same_in_any_case(text, "true");
+                if (!on && !protocol::same_in_any_case(text, "false")) {
                     return show(text) + " is neither true nor false";
                 }
                 if (key.how == as::flag) out = on ? "true" : "false";
@@ -219,7 +221,7 @@ class reader {
             if (row.path != key.setting) continue;
             const auto names = choices(row.at(any));
             for (const std::string_view name : names) {
-                if (same_in_any_case(name, text)) return out = name, std::string{};
+                if (protocol::same_in_any_case(name, text)) return out = name, std::string{};
             }
             return read_scalar(text, row.at(any), row.range, row.check, row.flag);
         }
@@ -229,7 +231,7 @@ class reader {
     static std::string convert_level(const std::string& text, std::string& out) {
         std::string all;
         for (const auto& [theirs, ours] : dotnet_levels()) {
-            if (same_in_any_case(theirs, text)) return out = ours, std::string{};
+            if (protocol::same_in_any_case(theirs, text)) return out = ours, std::string{};
             all.append(all.empty() ? "" : ", ").append(theirs);
         }
         return show(text) + " is not one of: " + all;

@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/ascii.h"
+
 namespace pgsidecar::config {
 namespace {
 
@@ -18,12 +20,6 @@ struct option {
 };
 
 bool is_blank(char c) noexcept { return blanks.find(c) != std::string_view::npos; }
-
-std::string lower(std::string_view text) {
-    std::string out{text};
-    for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    return out;
-}
 
 bool is_uri(std::string_view text) noexcept {
     return text.starts_with("postgresql://") || text.starts_with("postgres://");
@@ -57,7 +53,7 @@ std::string split(std::string_view text, std::vector<option>& out) {
             return "is not a connection string: the quote of option " +
                    std::to_string(out.size() + 1) + " is never closed";
         }
-        out.push_back({lower(text.substr(key_begin, key_end - key_begin)), at, end});
+        out.push_back({protocol::lower_case(text.substr(key_begin, key_end - key_begin)), at, end});
         at = end;
     }
     return {};
@@ -75,7 +71,7 @@ std::string redact_uri_once(std::string_view text) {
         const std::size_t begin = out.find('=', at);
         const std::size_t end = std::min(out.find('&', at + 1), out.size());
         if (begin != std::string::npos && begin < end &&
-            is_secret(lower(std::string_view{out}.substr(at + 1, begin - at - 1)))) {
+            is_secret(protocol::lower_case(std::string_view{out}.substr(at + 1, begin - at - 1)))) {
             out.replace(begin + 1, end - begin - 1, hidden);
         }
         at = out.find('&', at + 1);

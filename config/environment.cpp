@@ -4,14 +4,13 @@
 #include <array>
 
 #include "config/values.h"
+#include "protocol/ascii.h"
 
 namespace pgsidecar::config {
 namespace {
 
 constexpr std::array<std::string_view, 5> known{"Development", "Test", "Staging", "Production",
                                                 "Live"};
-
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 }  // namespace
 
@@ -24,7 +23,9 @@ environment choose_environment(const char* pgsidecar, const char* aspnetcore) {
 std::span<const std::string_view> known_environments() noexcept { return known; }
 
 std::string_view known_environment(std::string_view name) noexcept {
-    const auto same = [name](std::string_view one) { return same_in_any_case(one, name); };
+    const auto same = [name](std::string_view one) {
+        return protocol::same_in_any_case(one, name);
+    };
     const auto* const found = std::ranges::find_if(known, same);
     return found == known.end() ? std::string_view{} : *found;
 }
@@ -32,7 +33,7 @@ std::string_view known_environment(std::string_view name) noexcept {
 std::string bad_environment(std::string_view name) {
     constexpr std::size_t longest = 64;
     const auto fits = [](char c) {
-        const char l = lower(c);
+        const char l = protocol::ascii_lower(c);
         return (l >= 'a' && l <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
     };
     if (!name.empty() && name.size() <= longest && std::ranges::all_of(name, fits)) return {};
@@ -54,16 +55,6 @@ std::string environment_list() {
     std::string out;
     for (const std::string_view one : known) out.append(out.empty() ? "" : ", ").append(one);
     return out;
-}
-
-std::string lower_case(std::string_view text) {
-    std::string out{text};
-    std::ranges::transform(out, out.begin(), lower);
-    return out;
-}
-
-bool same_in_any_case(std::string_view a, std::string_view b) noexcept {
-    return std::ranges::equal(a, b, {}, lower, lower);
 }
 
 }  // namespace pgsidecar::config

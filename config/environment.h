@@ -30,8 +30,4 @@ struct environment {
 // "Development, Test, ...", for messages.
 [[nodiscard]] std::string environment_list();
 
-// Letters of ASCII alone: names of environments and .NET's keys are compared so.
-[[nodiscard]] std::string lower_case(std::string_view text);
-[[nodiscard]] bool same_in_any_case(std::string_view a, std::string_view b) noexcept;
-
 }  // namespace pgsidecar::config

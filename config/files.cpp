@@ -9,6 +9,7 @@
 
 #include "config/load.h"
 #include "config/values.h"
+#include "protocol/ascii.h"
 
 namespace pgsidecar::config {
 namespace {
@@ -23,7 +24,7 @@ std::vector<std::string> names_like(const fs::path& folder, const std::string& n
     for (fs::directory_iterator at{folder.empty() ? "." : folder, error}, end; !error && at != end;
          at.increment(error)) {
         std::string one = at->path().filename().string();
-        if (same_in_any_case(one, name)) out.push_back(std::move(one));
+        if (protocol::same_in_any_case(one, name)) out.push_back(std::move(one));
     }
     if (out.empty() && fs::exists(folder / name, error)) out.push_back(name);
     std::ranges::sort(out);

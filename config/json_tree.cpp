@@ -7,8 +7,8 @@
 #include <unordered_map>
 #include <utility>
 
-#include "config/environment.h"
 #include "config/load.h"
+#include "protocol/ascii.h"
 #include "protocol/utf8.h"
 
 namespace pgsidecar::config {
@@ -103,7 +103,7 @@ class json_builder {
     bool key(std::string name, json::error_code& e) {
         if (++nodes_ > max_nodes) return refuse("holds too many values", e);
         auto& [at, keys] = open_.back();
-        const auto [first, fresh] = keys.emplace(lower_case(name), line);
+        const auto [first, fresh] = keys.emplace(protocol::lower_case(name), line);
         if (!fresh && problems.size() < max_reports) {
             problems.push_back(
                 {line, 0, path(name),

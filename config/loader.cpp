@@ -7,6 +7,7 @@
 #include "config/appsettings.h"
 #include "config/suggest.h"
 #include "config/tiers.h"
+#include "protocol/ascii.h"
 
 namespace pgsidecar::config {
 namespace {
@@ -210,9 +211,7 @@ void loader::texts(const node& n, const std::string& key, const place& where,
             report(its, its_key, "takes one value");
             continue;
         }
-        if (row.flag == key_flag::folded) {
-            for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-        }
+        if (row.flag == key_flag::folded) text = protocol::lower_case(text);
         if (std::string reason = row.check(text); !reason.empty()) {
             report(its, its_key, std::move(reason));
             continue;

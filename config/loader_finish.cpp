@@ -6,17 +6,14 @@
 #include "config/loader.h"
 #include "config/tiers.h"
 #include "config/values.h"
+#include "protocol/ascii.h"
 
 namespace pgsidecar::config {
 namespace {
 
 // Fit to stand behind a value: a file's name may hold anything.
 std::string origin_of(const place& where) {
-    std::string out;
-    for (const char c : where.file) {
-        const auto byte = static_cast<unsigned char>(c);
-        out += byte < 0x20 || byte == 0x7f ? '?' : c;
-    }
+    std::string out = protocol::printable(where.file);
     if (where.line > 0) out.append(":").append(std::to_string(where.line));
     if (where.foreign) out.append(" ").append(where.shown);
     return out;

@@ -315,8 +315,9 @@ constexpr std::array setting_table{
                       key_flag::restart},
     key_row<settings>{"metrics.max_queued_rows",
                       PGSIDECAR_AT(metrics.max_queued_rows),
-                      "Rows that wait in memory, 64 bytes each at most, while the database does "
-                      "not take them. Further ones are dropped and counted.",
+                      "Rows that wait in memory while the database does not take them, 64 bytes "
+                      "each at most beside the names of tenants. Further ones are dropped and "
+                      "counted.",
                       {1'000, 10'000'000},
                       nullptr,
                       key_flag::restart},

@@ -4,10 +4,10 @@
 #include <numeric>
 #include <vector>
 
-#include "config/environment.h"
 #include "config/load.h"
 #include "config/loader.h"
 #include "config/schema.h"
+#include "protocol/ascii.h"
 
 namespace pgsidecar::config {
 namespace {
@@ -51,7 +51,7 @@ std::string nearest_key(std::string_view path) {
     for (const section& s : sections()) candidates.emplace_back(s.name);
     candidates.emplace_back(include_key);
 
-    const std::string given = lower_case(path);
+    const std::string given = protocol::lower_case(path);
     const auto [parent, leaf] = split(given);
     std::string best;
     std::size_t best_distance = std::max<std::size_t>(1, leaf.size() / 3) + 1;
@@ -69,11 +69,11 @@ std::string nearest_key(std::string_view path) {
 
 std::string_view nearest_name(std::string_view given, std::span<const std::string_view> names) {
     if (given.size() > 100) return {};
-    const std::string folded = lower_case(given);
+    const std::string folded = protocol::lower_case(given);
     std::string_view best;
     std::size_t best_distance = std::max<std::size_t>(1, folded.size() / 3) + 1;
     for (const std::string_view name : names) {
-        const std::size_t d = distance(folded, lower_case(name), best_distance);
+        const std::size_t d = distance(folded, protocol::lower_case(name), best_distance);
         if (d >= best_distance) continue;
         best_distance = d;
         best = name;

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <iterator>
 
+#include "protocol/ascii.h"
+
 namespace pgsidecar::config {
 namespace {
 
@@ -30,11 +32,8 @@ constexpr std::array duration_units{
     unit{"d", 86'400'000}, unit{"h", 3'600'000}, unit{"m", 60'000}, unit{"s", 1'000}, unit{"ms", 1},
 };
 
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
 bool same(std::string_view a, std::string_view b, bool any_case) noexcept {
-    return std::ranges::equal(
-        a, b, [=](char x, char y) { return any_case ? lower(x) == lower(y) : x == y; });
+    return any_case ? protocol::same_in_any_case(a, b) : a == b;
 }
 
 enum class outcome { ok, malformed, too_big };

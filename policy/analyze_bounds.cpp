@@ -65,7 +65,7 @@ constexpr std::array<std::uint8_t, 27> first_of = [] {
 }();
 
 role role_of(std::string_view word) noexcept {
-    const char c = to_lower(word.front());
+    const char c = ascii_lower(word.front());
     if (c < 'a' || c > 'z') return role::none;
     const auto letter = static_cast<std::size_t>(c - 'a');
     for (std::size_t i = first_of[letter]; i < first_of[letter + 1]; ++i) {

@@ -18,7 +18,7 @@ std::optional<bool> as_bool_literal(const json_value& value) {
     if (node.tag != "A_Const") return std::nullopt;
     if (const auto* flag = object_field(*node.body, "boolval")) return flag_field(*flag, "boolval");
     const auto* text = object_field(*node.body, "sval");
-    const auto word = text == nullptr ? std::string{} : lower(text_field(*text, "sval"));
+    const auto word = text == nullptr ? std::string{} : lower_case(text_field(*text, "sval"));
     if (word == "t" || word == "true" || word == "on" || word == "1") return true;
     if (word == "f" || word == "false" || word == "off" || word == "0") return false;
     return std::nullopt;
@@ -75,7 +75,7 @@ void statement_walker::current_setting(const json_object& call) {
     const auto& arguments = array_field(call, "args");
     const auto name = arguments.empty() ? std::nullopt : as_text_literal(arguments[0]);
     if (name) {
-        out_.current_settings.push_back(lower(*name));
+        out_.current_settings.push_back(lower_case(*name));
     } else {
         out_.opaque_setting = unknown_setting_ = true;
     }
@@ -90,11 +90,11 @@ bool statement_walker::set_config(const json_object& call) {
     const auto local = as_bool_literal(arguments[2]);
     if (!name || name->empty() || !local) return false;  // the server refuses an empty name
     if (const auto value = as_text_literal(arguments[1])) {
-        out_.settings.push_back({lower(*name), std::string{*value}, *local, false});
+        out_.settings.push_back({lower_case(*name), std::string{*value}, *local, false});
     } else if (is_null_literal(arguments[1])) {
-        out_.settings.push_back({lower(*name), std::nullopt, *local, false});
+        out_.settings.push_back({lower_case(*name), std::nullopt, *local, false});
     } else if (const int parameter = as_parameter(arguments[1]); parameter > 0) {
-        out_.bound_settings.push_back({lower(*name), parameter, *local});
+        out_.bound_settings.push_back({lower_case(*name), parameter, *local});
         out_.opaque_setting = true;
     } else {
         return false;

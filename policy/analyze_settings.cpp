@@ -271,7 +271,7 @@ void read_variable_set(const json_object& body, std::string_view sql, statement_
     const bool reset = kind == "VAR_RESET" || kind == "VAR_RESET_ALL";
     out.kind = reset ? statement_kind::reset : statement_kind::set;
     setting_change change;
-    change.name = lower(text_field(body, "name"));
+    change.name = lower_case(text_field(body, "name"));
     change.local = flag_field(body, "is_local");
     if (kind == "VAR_SET_MULTI") {
         if (change.name == "session characteristics") session_characteristics(body, out);

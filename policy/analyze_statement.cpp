@@ -88,7 +88,7 @@ bool is_on(const json_object& option) {
     const auto* argument = field(option, "arg");
     const auto node = argument == nullptr ? tagged{} : as_tagged(*argument);
     if (node.tag == "String") {
-        const auto word = lower(text_field(*node.body, "sval"));
+        const auto word = lower_case(text_field(*node.body, "sval"));
         return word != "false" && word != "off" && word != "0" && word != "no";
     }
     if (node.tag == "Integer") return number_field(*node.body, "ival") != 0;

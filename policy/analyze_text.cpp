@@ -18,7 +18,7 @@ enum : std::uint8_t { not_letter, letter, may_begin };
 constexpr std::array<std::uint8_t, 256> letter_table() {
     std::array<std::uint8_t, 256> out{};
     for (int c = 0; c < 128; ++c) {
-        const char l = to_lower(static_cast<char>(c));
+        const char l = ascii_lower(static_cast<char>(c));
         if (!is_ascii_letter(l)) continue;
         out[static_cast<std::size_t>(c)] = l == 'n' || l == 't' || l == 'y' ? may_begin : letter;
     }
@@ -32,7 +32,7 @@ constexpr std::array<std::string_view, 4> clock_words{"now", "today", "tomorrow"
 // bits.
 char type_of(const token& literal) noexcept {
     if (literal.kind == token_kind::number) return 'd';
-    const char first = to_lower(literal.text.front());
+    const char first = ascii_lower(literal.text.front());
     return first == 'n' || first == 'b' || first == 'x' ? first : 's';
 }
 
@@ -107,7 +107,7 @@ std::optional<std::string_view> plain_content(std::string_view string) noexcept 
         const auto tag = string.find('$', 1) + 1;
         return string.substr(tag, string.size() - 2 * tag);
     }
-    if (to_lower(string.front()) == 'e') string.remove_prefix(1);
+    if (ascii_lower(string.front()) == 'e') string.remove_prefix(1);
     if (string.front() != '\'') return std::nullopt;
     return string.substr(1, string.size() - 2);
 }
@@ -122,7 +122,7 @@ constexpr std::uint64_t appended(std::uint64_t value, unsigned digit, unsigned b
 
 constexpr unsigned digit_of(char c) noexcept {  // 99: it is none
     if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
-    return is_ascii_letter(c) ? static_cast<unsigned>(to_lower(c) - 'a') + 10 : 99;
+    return is_ascii_letter(c) ? static_cast<unsigned>(ascii_lower(c) - 'a') + 10 : 99;
 }
 
 // 0x1F, 0o17, 0b11: in strings, too, from PostgreSQL 16 on.
@@ -188,7 +188,7 @@ std::optional<std::uint64_t> number_in(std::string_view text) noexcept {
     text = text.substr(0, text.find_last_not_of(blanks) + 1);
     if (text.starts_with('+')) text.remove_prefix(1);
     if (text.size() > 2 && text.front() == '0') {
-        const char base = to_lower(text[1]);
+        const char base = ascii_lower(text[1]);
         if (base == 'x') return in_base(text.substr(2), 16);
         if (base == 'o') return in_base(text.substr(2), 8);
         if (base == 'b') return in_base(text.substr(2), 2);

@@ -1,24 +1,17 @@
 // Small questions about ASCII words, without regard to case. Unlike <cctype>, no locale.
 #pragma once
-#include <algorithm>
 #include <cstddef>
-#include <string>
 #include <string_view>
+
+#include "protocol/ascii.h"
 
 namespace pgsidecar::policy {
 
+using protocol::ascii_lower;
+using protocol::lower_case;
+
 [[nodiscard]] constexpr bool is_ascii_letter(char c) noexcept {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-[[nodiscard]] constexpr char to_lower(char c) noexcept {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-[[nodiscard]] inline std::string lower(std::string_view text) {
-    std::string out{text};
-    std::transform(out.begin(), out.end(), out.begin(), to_lower);
-    return out;
 }
 
 // lower_word must be lower case.
@@ -26,7 +19,7 @@ namespace pgsidecar::policy {
                                        std::string_view lower_word) noexcept {
     if (text.size() != lower_word.size()) return false;
     for (std::size_t i = 0; i < text.size(); ++i) {
-        if (to_lower(text[i]) != lower_word[i]) return false;
+        if (ascii_lower(text[i]) != lower_word[i]) return false;
     }
     return true;
 }

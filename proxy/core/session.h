@@ -475,7 +475,7 @@ class session {
     char status_ = 'I';
     time_point quiet_since_{};        // the last bytes of either peer
     time_point measured_until_{};     // the last statement's end
-    std::uint64_t page_rows_ = 0;     // of the Execute under way, counted where that is measured
+    std::uint64_t page_rows_ = 0;     // of the statement under way, since its last page
     std::uint32_t minor_ = 0;         // protocol minor version spoken with the client
     std::uint32_t taints_ = 0;        // how often something happened that cannot be followed
     std::uint32_t clean_taints_ = 0;  // taints_ at the last DISCARD ALL; equal: clean

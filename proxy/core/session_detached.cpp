@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocol/ascii.h"
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
 #include "proxy/core/answer_key.h"
@@ -118,8 +119,7 @@ bool session::answer_here(const statement_text& text, actions& out) {
         const auto is_reported = [&](const auto& item) {
             if (item.first == "role" || item.first == "session_authorization") return true;
             return pool_->told && std::ranges::any_of(*pool_->told, [&](const auto& told) {
-                       return std::ranges::equal(told.first, item.first, {}, ascii_lower,
-                                                 ascii_lower);
+                       return protocol::same_in_any_case(told.first, item.first);
                    });
         };
         if (std::ranges::any_of(set, is_reported)) return false;

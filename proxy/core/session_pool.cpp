@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocol/ascii.h"
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
 #include "proxy/core/session.h"
@@ -260,7 +261,8 @@ void session::greet(actions& out) {
     std::vector<std::pair<std::string_view, std::string_view>> reported(
         pool_->link->reported->begin(), pool_->link->reported->end());
     std::ranges::stable_sort(reported, [](const auto& a, const auto& b) {
-        return std::ranges::lexicographical_compare(a.first, b.first, {}, ascii_lower, ascii_lower);
+        return std::ranges::lexicographical_compare(a.first, b.first, {}, protocol::ascii_lower,
+                                                    protocol::ascii_lower);
     });
     for (const auto& [name, value] : reported) {
         note_parameter(name, value);

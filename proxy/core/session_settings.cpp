@@ -5,17 +5,13 @@
 #include <optional>
 #include <utility>
 
+#include "protocol/ascii.h"
+
 namespace pgsidecar::core {
 namespace {
 
 constexpr char reset_mark = '\1';  // a value that means "back to the start value"
 constexpr std::size_t frame_limit = 1000;
-
-std::string lower(std::string_view text) {
-    std::string out{text};
-    for (char& c : out) c = ascii_lower(c);
-    return out;
-}
 
 bool is_blank(char c) {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
@@ -56,7 +52,7 @@ startup_options read_options(std::string_view options) {
             out.understood = false;
             return out;
         }
-        std::string name = lower(text.substr(0, equals));
+        std::string name = protocol::lower_case(text.substr(0, equals));
         std::replace(name.begin(), name.end(), '-', '_');
         out.values.emplace_back(std::move(name), std::string{text.substr(equals + 1)});
     }
@@ -106,7 +102,7 @@ void session_settings::put(values& where, std::string_view name, std::string val
 }
 
 void session_settings::start(std::string_view name, std::string_view value) {
-    put(start_, lower(name), std::string{value});
+    put(start_, protocol::lower_case(name), std::string{value});
 }
 
 bool session_settings::start_options(std::string_view options) {

@@ -100,11 +100,6 @@ class session_settings {
     std::uint64_t revision_ = 1;
 };
 
-// Names of settings are compared without regard to the case of ASCII letters.
-[[nodiscard]] constexpr char ascii_lower(char c) noexcept {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
 // False for settings that cannot change the bytes of an answer.
 [[nodiscard]] bool setting_matters(std::string_view name) noexcept;
 

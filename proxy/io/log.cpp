@@ -7,6 +7,8 @@
 #include <memory>
 #include <stdexcept>
 
+#include "protocol/ascii.h"
+
 namespace pgsidecar::io {
 namespace {
 
@@ -30,7 +32,7 @@ spdlog::level::level_enum level_of(config::log_level wanted) {
 
 void write(spdlog::level::level_enum level, std::string_view line) {
     auto* logger = spdlog::default_logger_raw();
-    if (logger->should_log(level)) logger->log(level, "{}", printable(line));
+    if (logger->should_log(level)) logger->log(level, "{}", protocol::printable(line));
 }
 
 }  // namespace
@@ -57,22 +59,5 @@ void log_debug(std::string_view line) { write(spdlog::level::debug, line); }
 void log_info(std::string_view line) { write(spdlog::level::info, line); }
 void log_warning(std::string_view line) { write(spdlog::level::warn, line); }
 void log_error(std::string_view line) { write(spdlog::level::err, line); }
-
-std::string printable(std::string_view text) {
-    static constexpr char hex[] = "0123456789abcdef";
-    std::string out;
-    out.reserve(text.size());
-    for (const char c : text) {
-        const auto u = static_cast<unsigned char>(c);
-        if (u >= 0x20 && u != 0x7f) {
-            out.push_back(c);
-            continue;
-        }
-        out.append("\\x");
-        out.push_back(hex[u >> 4]);
-        out.push_back(hex[u & 15]);
-    }
-    return out;
-}
 
 }  // namespace pgsidecar::io

@@ -16,6 +16,4 @@ void log_info(std::string_view line);
 void log_warning(std::string_view line);
 void log_error(std::string_view line);
 
-[[nodiscard]] std::string printable(std::string_view text);
-
 }  // namespace pgsidecar::io

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/conninfo.h"
+#include "protocol/ascii.h"
 #include "proxy/io/control_parameters.h"
 #include "proxy/ops/migration.h"
 #include "proxy/ops/migration_sql.h"
@@ -16,7 +17,7 @@
 namespace pgsidecar::io {
 namespace {
 
-using ops::printable;
+using protocol::printable;
 
 // Ends the command; everything undone by then. what: lines for the operator.
 struct failure {

@@ -113,11 +113,4 @@ std::string array_literal(std::span<const std::string> texts) {
 
 std::string quoted_identifier(std::string_view name) { return quoted(name, "\"", '"'); }
 
-std::string printable(std::string_view text) {
-    std::string out{text};
-    std::ranges::replace_if(
-        out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
-    return out;
-}
-
 }  // namespace pgsidecar::ops

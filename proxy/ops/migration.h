@@ -46,7 +46,4 @@ struct table_column {
 [[nodiscard]] std::string array_literal(std::span<const std::string> texts);
 [[nodiscard]] std::string quoted_identifier(std::string_view name);
 
-// For a terminal: names come from the database, and control characters in them stay there.
-[[nodiscard]] std::string printable(std::string_view text);
-
 }  // namespace pgsidecar::ops

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string_view>
 
+#include "protocol/ascii.h"
 #include "proxy/ops/migration_sql.h"
 
 namespace pgsidecar::ops {
@@ -147,7 +148,7 @@ std::string render(const std::vector<step_status>& steps) {
     std::array<std::size_t, columns> widths{};
     for (auto& line : lines)
         for (std::size_t c = 0; c < columns; ++c) {
-            line[c] = printable(line[c]);
+            line[c] = protocol::printable(line[c]);
             widths[c] = std::max(widths[c], line[c].size());
         }
     std::string out;

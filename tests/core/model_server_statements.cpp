@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "protocol/ascii.h"
 #include "tests/core/world.h"
 
 namespace core_test {
@@ -72,11 +73,6 @@ std::string quoted(std::string_view name, std::string_view text) {
 std::string unquoted(std::string_view text) {
     if (text.size() > 1 && text.front() == '\'') text = text.substr(1, text.size() - 2);
     return std::string{text};
-}
-
-std::string lower(std::string text) {
-    for (char& c : text) c = core::ascii_lower(c);
-    return text;
 }
 
 }  // namespace
@@ -299,11 +295,11 @@ void transaction_model::apply_setting(const statement& s) {
         case kind::reset_tenant:
             return put(tenant, std::nullopt, false);
         case kind::set_value:
-            return put(lower(s.name), s.text, false);
+            return put(protocol::lower_case(s.name), s.text, false);
         case kind::set_value_local:
-            return put(lower(s.name), s.text, true);
+            return put(protocol::lower_case(s.name), s.text, true);
         case kind::reset_value:
-            return put(lower(s.name), std::nullopt, false);
+            return put(protocol::lower_case(s.name), std::nullopt, false);
         case kind::set_role:
             return put("role", s.name, false);
         case kind::reset_role:

@@ -129,9 +129,8 @@ TEST_CASE("watched patterns: of rules that cache, each once") {
     CHECK(ops::watched_patterns({}).empty());
 }
 
-TEST_CASE("texts for PostgreSQL and for a terminal") {
+TEST_CASE("texts for PostgreSQL") {
     CHECK(ops::array_literal({}) == "{}");
     CHECK(ops::array_literal(texts{"a", "b,c", "d\"e\\f", ""}) == R"({"a","b,c","d\"e\\f",""})");
     CHECK(ops::quoted_identifier("Odd \"name\"") == R"("Odd ""name""")");
-    CHECK(ops::printable("a\nb\x1b[2J\x7f\xc3\xa9") == "a?b?[2J?\xc3\xa9");
 }

@@ -2,61 +2,10 @@
 
 #include <doctest/doctest.h>
 
-#include <array>
 #include <vector>
 
 namespace pgsidecar::policy {
 namespace {
-
-constexpr std::array kind_names{"empty",
-                                "select",
-                                "insert",
-                                "update",
-                                "delete",
-                                "merge",
-                                "copy_from",
-                                "copy_to",
-                                "truncate",
-                                "explain",
-                                "explain_analyze",
-                                "begin",
-                                "commit",
-                                "rollback",
-                                "savepoint",
-                                "release",
-                                "rollback_to",
-                                "prepare_transaction",
-                                "commit_prepared",
-                                "rollback_prepared",
-                                "set",
-                                "reset",
-                                "show",
-                                "discard_all",
-                                "discard_temp",
-                                "discard_other",
-                                "prepare",
-                                "execute",
-                                "deallocate",
-                                "declare_cursor",
-                                "fetch",
-                                "close_cursor",
-                                "listen",
-                                "unlisten",
-                                "notify",
-                                "lock",
-                                "call",
-                                "do_block",
-                                "refresh",
-                                "create_database",
-                                "drop_database",
-                                "alter_database",
-                                "role",
-                                "privilege",
-                                "alter_system",
-                                "maintenance",
-                                "ddl",
-                                "other"};
-static_assert(kind_names.size() == static_cast<std::size_t>(statement_kind::other) + 1);
 
 std::string dotted(const qualified_name& name) {
     return name.schema.empty() ? name.name : name.schema + '.' + name.name;
@@ -131,7 +80,7 @@ void rows(std::string& out, const statement_facts& facts) {
 }  // namespace
 
 std::string say(const statement_facts& facts) {
-    std::string out = kind_names.at(static_cast<std::size_t>(facts.kind));
+    std::string out{to_string(facts.kind)};
     if (!facts.name.empty()) out += " name=" + facts.name;
     if (!facts.template_name.empty()) out += " template=" + facts.template_name;
     list(out, "r=", facts.reads);
