@@ -22,9 +22,6 @@ constexpr std::uint32_t trouble = EPOLLERR | EPOLLHUP;  // always told, whatever
 // Looks at our sockets before Asio's own work has its turn.
 constexpr int turns = 8;
 
-// recv() and send() are points of cancellation, which costs a program with threads two atomic
-// operations each; ours are never cancelled, and so call the kernel themselves.
-
 error_code last_error() { return {errno, boost::system::system_category()}; }
 
 io_status failure() noexcept {
@@ -110,6 +107,8 @@ epoll_socket::~epoll_socket() {
     close();
 }
 
+// glibc's recv() and send() are points of cancellation, which costs a program with threads two
+// atomic operations a call. Nothing here is ever cancelled: the kernel is called without them.
 io_status epoll_socket::receive(std::span<char> buffer, std::size_t& got, bool peek) noexcept {
     ssize_t result = 0;
     do {

@@ -19,7 +19,8 @@ constexpr auto tell_interval = seconds{60};
 constexpr auto purge_interval = std::chrono::hours{1};
 constexpr auto purge_pause = milliseconds{100};
 constexpr auto last_words = seconds{5};   // for what waits when the program ends
-constexpr std::size_t purge_step = 5000;  // rows of one DELETE
+constexpr std::size_t purge_step = 5000;  // rows that one DELETE looks at
+constexpr unsigned whole_pass = 24;       // each such pass goes through the whole table
 
 // Somebody's lock on the table must not hold this thread, and with it the program's end, for ever.
 constexpr auto prepare = "SET statement_timeout = '15s'; SET lock_timeout = '10s'";
@@ -73,7 +74,7 @@ void metrics_sink::run() {
         const auto* rows = queue_.front(look_interval);
         if (closing && (!rows || complained_ || clock::now() >= end)) break;
         if (rows && !deliver(*rows)) queue_.pause(retry_interval);
-        if (connection_) purge();
+        purge();
     }
     if (const auto left = queue_.count().waiting; left > 0)
         log_warning("metrics: " + std::to_string(left) + " rows are lost: the program ends");
@@ -162,7 +163,7 @@ bool metrics_sink::failed(const char* step, const PGresult* r) {
     // Of the batch itself: a character that the database's encoding lacks, most likely.
     if (sqlstate_of(r).starts_with("22") && std::exchange(ascii_, true)) unusable_ = true;
     if (!std::exchange(complained_, true))
-        log_warning("metrics: rows wait, " + std::string{step} +
+        log_warning("metrics: nothing can be written, " + std::string{step} +
                     " failed: " + first_line(PQerrorMessage(connection_.get())));
     if (PQstatus(connection_.get()) == CONNECTION_OK)
         (void)query("ROLLBACK");
@@ -171,25 +172,37 @@ bool metrics_sink::failed(const char* step, const PGresult* r) {
     return false;
 }
 
-// A step at a time, so that no writer waits for long.
+// A step at a time, by the primary key: no writer waits for long, and what a step costs does not
+// depend on how large the table is. Rows were written in the order of their times, more or less, so
+// a pass ends where nothing was old; the first one and each whole_pass-th look at all of them.
 void metrics_sink::purge() {
     const auto days = settings_.metrics.performance_metrics_retention_days;
     const auto now = clock::now();
-    if (days == 0 || now < purge_at_) return;
-    purge_at_ = now + purge_interval;
+    if (days == 0 || now < purge_at_ || queue_.closed() || !connect()) return;
     const auto r = query(
-        "DELETE FROM prescription_query_metrics WHERE ctid = ANY (ARRAY(SELECT ctid FROM "
-        "prescription_query_metrics WHERE timestamp < LOCALTIMESTAMP - "
-        "pg_catalog.make_interval(days => " +
-        std::to_string(days) + ") LIMIT " + std::to_string(purge_step) + "))");
-    if (PQresultStatus(r.get()) != PGRES_COMMAND_OK) {
+        "WITH step AS (SELECT id, timestamp FROM prescription_query_metrics WHERE id > " +
+        std::to_string(purged_to_) + " ORDER BY id LIMIT " + std::to_string(purge_step) +
+        "), gone AS (DELETE FROM prescription_query_metrics m USING step WHERE m.id = step.id AND "
+        "step.timestamp < LOCALTIMESTAMP - pg_catalog.make_interval(days => " +
+        std::to_string(days) +
+        ") RETURNING 1) SELECT pg_catalog.max(id), (SELECT pg_catalog.count(*) FROM gone) FROM "
+        "step");
+    purge_at_ = now + purge_interval;
+    if (PQresultStatus(r.get()) != PGRES_TUPLES_OK) {
         log_warning("metrics: deleting old rows failed: " +
                     first_line(PQerrorMessage(connection_.get())));
         if (PQstatus(connection_.get()) != CONNECTION_OK) connection_.reset();
         return;
     }
-    const std::string_view deleted{PQcmdTuples(r.get())};
-    if (deleted == std::to_string(purge_step)) purge_at_ = now + purge_pause;
+    const auto last = value_of(r.get(), 0);  // empty: there was nothing to look at any more
+    const bool whole = passes_ % whole_pass == 0;
+    if (last.empty() || (value_of(r.get(), 1) == "0" && !whole)) {
+        purged_to_ = 0;
+        ++passes_;
+        return;
+    }
+    std::from_chars(last.data(), last.data() + last.size(), purged_to_);
+    purge_at_ = now + purge_pause;
 }
 
 void metrics_sink::report_dropped() {

@@ -55,6 +55,8 @@ class metrics_sink {
     std::uint64_t dropped_told_ = 0;
     clock::time_point tell_at_{};
     clock::time_point purge_at_{};
+    std::uint64_t purged_to_ = 0;  // an id of the table, in a pass through it; 0: one begins
+    unsigned passes_ = 0;
     std::thread thread_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <iterator>
 #include <utility>
 
@@ -262,6 +263,7 @@ void pools::deliver(pooled_ptr connection, std::uint64_t token) {
 }
 
 void pools::keep(pooled_ptr connection) {
+    assert(idle_.empty() || idle_.back()->number < connection->number);
     watch(*connection);
     idle_.push_back(std::move(connection));
 }

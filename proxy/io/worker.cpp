@@ -80,8 +80,8 @@ void worker::measure(std::vector<core::measurement>& measured) {
 
 void worker::hand_over_metrics() {
     if (metrics_.empty()) return;
-    owner_.metrics()->add(std::exchange(metrics_, {}));
-    metrics_.reserve(most_metrics / 8);
+    owner_.metrics()->add(std::move(metrics_));
+    metrics_.clear();
 }
 
 void worker::watch(std::chrono::steady_clock::time_point due, std::uint64_t token) {

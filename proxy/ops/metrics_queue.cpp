@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -100,14 +101,15 @@ void metrics_queue::add(batch&& rows) {
     if (rows.empty()) return;
     {
         const std::lock_guard lock{mutex_};
-        const auto room = most_ - std::min(most_, counts_.waiting);
-        if (rows.size() > room) {
-            counts_.dropped += rows.size() - room;
-            rows.resize(room);
+        const auto taken = std::min(rows.size(), most_ - std::min(most_, counts_.waiting));
+        counts_.dropped += rows.size() - taken;
+        counts_.waiting += taken;
+        for (auto& row : std::span{rows}.first(taken)) {
+            const bool fits =
+                batches_.size() > (taken_ ? 1U : 0U) && batches_.back().size() < batch_rows;
+            if (!fits) batches_.emplace_back().reserve(batch_rows);
+            batches_.back().push_back(std::move(row));
         }
-        if (rows.empty()) return;
-        counts_.waiting += rows.size();
-        batches_.push_back(std::move(rows));
     }
     changed_.notify_one();
 }
@@ -115,7 +117,8 @@ void metrics_queue::add(batch&& rows) {
 const metrics_queue::batch* metrics_queue::front(std::chrono::milliseconds patience) {
     std::unique_lock lock{mutex_};
     changed_.wait_for(lock, patience, [this] { return closed_ || !batches_.empty(); });
-    return batches_.empty() ? nullptr : &batches_.front();  // a deque: others are added behind it
+    taken_ = !batches_.empty();
+    return taken_ ? &batches_.front() : nullptr;  // a deque: others are added behind it
 }
 
 void metrics_queue::done(bool written) {
@@ -124,6 +127,7 @@ void metrics_queue::done(bool written) {
     counts_.waiting -= size;
     (written ? counts_.written : counts_.dropped) += size;
     batches_.pop_front();
+    taken_ = false;
 }
 
 void metrics_queue::pause(std::chrono::milliseconds length) {

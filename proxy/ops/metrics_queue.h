@@ -1,6 +1,6 @@
 // Rows on their way into prescription_query_metrics. Workers add, one thread takes; nobody waits
-// for anybody longer than it takes to move a pointer. Bounded: what does not fit is dropped and
-// counted. Any thread.
+// for anybody longer than it takes to move a worker's rows. Bounded: what does not fit is dropped
+// and counted. Any thread.
 #pragma once
 #include <algorithm>
 #include <chrono>
@@ -41,7 +41,7 @@ class metrics_queue {
 
     explicit metrics_queue(std::size_t most_rows) : most_{most_rows} {}
 
-    void add(batch&& rows);
+    void add(batch&& rows);  // takes each row out of it
     // The oldest, empty when there is nothing; waits for something until the time is over. It stays
     // in the queue until done(): one taker at a time.
     [[nodiscard]] const batch* front(std::chrono::milliseconds patience);
@@ -59,11 +59,16 @@ class metrics_queue {
     [[nodiscard]] counts count() const;
 
   private:
+    // Each is made for so many rows at once, and nearly all are full: what waits takes no more
+    // memory than its rows, however few came at a time.
+    static constexpr std::size_t batch_rows = 4096;
+
     const std::size_t most_;
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     std::deque<batch> batches_;
     counts counts_;
+    bool taken_ = false;  // the first is being written, and stays as it is
     bool closed_ = false;
 };
 

@@ -1,8 +1,11 @@
 """prescription_query_metrics: a row for each statement, whatever becomes of the database that has the
 table, and no statement that waits for it."""
 import os
+import select
 import signal
+import socket
 import subprocess
+import threading
 
 import psycopg
 
@@ -37,20 +40,24 @@ class MetricsTest(CacheTest):
             raise cls.skipTest(cls, "control run: there is no program")
         cls.cluster = cls.cluster or env.cluster
         cls.kept_in = cls.cluster.new_database()
-        connection = "port=%d user=postgres dbname=%s" % (cls.cluster.port, cls.kept_in)
         if cls.made_by == "migrate":
-            cls.migrate(connection)
+            cls.migrate()
         cls.prepare()
-        cls.config = metrics(connection=connection, **cls.keys)
+        cls.config = metrics(connection=cls.connection(), **cls.keys)
         super().setUpClass()
 
     @classmethod
-    def migrate(cls, connection):
+    def connection(cls):
+        return "port=%d user=postgres dbname=%s" % (cls.cluster.port, cls.kept_in)
+
+    @classmethod
+    def migrate(cls):
         path = os.path.join(env.folder, "metrics-%s.yaml" % cls.kept_in)
         with open(path, "w") as f:
             f.write("upstream: {host: 127.0.0.1, port: %d}\n" % cls.cluster.port)
         subprocess.run([env.program, "migrate", "up", "-c", path, "--database",
-                        "host=127.0.0.1 " + connection], check=True, capture_output=True)
+                        "host=127.0.0.1 port=%d user=postgres dbname=%s" % (cls.cluster.port, cls.kept_in)],
+                       check=True, capture_output=True)
 
     @classmethod
     def prepare(cls):
@@ -258,7 +265,6 @@ class RetentionTest(MetricsTest):
             "FROM generate_series(1, 12) d, generate_series(1, 2500)" % TABLE, database=cls.kept_in)
 
     def test_old_rows_go_a_step_at_a_time(self):
-        self.session(self.tenant()).q("SELECT 1")
         left = "SELECT count(*) FROM %s WHERE tenant_id = 'old'" % TABLE
         # Those of the seventh day were made a moment too early to be kept.
         wait_until("the old ones to be gone", lambda: self.fetch(left)[0][0] == 6 * 2500)
@@ -334,6 +340,86 @@ class OutageTest(MetricsTest):
         self.assertEqual(len(self.rows(tenant, 200)), 200)
 
 
+class Relay:
+    """Stands before the server of the metrics. lose_commits(n): the next n answers to a COMMIT are
+    not passed on, and their connections end."""
+
+    COMMIT = wire.query("COMMIT")
+
+    def __init__(self, port):
+        self.upstream, self.to_lose, self.lost = port, 0, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def lose_commits(self, count):
+        self.to_lose += count
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.upstream))
+            threading.Thread(target=self.serve, args=(client, server), daemon=True).start()
+
+    def serve(self, client, server):
+        """A request and its answer at a time, as a libpq that waits for each has them."""
+        with client, server:
+            losing = False
+            while True:
+                ready, _, _ = select.select([client, server], [], [])
+                for source in ready:
+                    try:
+                        data = source.recv(65536)
+                    except OSError:
+                        return
+                    if not data:
+                        return
+                    if source is server and losing:
+                        self.lost += 1
+                        return
+                    if source is client and data.endswith(self.COMMIT) and self.to_lose > 0:
+                        self.to_lose -= 1
+                        losing = True
+                    (server if source is client else client).sendall(data)
+
+    def close(self):
+        self.listener.close()
+
+
+class DoubtTest(MetricsTest):
+    """A COMMIT that was done, and whose answer never came."""
+
+    @classmethod
+    def setUpClass(cls):
+        if env.control:
+            raise cls.skipTest(cls, "control run: there is no program")
+        cls.relay = Relay(env.cluster.port)
+        cls.addClassCleanup(cls.relay.close)
+        super().setUpClass()
+
+    @classmethod
+    def connection(cls):
+        return "host=127.0.0.1 port=%d sslmode=disable user=postgres dbname=%s" % (
+            cls.relay.port, cls.kept_in)
+
+    def test_its_rows_are_not_written_again(self):
+        tenant = self.tenant()
+        session = self.session(tenant)
+        for i in range(3):
+            session.q("SELECT 1")
+            self.rows(tenant, 2 * i + 1)
+            self.relay.lose_commits(1)
+            session.q("SELECT 1")
+            wait_until("the answer to be lost", lambda: self.relay.lost == i + 1)
+        session.q("SELECT 1")
+        self.assertEqual(len(self.rows(tenant, 7)), 7)
+        wait_until("nothing to wait", lambda: self.sidecar.statistics()["metrics"]["waiting"] == 0)
+        self.assertEqual(len(self.rows(tenant, 7)), 7)
+
+
 class MissingTableTest(MetricsTest):
     made_by = "the test"
 
@@ -341,7 +427,7 @@ class MissingTableTest(MetricsTest):
         tenant = self.tenant()
         self.session(tenant).q("SELECT 1")
         self.sidecar.output.wait_for('relation "%s" does not exist' % TABLE)
-        self.migrate("port=%d user=postgres dbname=%s" % (self.cluster.port, self.kept_in))
+        self.migrate()
         self.assertEqual(self.rows(tenant, 1), [("select", 1)])
 
 
@@ -350,7 +436,7 @@ class EncodingTest(MetricsTest):
     def prepare(cls):
         cls.cluster.run("DROP DATABASE " + cls.kept_in,
                         "CREATE DATABASE %s TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'" % cls.kept_in)
-        cls.migrate("port=%d user=postgres dbname=%s" % (cls.cluster.port, cls.kept_in))
+        cls.migrate()
 
     def test_a_name_that_the_database_cannot_hold(self):
         session = self.wire()
