@@ -65,20 +65,6 @@ while [[ $# -gt 0 ]]; do
     shift
 done
 
-build_tools() {
-    if [[ $tools == "$root/build/release" ]]; then
-        "$root/deploy/install-deps.sh" --server >&2
-        show 'building'
-        mkdir -p "$root/build"
-        (cd "$root" && cmake --preset release &&
-            cmake --build --preset release --target pgsidecar bench_load) \
-            >"$root/build/bench-build.log" 2>&1 ||
-            fail "the build failed, see $root/build/bench-build.log"
-    fi
-    program=$tools/pgsidecar
-    [[ -x $program && -x $tools/bench/bench_load ]] || fail "nothing is built in $tools"
-}
-
 # start_limited NAME LIMITS: the same program twice, with limits in force and without. What a tenant
 # is held to follows from its name: rate-600-*, time-200-* and so on; for others it is far away.
 start_limited() {
@@ -104,8 +90,7 @@ start_limited() {
 report() {
     local result=0
     {
-        printf 'Machine: %s, %s cores. ' \
-            "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(nproc --all)"
+        the_machine
         printf 'Date: %s. Commit: %s. Load before the start: %s.\n' "$(date -u +%F)" \
             "$(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo none)" "$load_before"
         printf 'PostgreSQL %s. Servers on core %s, clients on core %s.\n' \
@@ -125,7 +110,8 @@ report() {
 main() {
     load_before=$(cut -d' ' -f1-3 /proc/loadavg)
     ulimit -n "$(ulimit -Hn)"
-    build_tools
+    build_tools --server pgsidecar bench_load
+    has_tools
     prepare_directory limits-run
     trap stop_everything EXIT
     trap 'exit 130' INT TERM

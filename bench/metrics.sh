@@ -54,19 +54,6 @@ while [[ $# -gt 0 ]]; do
     shift
 done
 
-build_tools() {
-    if [[ $tools == "$root/build/release" ]]; then
-        "$root/deploy/install-deps.sh" --server >&2
-        show 'building'
-        mkdir -p "$root/build"
-        (cd "$root" && cmake --preset release && cmake --build --preset release \
-            --target pgsidecar bench_load) >"$root/build/bench-build.log" 2>&1 ||
-            fail "the build failed, see $root/build/bench-build.log"
-    fi
-    program=$tools/pgsidecar
-    [[ -x $program && -x $tools/bench/bench_load ]] || fail "nothing is built in $tools"
-}
-
 # measuring NAME HOST PORT: a pgsidecar that writes its rows there.
 measuring() {
     local connection="host=$2 port=$3 user=postgres dbname=metrics"
@@ -140,11 +127,8 @@ rows_of() {
 report() {
     show ''
     {
-        printf 'Machine: %s, %s cores. ' \
-            "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(nproc --all)"
-        printf 'Date: %s. Commit: %s. Load before the start: %s, at the end: %s.\n' \
-            "$(date -u +%F)" "$(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo none)" \
-            "$load_before" "$(cut -d' ' -f1-3 /proc/loadavg)"
+        the_machine
+        the_load
         printf '%s rounds of %s s, %s clients; servers on core %s, load on core %s.\n' \
             "$rounds" "$seconds" "$clients" "$server_core" "$load_core"
         awk -f "$root/bench/figures.awk" -f "$root/bench/metrics.awk" "$work/results.tsv"
@@ -158,7 +142,8 @@ main() {
     local round side sides protocol
     load_before=$(cut -d' ' -f1-3 /proc/loadavg)
     ulimit -n "$(ulimit -Hn)"
-    build_tools
+    build_tools --server pgsidecar bench_load
+    has_tools
     prepare_directory metrics-run
     second=$work/second
     trap 'postgres_stop "$second" || true; stop_everything' EXIT

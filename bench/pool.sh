@@ -72,19 +72,6 @@ wanted() {
     case " $only " in *" $1 "*) return 0 ;; *) return 1 ;; esac
 }
 
-build_tools() {
-    if [[ $tools == "$root/build/release" ]]; then
-        "$root/deploy/install-deps.sh" --bench >&2
-        show 'building'
-        mkdir -p "$root/build"
-        (cd "$root" && cmake --preset release && cmake --build --preset release \
-            --target pgsidecar bench_load bench_limit bench_idle) >"$root/build/bench-build.log" 2>&1 ||
-            fail "the build failed, see $root/build/bench-build.log"
-    fi
-    program=$tools/pgsidecar
-    [[ -x $program && -x $tools/bench/bench_load ]] || fail "nothing is built in $tools"
-}
-
 # start_pooling NAME UPSTREAM_PORT
 start_pooling() {
     start_sidecar "$1" "$2" true "pool_mode: transaction
@@ -175,11 +162,8 @@ measure_idle() {
 report() {
     show ''
     {
-        printf 'Machine: %s, %s cores. ' \
-            "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(nproc --all)"
-        printf 'Date: %s. Commit: %s. Load before the start: %s, at the end: %s.\n' \
-            "$(date -u +%F)" "$(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo none)" \
-            "$load_before" "$(cut -d' ' -f1-3 /proc/loadavg)"
+        the_machine
+        the_load
         printf 'PostgreSQL %s, %s.\n' "$(psql -XqAt -h "$work" -p "$postgres_port" -U postgres \
             -d clinic -c 'SHOW server_version')" "$(pgbouncer --version | head -n 1)"
         printf '%s rounds of %s s, %s server connections; servers on core %s, load on core %s.\n' \
@@ -194,7 +178,8 @@ main() {
     local round
     load_before=$(cut -d' ' -f1-3 /proc/loadavg)
     ulimit -n "$(ulimit -Hn)"
-    build_tools
+    build_tools --bench pgsidecar bench_load bench_limit bench_idle
+    has_tools
     prepare_directory pool-run
     trap stop_everything EXIT
     trap 'exit 130' INT TERM

@@ -142,16 +142,7 @@ wanted() {
     case " $targets " in *" $1 "*) return 0 ;; *) return 1 ;; esac
 }
 
-build_tools() {
-    if [[ $tools == "$root/build/release" ]]; then
-        "$root/deploy/install-deps.sh" --bench >&2
-        show 'building'
-        mkdir -p "$root/build"
-        (cd "$root" && cmake --preset release && cmake --build --preset release \
-            --target pgsidecar bench_load bench_limit bench_idle) >"$root/build/bench-build.log" 2>&1 ||
-            fail "the build failed, see $root/build/bench-build.log"
-    fi
-    program=$tools/pgsidecar
+check_tools() {
     [[ -x $tools/bench/bench_load ]] || fail "$tools/bench/bench_load is missing"
     case " $targets " in
         *' miss '* | *' hit '* | *pass*) [[ -x $program ]] || fail "$program is missing" ;;
@@ -161,7 +152,7 @@ build_tools() {
 report() {
     show ''
     {
-        printf 'Machine: %s, %s cores. ' "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(nproc --all)"
+        the_machine
         printf 'Date: %s. Commit: %s.\n' "$(date -u +%F)" "$(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo none)"
         printf 'PostgreSQL %s, %s, %s.\n' "$(psql -XqAt -h "$work" -p "$postgres_port" -U postgres -d clinic -c 'SHOW server_version')" \
             "$(pgbouncer --version | head -n 1)" "$(pgpool --version 2>&1 | cut -d' ' -f1-3)"
@@ -177,7 +168,8 @@ report() {
 main() {
     local round target
     ulimit -n "$(ulimit -Hn)"
-    build_tools
+    build_tools --bench pgsidecar bench_load bench_limit bench_idle
+    check_tools
     prepare_directory bench-run
     trap stop_everything EXIT
     trap 'exit 130' INT TERM

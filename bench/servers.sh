@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154,SC2034 # the settings are those of who sources it
-# To be sourced by run.sh, limits.sh and pool.sh: starts and stops everything that is measured. Each
+# To be sourced by run.sh, limits.sh, pool.sh and metrics.sh: starts and stops everything that is measured. Each
 # server is pinned to one core, logs into $work and is waited for by the line that it logs when it
 # listens.
 
@@ -9,6 +9,37 @@ wire_pool='pool_mode=session pool_size=100000'  # of pgbouncer before the limit
 
 show() {
     if [[ -t 2 ]]; then printf '\r\033[K%s' "$*" >&2; else printf '%s\n' "$*" >&2; fi
+}
+
+# build_tools PACKAGES TARGET...: in build/release, if the tools are those; sets `program`.
+build_tools() {
+    local packages=$1
+    shift
+    if [[ $tools == "$root/build/release" ]]; then
+        "$root/deploy/install-deps.sh" "$packages" >&2
+        show 'building'
+        mkdir -p "$root/build"
+        (cd "$root" && cmake --preset release && cmake --build --preset release --target "$@") \
+            >"$root/build/bench-build.log" 2>&1 ||
+            fail "the build failed, see $root/build/bench-build.log"
+    fi
+    program=$tools/pgsidecar
+}
+
+has_tools() {
+    [[ -x $program && -x $tools/bench/bench_load ]] || fail "nothing is built in $tools"
+}
+
+the_machine() {
+    printf 'Machine: %s, %s cores. ' \
+        "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(nproc --all)"
+}
+
+# With $load_before, as /proc/loadavg was before the start.
+the_load() {
+    printf 'Date: %s. Commit: %s. Load before the start: %s, at the end: %s.\n' \
+        "$(date -u +%F)" "$(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo none)" \
+        "$load_before" "$(cut -d' ' -f1-3 /proc/loadavg)"
 }
 
 # prepare_directory NAME: build/NAME is $work from now on; what an earlier run left there ends.

@@ -129,10 +129,7 @@ class json_builder {
 
 // Also in comments, which the parser passes over: what is no text is no settings file.
 std::vector<text_problem> bad_text(std::string_view text) {
-    if (text.size() > max_file_size) return {{0, 0, {}, "is larger than 1MB"}};
-    if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff")) {
-        return {{1, 1, {}, "is UTF-16; save the file as UTF-8"}};
-    }
+    if (auto whole = unreadable(text); !whole.empty()) return whole;
     int line = 1;
     for (std::size_t at = 0; at < text.size();) {
         const std::size_t length = protocol::utf8_length(text, at);

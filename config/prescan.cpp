@@ -16,13 +16,8 @@ class scan {
     explicit scan(std::string_view text) : text_{text} {}
 
     std::vector<text_problem> run() {
-        if (text_.size() > max_file_size) {
-            add(0, 0, "is larger than 1MB");
-        } else if (text_.starts_with("\xff\xfe") || text_.starts_with("\xfe\xff")) {
-            add(1, 1, "is UTF-16; save the file as UTF-8");
-        } else {
-            lines();
-        }
+        problems_ = unreadable(text_);
+        if (problems_.empty()) lines();
         return std::move(problems_);
     }
 
@@ -80,6 +75,14 @@ class scan {
 };
 
 }  // namespace
+
+std::vector<text_problem> unreadable(std::string_view text) {
+    if (text.size() > max_file_size) return {{0, 0, {}, "is larger than 1MB"}};
+    if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff")) {
+        return {{1, 1, {}, "is UTF-16; save the file as UTF-8"}};
+    }
+    return {};
+}
 
 std::vector<text_problem> prescan(std::string_view text) { return scan{text}.run(); }
 

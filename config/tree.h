@@ -39,6 +39,9 @@ struct tree_result {
 // Never throws for what the text holds. An empty text is an empty map.
 [[nodiscard]] tree_result read_tree(std::string_view text);
 
+// Of any settings file: too large, or UTF-16. Empty: neither.
+[[nodiscard]] std::vector<text_problem> unreadable(std::string_view text);
+
 // What is looked at before yaml-cpp sees the text: size, encoding, control characters, tabs, and
 // nesting, which yaml-cpp would follow with memory and stack.
 [[nodiscard]] std::vector<text_problem> prescan(std::string_view text);

@@ -27,7 +27,6 @@
 #include <vector>
 
 #include "cache/flights.h"
-#include "cache/recorder.h"
 #include "cache/store.h"
 #include "protocol/framer.h"
 #include "protocol/frontend.h"
@@ -41,7 +40,7 @@
 #include "proxy/core/pooling.h"
 #include "proxy/core/portals.h"
 #include "proxy/core/prepared.h"
-#include "proxy/core/scram_bridge.h"
+#include "proxy/core/session_parts.h"
 #include "proxy/core/session_services.h"
 #include "proxy/core/session_settings.h"
 
@@ -133,18 +132,13 @@ class session {
     enum class release : std::uint8_t { none, waiting, done };
     enum class wait : std::uint8_t { none, flight, drain, gate, rows, server };
 
-    // An answer under way from the server that may become an entry.
-    struct fill {
-        std::string key;
-        cache::hash128 hash;
-        std::vector<cache::dependency> dependencies;
-        std::chrono::milliseconds ttl{};
-        cache::recorder recorder;
-    };
-    struct fills {
-        std::vector<fill> each;
-        bool leads = false;  // of a single flight, under each.front().key
-    };
+    using fill = answer_fill;
+    using fills = answer_fills;
+    using cut = request_cut;
+    using demand = request_demand;
+    using start_up = session_start_up;
+    using writing = session_writes;
+    using unproven = unproven_text;
     static constexpr std::string_view portal_marker{"\0portal", 7};
     struct unit;  // one Bind ... Execute of a batch
     struct batch;
@@ -240,26 +234,6 @@ class session {
     void leave_flight(actions& out);
 
     // session_limits.cpp
-    // A request that ends with an error of ours; what the server still says to it is taken back.
-    struct cut {
-        bool answer = false;       // the client gets no more of its rows
-        bool told = false;         // the error is sent
-        bool ready_given = false;  // ReadyForQuery too, before the server's
-        bool silent = false;       // the server had its time
-        char promised = 'I';       // with ready_given
-        // What is not sent yet of its batch. to_fail: behind the long message under way.
-        enum class rest : std::uint8_t { runs, to_fail, fails };
-        rest rest_of_batch = rest::runs;
-        std::string error;
-        time_point due = limiter::never;   // to hear of the server
-        time_point ends = limiter::never;  // or to give it up
-        [[nodiscard]] bool hides() const noexcept { return answer || told; }
-    };
-    // What a request asks of its tenant.
-    struct demand {
-        std::uint32_t queries = 0;  // that count
-        bool place = false;         // at the gate
-    };
     [[nodiscard]] static demand demand_of(const statement_text& text);
     void begin_limits(time_point now);
     void continue_batch(time_point now) {
@@ -493,22 +467,7 @@ class session {
     std::int16_t next_fill_ = -1;  // while forwarding a batch that is being recorded
 
     std::shared_ptr<const std::string>
-        user_;  // shared with the worker's other sessions of that user
-    struct start_up {
-        std::string database;
-        std::string packet;           // for the server
-        std::string options;          // of these, what a pool's connections begin with
-        std::string unknown_options;  // names of _pq_. options, each with its zero byte
-        std::string refusal;          // of the first connection, in the server's words
-        std::string offer;            // AuthenticationSASL, held until the credentials are here
-        std::unique_ptr<scram_bridge> bridge;
-        std::unique_ptr<authenticator> guard;  // of the client, while it is asked
-        server_credentials known;              // what that has shown
-        std::string random;                    // for the log-in at the server
-        std::unique_ptr<server_login> at_server;
-        bool encrypted = false;  // the connection to the server
-        bool heard = false;      // it has said something
-    };
+        user_;                            // shared with the worker's other sessions of that user
     std::unique_ptr<start_up> start_up_;  // until the log-in is done
     std::string client_key_;
     std::string server_key_;
@@ -519,16 +478,7 @@ class session {
     prepared_statements statements_;
     owed_replies owed_;
     portals portals_;
-    struct unproven {
-        std::shared_ptr<const statement_text> text;
-        std::uint64_t generation = 0;  // wanted of the database when it ran
-    };
     std::unique_ptr<std::vector<unproven>> unproven_;
-    struct writing {
-        std::uint64_t planned_by = 0;  // the oldest catalog by which these were found; 0: none yet
-        std::vector<cache::table_state*> tables;  // written in the open transaction
-        std::vector<cache::table_state*> marked;  // of these, a commit is in flight
-    };
     std::unique_ptr<writing> writing_;
     [[nodiscard]] writing& pending();
     [[nodiscard]] bool commit_in_flight() const noexcept {

@@ -9,16 +9,6 @@
 
 using namespace pgsidecar::config;
 
-namespace {
-
-std::string repeat(std::string_view piece, std::size_t bytes) {
-    std::string out;
-    while (out.size() + piece.size() <= bytes) out += piece;
-    return out;
-}
-
-}  // namespace
-
 TEST_CASE("text that is not what it seems is refused at its line") {
     static const struct {
         const char* name;

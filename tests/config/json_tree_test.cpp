@@ -11,12 +11,6 @@ using namespace pgsidecar::config;
 
 namespace {
 
-std::string repeat(std::string_view piece, std::size_t bytes) {
-    std::string out;
-    while (out.size() + piece.size() <= bytes) out += piece;
-    return out;
-}
-
 lines problems_of_json(std::string_view text) { return problems_of(read_json(text).problems); }
 
 // {"a": ... {"a": MIDDLE } ... }

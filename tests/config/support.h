@@ -24,6 +24,13 @@ namespace pgsidecar::config {
 
 using lines = std::vector<std::string>;
 
+// As often as it fits into so many bytes.
+inline std::string repeat(std::string_view piece, std::size_t bytes) {
+    std::string out;
+    while (out.size() + piece.size() <= bytes) out += piece;
+    return out;
+}
+
 inline lines problems_of(const load_result& r) {
     lines out;
     for (const problem& p : r.problems) out.push_back(to_string(p));
