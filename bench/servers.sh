@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154,SC2034 # the settings are those of who sources it
-# To be sourced by run.sh, limits.sh, pool.sh and metrics.sh: starts and stops everything that is measured. Each
-# server is pinned to one core, logs into $work and is waited for by the line that it logs when it
-# listens.
+# To be sourced by run.sh, limits.sh, pool.sh and metrics.sh: starts and stops everything that is
+# measured. Each server is pinned to one core, logs into $work and is waited for by the line that it
+# logs when it listens.
 
 declare -A port_of pid_of
 started=()
