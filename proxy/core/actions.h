@@ -73,8 +73,9 @@ struct actions {
     std::optional<cancel> cancel_request;  // this connection was a CancelRequest
 
     std::vector<wake_up> wake;
-    std::vector<policy::reason> outcomes;  // one for each statement
-    std::vector<measurement> measured;     // one for each that is over, where that is wanted
+    std::vector<policy::reason> outcomes;       // one for each statement
+    std::vector<measurement> measured;          // one for each that is over, where that is wanted
+    std::vector<transaction_end> transactions;  // likewise
     std::optional<unsettled_commit> unsettled;
 
     void clear() {
@@ -90,6 +91,7 @@ struct actions {
         wake.clear();
         outcomes.clear();
         measured.clear();
+        transactions.clear();
         unsettled.reset();
     }
 };

@@ -179,7 +179,7 @@ class session {
                        actions& out);
     void forward_sync();
     void forward_function_call();
-    void count_forwarded(const statement_text& text, const plan& effects, actions& out);
+    policy::reason count_forwarded(const statement_text& text, const plan& effects, actions& out);
     owed_reply& owe(owed_reply&& item);
 
     // session_extended.cpp
@@ -258,8 +258,10 @@ class session {
     [[nodiscard]] bool front_request_is_whole();
     // session_measure.cpp
     [[nodiscard]] bool measures() const noexcept { return services_.options.measures && limits_; }
-    void measure_here(const plan& p, std::uint64_t rows, actions& out);
-    void measure_front(std::uint64_t rows, time_point now, actions& out);
+    void measure_here(const std::shared_ptr<const statement_text>& text, const plan& p,
+                      const cache::entry* answer, actions& out);
+    void measure_front(std::uint64_t rows, bool failed, time_point now, actions& out);
+    void end_measured_transaction(actions& out);
     // session_cut.cpp
     void begin_cut(bool answer, time_point now, actions& out);
     void fail_rest(actions& out);
@@ -306,7 +308,7 @@ class session {
     [[nodiscard]] std::size_t on_detached(const protocol::head& head, protocol::bytes in,
                                           actions& out);
     std::size_t refuse_detached(const protocol::head& head, protocol::bytes in, actions& out);
-    [[nodiscard]] bool answer_here(const statement_text& text, actions& out);
+    [[nodiscard]] bool answer_here(const std::shared_ptr<const statement_text>& text, actions& out);
 
     // session_holds.cpp
     [[nodiscard]] pin pinned() const noexcept;
@@ -449,6 +451,8 @@ class session {
     char status_ = 'I';
     time_point quiet_since_{};        // the last bytes of either peer
     time_point measured_until_{};     // the last statement's end
+    time_point measured_since_{};     // the transaction's first statement; never measured: none
+    std::uint64_t answer_bytes_ = 0;  // of the statement under way
     std::uint64_t page_rows_ = 0;     // of the statement under way, since its last page
     std::uint32_t minor_ = 0;         // protocol minor version spoken with the client
     std::uint32_t taints_ = 0;        // how often something happened that cannot be followed

@@ -100,6 +100,7 @@ void pump::read_client() {
             perform();
             return;
         }
+        if (traffic_) traffic_->received += got;
         take_client({buffer.data(), got});
         // A plain socket that gave less than asked for is empty.
         if (got < buffer.size() && !client_.encrypted()) break;
@@ -200,6 +201,7 @@ void pump::perform() {
         // The server is gone; what it said before that is read first.
         todo.server.clear();
     }
+    if (traffic_) traffic_->sent += todo.client.size();
     if (!todo.client.empty() && !client_.write(todo.client.pieces())) {
         if (!session_.closed()) {
             core::actions last;
@@ -223,6 +225,7 @@ void pump::perform_side_effects() {
     const bool close = todo.close;
     if (todo.logged_in) {
         deadline_ = {};
+        traffic_ = &home_.collector().of_database(session_.database_name());
         if (session_.client_pid() != 0) {
             home_.register_key(session_.client_pid(), session_.client_key(), token_);
             registered_ = true;

@@ -16,6 +16,7 @@
 #include "proxy/io/pools.h"
 #include "proxy/io/rest.h"
 #include "proxy/io/transport.h"
+#include "proxy/ops/observations.h"
 
 namespace pgsidecar::io {
 
@@ -96,6 +97,8 @@ class pump : public std::enable_shared_from_this<pump>, private core::server_sou
     std::chrono::steady_clock::time_point deadline_;  // of the log-in
     // The worker calls on_deadline() then, or earlier.
     std::chrono::steady_clock::time_point watched_ = core::limiter::never;
+    ops::database_totals* traffic_ = nullptr;  // of its database, once logged in
+    std::chrono::steady_clock::time_point acquiring_since_;
     bool client_waits_ = false;  // a wait for readability is armed
     bool client_talks_ = false;  // while it waits for a server connection: there is more to read
     bool server_waits_ = false;

@@ -53,7 +53,7 @@ core::session_options options_from(const config::settings& s) {
             .max_prepared_statements = s.pool.max_prepared_statements,
             .server_check_delay = s.pool.server_check_delay,
             .server_check_query = s.pool.server_check_query,
-            .measures = s.enable_optimizations && s.metrics.enable_performance_metrics,
+            .measures = s.enable_optimizations,
             .followed_startup = followed_startup(s)};
 }
 
@@ -83,9 +83,11 @@ server::server(std::shared_ptr<const config::settings> settings)
       signals_{context_},
       drain_timer_{context_},
       housekeeping_timer_{context_},
-      pool_timer_{context_} {
+      pool_timer_{context_},
+      observer_{context_, *this} {
     listen();
-    if (options_.measures) metrics_ = std::make_unique<metrics_sink>(*settings_);
+    if (options_.measures && settings_->metrics.enable_performance_metrics)
+        metrics_ = std::make_unique<metrics_sink>(*settings_);
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
     const unsigned wanted = settings_->workers == 0 ? cores : settings_->workers;
     for (unsigned i = 0; i < wanted; ++i) workers_.push_back(std::make_unique<worker>(*this, i));
@@ -141,6 +143,7 @@ int server::run() {
     const auto endpoint = acceptor_.local_endpoint();
     log_info("listening on " + settings_->listen_addr + ":" + std::to_string(endpoint.port()));
     housekeeping();
+    observer_.start();
     if (options_.pooled) look_after_pools();
     accept();
     context_.run();
@@ -195,7 +198,9 @@ void server::wait_for_signal() {
         if (error) return;
 #ifdef SIGUSR1
         if (number == SIGUSR1) {
-            log_info("statistics " + statistics());
+            observer_.look([this](const io::observer::snapshot& now) {
+                log_info("statistics " + statistics(*now));
+            });
             return wait_for_signal();
         }
 #endif
@@ -260,43 +265,59 @@ std::int32_t server::new_client_pid() noexcept {
     return next == 0 ? new_client_pid() : static_cast<std::int32_t>(next);
 }
 
-std::string server::statistics() const {
-    std::string out = "{\"reasons\":{";
-    bool first = true;
-    for (std::size_t i = 0; i < static_cast<std::size_t>(policy::reason::count_); ++i) {
-        const auto reason = static_cast<policy::reason>(i);
-        std::uint64_t total = 0;
-        for (const auto& w : workers_) total += w->count(reason);
-        if (total == 0) continue;
-        if (!std::exchange(first, false)) out += ",";
-        out.append("\"").append(policy::to_string(reason)).append("\":") += std::to_string(total);
-    }
-    const auto s = store_.statistics();
-    out += "},\"entries\":" + std::to_string(s.entries) + ",\"bytes\":" + std::to_string(s.bytes) +
-           ",\"evictions\":" + std::to_string(s.evictions) +
-           ",\"invalidations\":" + std::to_string(s.invalidations) +
-           ",\"clients\":" + std::to_string(clients()) + ",\"limits\":{";
-    for (std::size_t i = 0; i < policy::limit_kinds; ++i) {
-        const auto kind = static_cast<policy::limit_kind>(i);
-        out.append(i == 0 ? "\"" : ",\"").append(policy::to_string(kind)).append("\":") +=
-            std::to_string(tenants_.met(kind));
-    }
-    const auto& gate = tenants_.gate();
-    out += "},\"tenants\":" + std::to_string(tenants_.size()) +
-           ",\"requests\":{\"running\":" + std::to_string(gate.running()) +
-           ",\"waiting\":" + std::to_string(gate.waiting()) + "}}";
+void server::add_to(ops::observations& sum) const {
+    for (std::size_t i = 0; i < policy::limit_kinds; ++i)
+        sum.limits_met[i] = tenants_.met(static_cast<policy::limit_kind>(i));
+    sum.cache = store_.statistics();
+    sum.clients = clients();
     const auto p = ledger_.count();
-    out.insert(out.size() - 1, ",\"pools\":{\"servers\":" + std::to_string(p.total) +
-                                   ",\"idle\":" + std::to_string(p.idle) +
-                                   ",\"opening\":" + std::to_string(p.opening) + ",\"waiting\":" +
-                                   std::to_string(p.waiting) + ",\"pinned\":{" + pinned() + "}}");
+    sum.servers = p.total;
+    sum.servers_idle = p.idle;
+    sum.clients_waiting = p.waiting;
+    sum.running = tenants_.gate().running();
+    sum.queued = tenants_.gate().waiting();
     if (metrics_) {
         const auto m = metrics_->count();
-        out.insert(out.size() - 1, ",\"metrics\":{\"written\":" + std::to_string(m.written) +
-                                       ",\"waiting\":" + std::to_string(m.waiting) +
-                                       ",\"dropped\":" + std::to_string(m.dropped) + "}");
+        sum.metrics = {.written = m.written, .dropped = m.dropped, .waiting = m.waiting};
     }
-    return out;
+    sum.started = started_;
+    sum.taken = std::chrono::system_clock::now();
+}
+
+// The line that SIGUSR1 logs.
+std::string server::statistics(const ops::observations& now) const {
+    const auto list = [](std::string& out, std::string_view name, std::uint64_t value) {
+        out.append(out.empty() ? "\"" : ",\"").append(name).append("\":") += std::to_string(value);
+    };
+    std::string reasons, limits;
+    for (std::size_t i = 0; i < now.reasons.size(); ++i)
+        if (now.reasons[i] > 0)
+            list(reasons, policy::to_string(static_cast<policy::reason>(i)), now.reasons[i]);
+    for (std::size_t i = 0; i < now.limits_met.size(); ++i)
+        list(limits, policy::to_string(static_cast<policy::limit_kind>(i)), now.limits_met[i]);
+    std::string rest, requests, pools, metrics;
+    list(rest, "entries", now.cache.entries);
+    list(rest, "bytes", now.cache.bytes);
+    list(rest, "evictions", now.cache.evictions);
+    list(rest, "invalidations", now.cache.invalidations);
+    list(rest, "clients", now.clients);
+    list(rest, "tenants", tenants_.size());
+    list(requests, "running", now.running);
+    list(requests, "waiting", now.queued);
+    list(pools, "servers", now.servers);
+    list(pools, "idle", now.servers_idle);
+    list(pools, "opening", ledger_.count().opening);
+    list(pools, "waiting", now.clients_waiting);
+    auto out = "{\"reasons\":{" + reasons + "}," + rest + ",\"limits\":{" + limits +
+               "},\"requests\":{" + requests + "},\"pools\":{" + pools + ",\"pinned\":{" +
+               pinned() + "}}";
+    if (metrics_) {
+        list(metrics, "written", now.metrics.written);
+        list(metrics, "waiting", now.metrics.waiting);
+        list(metrics, "dropped", now.metrics.dropped);
+        out += ",\"metrics\":{" + metrics + "}";
+    }
+    return out + "}";
 }
 
 // Why sessions keep shared server connections, and how many do.

@@ -18,6 +18,7 @@
 #include "proxy/io/cancel.h"
 #include "proxy/io/catalogs.h"
 #include "proxy/io/metrics_sink.h"
+#include "proxy/io/observer.h"
 #include "proxy/io/stored_secrets.h"
 #include "proxy/io/tls.h"
 #include "proxy/io/users.h"
@@ -43,8 +44,7 @@ class server {
     [[nodiscard]] io::catalogs& catalogs() noexcept { return catalogs_; }
     // Null: no limits are in force, and nothing is measured.
     [[nodiscard]] policy::tenant_directory* tenants() noexcept {
-        const bool wanted = tenants_.active() || options_.measures;
-        return settings_->enable_optimizations && wanted ? &tenants_ : nullptr;
+        return options_.measures ? &tenants_ : nullptr;
     }
     [[nodiscard]] metrics_sink* metrics() noexcept { return metrics_.get(); }  // null: none
     [[nodiscard]] stored_secrets& secrets() noexcept { return secrets_; }
@@ -54,6 +54,12 @@ class server {
     [[nodiscard]] const ssl_ctx_ptr& client_tls() const noexcept { return client_tls_; }
     [[nodiscard]] const ssl_ctx_ptr& server_tls() const noexcept { return server_tls_; }
     [[nodiscard]] worker& worker_of(unsigned index) noexcept { return *workers_[index]; }
+    [[nodiscard]] unsigned worker_count() const noexcept {
+        return static_cast<unsigned>(workers_.size());
+    }
+    [[nodiscard]] io::observer& observer() noexcept { return observer_; }
+    // What the process has once, beside what its workers count.
+    void add_to(ops::observations& sum) const;
     [[nodiscard]] core::pool_ledger& ledger() noexcept { return ledger_; }
     // Of a client that has no server process of its own; any thread.
     [[nodiscard]] std::int32_t new_client_pid() noexcept;
@@ -69,7 +75,7 @@ class server {
     void housekeeping();
     void look_after_pools();
     [[nodiscard]] std::size_t clients() const;
-    [[nodiscard]] std::string statistics() const;
+    [[nodiscard]] std::string statistics(const ops::observations& now) const;
     [[nodiscard]] std::string pinned() const;
 
     std::shared_ptr<const config::settings> settings_;
@@ -94,6 +100,8 @@ class server {
     boost::asio::steady_timer drain_timer_;
     boost::asio::steady_timer housekeeping_timer_;
     boost::asio::steady_timer pool_timer_;
+    const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
+    io::observer observer_;
     std::vector<std::unique_ptr<worker>> workers_;
     unsigned next_worker_ = 0;
     bool draining_ = false;

@@ -64,18 +64,26 @@ void worker::tick() {
     });
 }
 
-void worker::measure(std::vector<core::measurement>& measured) {
+void worker::measure(core::actions& todo) {
     const auto now = std::chrono::steady_clock::now();
-    const auto ended = std::chrono::system_clock::now();
-    for (auto& m : measured) {
-        sampled_ += owner_.settings().metrics.sample_percent;
-        if (sampled_ < 100) continue;
-        sampled_ -= 100;
-        metrics_.push_back({std::move(m.tenant), std::move(m.type), ended,
-                            ops::metrics_row::clamp(now - m.since),
-                            ops::metrics_row::clamp(m.rows)});
+    const bool keeps = owner_.metrics() != nullptr;
+    for (const auto& m : todo.measured) {
+        collector_.add(m, now);
+        if (keeps) keep_metrics(m, now);
     }
+    for (const auto& t : todo.transactions) collector_.add(t, now);
     if (metrics_.size() >= most_metrics) hand_over_metrics();
+}
+
+void worker::keep_metrics(const core::measurement& m, std::chrono::steady_clock::time_point now) {
+    sampled_ += owner_.settings().metrics.sample_percent;
+    if (sampled_ < 100) return;
+    sampled_ -= 100;
+    metrics_.push_back({{m.tenant, &m.tenant->name},
+                        m.type,
+                        std::chrono::system_clock::now(),
+                        ops::metrics_row::clamp(now - m.since),
+                        ops::metrics_row::clamp(m.rows)});
 }
 
 void worker::hand_over_metrics() {
@@ -141,11 +149,8 @@ void worker::distrust_catalogs() {
 }
 
 void worker::carry_out(core::actions& todo) {
-    if (!todo.measured.empty()) measure(todo.measured);
-    for (const auto why : todo.outcomes) {
-        auto& count = reasons_[static_cast<std::size_t>(why)];  // nobody else adds to it
-        count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    }
+    if (!todo.measured.empty() || !todo.transactions.empty()) measure(todo);
+    for (const auto why : todo.outcomes) collector_.count(why);
     for (const auto& wake : todo.wake) {
         auto& home = owner_.worker_of(static_cast<unsigned>(wake.token >> worker_shift));
         const auto session = wake.token >> wait_bits << wait_bits;

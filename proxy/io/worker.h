@@ -20,6 +20,7 @@
 #include "proxy/io/pools.h"
 #include "proxy/io/pump.h"
 #include "proxy/io/users.h"
+#include "proxy/ops/collector.h"
 #include "proxy/ops/metrics_queue.h"
 
 namespace pgsidecar::io {
@@ -78,15 +79,15 @@ class worker {
     void count_kept(core::pin why, int change) noexcept {
         kept_[static_cast<std::size_t>(why)].fetch_add(change, std::memory_order_relaxed);
     }
-    [[nodiscard]] std::uint64_t count(policy::reason r) const noexcept {
-        return reasons_[static_cast<std::size_t>(r)].load(std::memory_order_relaxed);
-    }
+    // On this worker's thread.
+    [[nodiscard]] ops::collector& collector() noexcept { return collector_; }
     [[nodiscard]] std::size_t clients() const noexcept { return clients_.load(); }
     [[nodiscard]] unsigned index() const noexcept { return index_; }
 
   private:
     void tick();
-    void measure(std::vector<core::measurement>& measured);
+    void measure(core::actions& todo);
+    void keep_metrics(const core::measurement& m, std::chrono::steady_clock::time_point now);
     void hand_over_metrics();
     void arm_watch();
 
@@ -112,10 +113,9 @@ class worker {
     std::uint64_t next_cancel_ = 0;
     std::uint64_t next_session_ = 1;
     std::atomic<std::size_t> clients_{0};
-    std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(policy::reason::count_)>
-        reasons_{};
     std::array<std::atomic<std::int64_t>, static_cast<std::size_t>(core::pin::count_)> kept_{};
     bool draining_ = false;
+    ops::collector collector_;
     ops::metrics_queue::batch metrics_;
     unsigned sampled_ = 0;  // hundredths of a statement that are due
     std::thread thread_;

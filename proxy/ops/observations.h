@@ -58,11 +58,11 @@ struct tenant_totals {
 };
 
 struct query_totals {
-    std::string database;
-    std::string text;  // normal form
-    std::string rule;  // the cache rule that its answers are kept by; empty: none
+    std::string database{};
+    std::string text{};  // normal form
+    std::string rule{};  // the cache rule that its answers are kept by; empty: none
     policy::reason last_reason = policy::reason::miss;
-    statement_totals statements;
+    statement_totals statements{};
 };
 
 // PgBouncer's SHOW STATS, by its words.
