@@ -140,6 +140,22 @@ void check_authentication(const settings& s, findings& out) {
                        "auth_query"});
 }
 
+void check_http(const settings& s, findings& out) {
+    if (s.http.listen_port == 0) return;
+    if (!is_loopback(s.http.listen_addr) && s.http.token_file.empty())
+        out.push_back({"http.listen_addr",
+                       {"http.token_file", "http.listen_port"},
+                       show(s.http.listen_addr) +
+                           " is reached from other machines: set http.token_file too, or listen on "
+                           "a loopback address"});
+    if (s.http.listen_port == s.listen_port &&
+        (s.listen_addr == s.http.listen_addr || same_address(s.listen_addr, s.http.listen_addr) ||
+         same_address(s.http.listen_addr, s.listen_addr)))
+        out.push_back({"http.listen_port",
+                       {"listen_port", "http.listen_addr", "listen_addr"},
+                       "is where clients of the database connect"});
+}
+
 // One finding for all that the mode lacks: of two on the same key the loader would show the first.
 void check_pool_mode(const settings& s, findings& out) {
     if (s.pool_mode != pool_mode::transaction) return;
@@ -188,6 +204,7 @@ std::vector<finding> check_combinations(const settings& s) {
     }
     check_cache(s.cache, s.upstream, out);
     check_metrics(s, out);
+    check_http(s, out);
     check_rules(s.cache.rules.rules, out);
     check_tiers(s.tenants, out);
     return out;

@@ -68,6 +68,15 @@ struct metrics_settings {
     unsigned max_queued_rows = 1'000'000;              // of at most 64 bytes each
 };
 
+// Metrics, health and the dashboard, over plain HTTP.
+struct http_settings {
+    std::string listen_addr = "127.0.0.1";  // IP address; "*" = every interface
+    std::uint16_t listen_port = 0;          // 0 = none of it is there
+    std::string token_file;                 // holds the token that requests must show; empty = none
+    unsigned max_connections = 64;
+    unsigned tenant_series = 100;  // tenants that have metrics of their own
+};
+
 // 0 = what the operating system says.
 struct keepalive_settings {
     bool enabled = true;               // key tcp_keepalive
@@ -133,6 +142,7 @@ struct settings {
     std::vector<std::string> tenant_source_texts = {policy::default_tenant_sources.begin(),
                                                     policy::default_tenant_sources.end()};
     metrics_settings metrics;
+    http_settings http;
     log_settings log;
 };
 

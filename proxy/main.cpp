@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/load.h"
+#include "proxy/io/http_service.h"
 #include "proxy/io/log.h"
 #include "proxy/io/migrate_command.h"
 #include "proxy/io/server.h"
@@ -35,7 +36,9 @@ std::optional<pgsidecar::config::load_result> load(const arguments& given) {
         std::cerr << "pgsidecar: " << pgsidecar::config::to_string(problem) << '\n';
     if (!loaded.ok()) return std::nullopt;
     // What the files that it names hold is a part of the configuration.
-    if (const auto wrong = pgsidecar::io::users::problems(loaded.value); !wrong.empty()) {
+    if (const auto wrong = pgsidecar::io::users::problems(loaded.value) +
+                           pgsidecar::io::http_service::problems(loaded.value);
+        !wrong.empty()) {
         std::cerr << wrong;
         return std::nullopt;
     }

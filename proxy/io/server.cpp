@@ -7,6 +7,7 @@
 
 #include "protocol/backend.h"
 #include "proxy/io/crypto.h"
+#include "proxy/io/http_service.h"
 #include "proxy/io/log.h"
 
 namespace pgsidecar::io {
@@ -88,6 +89,8 @@ server::server(std::shared_ptr<const config::settings> settings)
     listen();
     if (options_.measures && settings_->metrics.enable_performance_metrics)
         metrics_ = std::make_unique<metrics_sink>(*settings_);
+    if (settings_->http.listen_port != 0)
+        http_ = std::make_unique<http_service>(context_, *this);
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
     const unsigned wanted = settings_->workers == 0 ? cores : settings_->workers;
     for (unsigned i = 0; i < wanted; ++i) workers_.push_back(std::make_unique<worker>(*this, i));
@@ -144,6 +147,7 @@ int server::run() {
     log_info("listening on " + settings_->listen_addr + ":" + std::to_string(endpoint.port()));
     housekeeping();
     observer_.start();
+    if (http_) http_->start();
     if (options_.pooled) look_after_pools();
     accept();
     context_.run();

@@ -26,6 +26,8 @@
 
 namespace pgsidecar::io {
 
+class http_service;
+
 class server {
   public:
     // Throws std::runtime_error: a certificate that cannot be read, an address in use.
@@ -58,6 +60,10 @@ class server {
         return static_cast<unsigned>(workers_.size());
     }
     [[nodiscard]] io::observer& observer() noexcept { return observer_; }
+    [[nodiscard]] const policy::tenant_directory& tenant_directory() const noexcept {
+        return tenants_;
+    }
+    [[nodiscard]] bool draining() const noexcept { return draining_; }
     // What the process has once, beside what its workers count.
     void add_to(ops::observations& sum) const;
     [[nodiscard]] core::pool_ledger& ledger() noexcept { return ledger_; }
@@ -102,6 +108,7 @@ class server {
     boost::asio::steady_timer pool_timer_;
     const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
     io::observer observer_;
+    std::unique_ptr<http_service> http_;  // null: none is wanted
     std::vector<std::unique_ptr<worker>> workers_;
     unsigned next_worker_ = 0;
     bool draining_ = false;
