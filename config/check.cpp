@@ -125,8 +125,11 @@ void check_authentication(const settings& s, findings& out) {
         out.push_back({"auth_type", {"auth_hba_file"}, "needs auth_hba_file"});
     if (s.auth_type != auth_type::hba && !s.auth_hba_file.empty())
         out.push_back({"auth_hba_file", {"auth_type"}, "is read with auth_type: hba alone"});
-    if (s.auth_type == auth_type::relay && !s.auth_file.empty())
-        out.push_back({"auth_file", {"auth_type"}, "is not read while auth_type is relay"});
+    const bool console = !s.admin_users.empty() || !s.stats_users.empty();
+    if (s.auth_type == auth_type::relay && !s.auth_file.empty() && !console)
+        out.push_back({"auth_file",
+                       {"auth_type"},
+                       "is not read while auth_type is relay, but for users of the admin console"});
     if (s.auth_type == auth_type::trust && !is_loopback(s.listen_addr))
         out.push_back({"auth_type",
                        {"listen_addr"},

@@ -147,6 +147,21 @@ constexpr std::array setting_table{
                       "than once a second) end it earlier.",
                       {0, hour}},
 
+    key_row<settings>{"admin_users",
+                      PGSIDECAR_AT(admin_users),
+                      "Users of the admin console, which a client reaches as the database "
+                      "`pgsidecar` (or `pgbouncer`). They show the password that `auth_file` has, "
+                      "or else `auth_query`, also with `auth_type: relay`. While neither this nor "
+                      "`stats_users` names anybody there is no console, and databases of these "
+                      "names are the server's.",
+                      {0, 1000},
+                      check_user_name},
+    key_row<settings>{"stats_users",
+                      PGSIDECAR_AT(stats_users),
+                      "Users of the admin console who may look, and change nothing.",
+                      {0, 1000},
+                      check_user_name},
+
     key_row<settings>{"tcp_keepalive", PGSIDECAR_AT(keepalive.enabled),
                       "Whether idle connections, to clients and to the server, are probed."},
     key_row<settings>{"tcp_keepidle",

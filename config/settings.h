@@ -133,6 +133,9 @@ struct settings {
         "valuntil - pg_catalog.now()) END "
         "FROM pg_catalog.pg_shadow WHERE usename = $1";
     std::chrono::milliseconds auth_query_ttl{std::chrono::seconds{10}};  // 0 = ask each time
+    // Of the admin console, by PgBouncer's words. Without any there is no console.
+    std::vector<std::string> admin_users;
+    std::vector<std::string> stats_users;  // may look, and change nothing
     keepalive_settings keepalive;
     upstream_settings upstream;
     cache_settings cache;

@@ -57,7 +57,8 @@ int run(const arguments& given) {
             // A line is what somebody wrote to no effect; without one it is said for orientation.
             note.line > 0 ? pgsidecar::io::log_warning(line) : pgsidecar::io::log_info(line);
         }
-        return pgsidecar::io::server{settings}.run();
+        return pgsidecar::io::server{settings, std::string{"pgsidecar "} + pgsidecar::version}
+            .run();
     } catch (const std::exception& error) {
         std::cerr << "pgsidecar: " << error.what() << '\n';
         return exit_failure;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "protocol/backend.h"
+#include "proxy/io/console.h"
 #include "proxy/io/crypto.h"
 #include "proxy/io/http_service.h"
 #include "proxy/io/log.h"
@@ -55,6 +56,7 @@ core::session_options options_from(const config::settings& s) {
             .server_check_delay = s.pool.server_check_delay,
             .server_check_query = s.pool.server_check_query,
             .measures = s.enable_optimizations,
+            .console = s.admin_users.empty() && s.stats_users.empty() ? nullptr : &openssl_crypto(),
             .followed_startup = followed_startup(s)};
 }
 
@@ -67,7 +69,7 @@ std::uint32_t first_client_pid() {
 
 }  // namespace
 
-server::server(std::shared_ptr<const config::settings> settings)
+server::server(std::shared_ptr<const config::settings> settings, std::string program)
     : settings_{std::move(settings)},
       options_{options_from(*settings_)},
       client_tls_{make_client_side_tls(settings_->client_tls)},
@@ -85,7 +87,8 @@ server::server(std::shared_ptr<const config::settings> settings)
       drain_timer_{context_},
       housekeeping_timer_{context_},
       pool_timer_{context_},
-      observer_{context_, *this} {
+      observer_{context_, *this},
+      console_{std::make_unique<io::console>(context_, *this, std::move(program))} {
     listen();
     if (options_.measures && settings_->metrics.enable_performance_metrics)
         metrics_ = std::make_unique<metrics_sink>(*settings_);
@@ -146,6 +149,7 @@ int server::run() {
     const auto endpoint = acceptor_.local_endpoint();
     log_info("listening on " + settings_->listen_addr + ":" + std::to_string(endpoint.port()));
     housekeeping();
+    console_->start();
     observer_.start();
     if (http_) http_->start();
     if (options_.pooled) look_after_pools();
@@ -162,7 +166,7 @@ int server::run() {
 void server::accept() {
     auto& home = *workers_[next_worker_++ % workers_.size()];
     acceptor_.async_accept([this, &home](error_code error, tcp::socket client) {
-        if (draining_) return;
+        if (draining_ || awaits_clients_) return;
         if (!error) {
             if (clients() >= settings_->max_client_conn)
                 refuse(std::move(client));
@@ -176,7 +180,7 @@ void server::accept() {
         log_warning("cannot accept a connection: " + error.message());
         drain_timer_.expires_after(accept_pause);
         drain_timer_.async_wait([this](error_code) {
-            if (!draining_) accept();
+            if (!draining_ && !awaits_clients_) accept();
         });
     });
 }
@@ -232,10 +236,37 @@ void server::drain() {
 void server::session_ended() {
     asio::post(context_, [this] {
         if (draining_ && clients() == 0) finish();
+        if (awaits_clients_ && !draining_ && only_consoles()) drain();
     });
 }
 
+bool server::only_consoles() const {
+    int consoles = 0;
+    for (const auto& w : workers_) consoles += w->consoles();
+    return clients() <= static_cast<std::size_t>(std::max(consoles, 0));
+}
+
+void server::shut_down(ops::console_command::ending how) {
+    using ending = ops::console_command::ending;
+    if (draining_ && how != ending::at_once) return;
+    log_info("shutting down: at the console's word");
+    if (how == ending::at_once) {
+        if (!draining_) drain();  // so that the console's client has its answer
+        // Posted behind what the workers were given, and behind it here.
+        auto& last = *workers_.front();
+        last.post([this] { asio::post(context_, [this] { finish(); }); });
+    } else if (how == ending::wait_for_servers) {
+        drain();
+    } else {
+        awaits_clients_ = true;
+        error_code ignored;
+        acceptor_.close(ignored);
+        session_ended();
+    }
+}
+
 void server::finish() {
+    console_->stop();
     drain_timer_.cancel();
     context_.stop();
 }

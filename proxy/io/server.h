@@ -15,6 +15,7 @@
 #include "policy/tenants.h"
 #include "proxy/core/databases.h"
 #include "proxy/core/pool_ledger.h"
+#include "proxy/core/traffic.h"
 #include "proxy/io/cancel.h"
 #include "proxy/io/catalogs.h"
 #include "proxy/io/metrics_sink.h"
@@ -23,15 +24,19 @@
 #include "proxy/io/tls.h"
 #include "proxy/io/users.h"
 #include "proxy/io/worker.h"
+#include "proxy/ops/console_command.h"
 
 namespace pgsidecar::io {
 
+class console;
 class http_service;
 
 class server {
   public:
-    // Throws std::runtime_error: a certificate that cannot be read, an address in use.
-    explicit server(std::shared_ptr<const config::settings> settings);
+    // Throws std::runtime_error: a certificate that cannot be read, an address in use. `program`:
+    // its name and version.
+    explicit server(std::shared_ptr<const config::settings> settings,
+                    std::string program = "pgsidecar");
     ~server();
     server(const server&) = delete;
     server& operator=(const server&) = delete;
@@ -67,6 +72,12 @@ class server {
     // What the process has once, beside what its workers count.
     void add_to(ops::observations& sum) const;
     [[nodiscard]] core::pool_ledger& ledger() noexcept { return ledger_; }
+    [[nodiscard]] core::traffic& traffic() noexcept { return traffic_; }
+    [[nodiscard]] cache::versions& versions() noexcept { return versions_; }
+    [[nodiscard]] io::console& console() noexcept { return *console_; }
+    [[nodiscard]] boost::asio::io_context& context() noexcept { return context_; }
+    // The rest on main()'s thread.
+    void shut_down(ops::console_command::ending how);
     // Of a client that has no server process of its own; any thread.
     [[nodiscard]] std::int32_t new_client_pid() noexcept;
     void session_ended();  // from any thread
@@ -81,6 +92,7 @@ class server {
     void housekeeping();
     void look_after_pools();
     [[nodiscard]] std::size_t clients() const;
+    [[nodiscard]] bool only_consoles() const;
     [[nodiscard]] std::string statistics(const ops::observations& now) const;
     [[nodiscard]] std::string pinned() const;
 
@@ -98,6 +110,7 @@ class server {
     io::users users_;
     cancel_keys keys_;
     core::pool_ledger ledger_;
+    core::traffic traffic_;
     std::unique_ptr<metrics_sink> metrics_;
     std::atomic<std::uint32_t> next_pid_;
     boost::asio::io_context context_{1};
@@ -112,6 +125,8 @@ class server {
     std::vector<std::unique_ptr<worker>> workers_;
     unsigned next_worker_ = 0;
     bool draining_ = false;
+    bool awaits_clients_ = false;  // it ends when they have gone of their own accord
+    std::unique_ptr<io::console> console_;
 };
 
 }  // namespace pgsidecar::io

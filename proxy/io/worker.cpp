@@ -1,8 +1,10 @@
 #include "proxy/io/worker.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "proxy/io/server.h"
+#include "proxy/ops/console_views.h"
 
 namespace pgsidecar::io {
 namespace {
@@ -217,13 +219,40 @@ void worker::look_up_secret(const std::string& user, std::uint64_t token) {
 
 void worker::doubt_secret(const std::string& user) { owner_.secrets().doubt(user); }
 
-void worker::look_up_login(users::question q, std::uint64_t token) {
-    owner_.users().look_up(std::move(q), [this, token](core::auth_method method,
-                                                       std::optional<core::client_login> login) {
+void worker::look_up_login(users::question q, bool for_console, std::uint64_t token) {
+    auto done = [this, token](core::auth_method method, std::optional<core::client_login> login) {
         post([this, token, method, login = std::move(login)]() mutable {
             if (const auto p = find(token)) p->on_login_rules(method, std::move(login));
         });
-    });
+    };
+    if (for_console)
+        owner_.users().look_up_for_console(std::move(q), std::move(done));
+    else
+        owner_.users().look_up(std::move(q), std::move(done));
+}
+
+io::console& worker::console() noexcept { return owner_.console(); }
+const core::traffic& worker::traffic() const noexcept { return owner_.traffic(); }
+const core::pool_ledger& worker::ledger() const noexcept { return owner_.ledger(); }
+
+void worker::list(std::vector<ops::live_client>& clients, std::vector<ops::live_server>& servers) {
+    for (const auto& [token, p] : pumps_)
+        if (!p->ended()) p->tell(clients, servers);
+    pools_.tell(servers);
+}
+
+std::size_t worker::count_servers(std::string_view database, bool outdated) const {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        pumps_, [&](const auto& item) { return item.second->holds_server(database, outdated); }));
+}
+
+void worker::dismiss(std::string_view database) {
+    for (const auto copy = pumps_; const auto& [token, p] : copy)
+        if (p->serves(database)) p->dismiss();
+}
+
+void worker::unpark() {
+    for (const auto copy = pumps_; const auto& [token, p] : copy) p->unpark();
 }
 
 void worker::remove(std::uint64_t token) {
