@@ -337,44 +337,6 @@ constexpr std::array setting_table{
                       nullptr,
                       key_flag::restart},
 
-    key_row<settings>{
-        "http.listen_addr",
-        PGSIDECAR_AT(http.listen_addr),
-        "IP address on which HTTP is served; `*` is every interface. Any other than a "
-        "loopback address needs `http.token_file`.",
-        {},
-        check_listen_addr,
-        key_flag::restart},
-    key_row<settings>{"http.listen_port",
-                      PGSIDECAR_AT(http.listen_port),
-                      "TCP port on which HTTP is served; 0 serves none.",
-                      {0, 65535},
-                      nullptr,
-                      key_flag::restart},
-    key_row<settings>{
-        "http.token_file",
-        PGSIDECAR_AT(http.token_file),
-        "File whose first line is the token that every request but those for "
-        "`/healthz` and `/readyz` must show: 16 to 256 letters, digits and `-._~+/=`. "
-        "Empty asks for none.",
-        {},
-        check_path,
-        key_flag::restart},
-    key_row<settings>{"http.max_connections",
-                      PGSIDECAR_AT(http.max_connections),
-                      "HTTP connections at one time. A further one takes the place of the one that "
-                      "has been waiting longest.",
-                      {4, 10'000},
-                      nullptr,
-                      key_flag::restart},
-    key_row<settings>{"http.tenant_series",
-                      PGSIDECAR_AT(http.tenant_series),
-                      "Tenants, and databases, that `/metrics` names one by one, those with most "
-                      "statements; what the others did is summed up under `(others)`.",
-                      {0, 10'000},
-                      nullptr,
-                      key_flag::restart},
-
     key_row<settings>{"log.level", PGSIDECAR_AT(log.level), "The least severe message written."},
     key_row<settings>{"log.file",
                       PGSIDECAR_AT(log.file),
@@ -403,17 +365,12 @@ error), `timestamp` when it was over, in the time zone of the connection that wr
 server connection is in it. What a limit refused, or the server before it ran, has no row. No
 statement waits for any of this.)";
 
-constexpr std::string_view http_meaning =
-    R"(What monitoring reads: `/metrics` for Prometheus, `/healthz`, `/readyz`, and at `/` a dashboard of
-the last hour. Plain HTTP, GET and HEAD. The token is shown as `Authorization: Bearer <token>`, or as
-the password of HTTP's Basic log-in, which a browser asks for; the user's name does not matter.)";
-
-constexpr std::array section_table{
+const std::array section_table{
     section{"upstream", "The PostgreSQL server behind the proxy."},
     section{"cache", "The cache of query results."},
     section{"tenants", tenants_meaning},
     section{"metrics", metrics_meaning},
-    section{"http", http_meaning},
+    section{"http", http_meaning()},
     section{"log", "The log."},
 };
 
@@ -422,6 +379,8 @@ std::vector<key_row<settings>> all_rows() {
     std::vector<key_row<settings>> out{setting_table.begin(), setting_table.end()};
     const auto mode = std::ranges::find(out, "pool_mode", &key_row<settings>::path);
     out.insert(mode + 1, pool_rows().begin(), pool_rows().end());
+    const auto log = std::ranges::find(out, "log.level", &key_row<settings>::path);
+    out.insert(log, http_rows().begin(), http_rows().end());
     return out;
 }
 

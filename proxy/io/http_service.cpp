@@ -7,7 +7,6 @@
 #include "proxy/io/log.h"
 #include "proxy/io/server.h"
 #include "proxy/io/transport.h"
-#include "proxy/version.h"
 
 namespace pgsidecar::io {
 namespace {
@@ -98,7 +97,8 @@ http_sources http_service::sources() {
 
 ops::program_state http_service::state(const std::string& upstream_why_not) const {
     const auto& s = program_.settings();
-    ops::program_state out{.version = version,
+    const auto& program = program_.program();
+    ops::program_state out{.version = program.substr(program.rfind(' ') + 1),
                            .optimizations = s.enable_optimizations,
                            .max_memory = s.cache.store.max_memory,
                            .max_clients = s.max_client_conn,

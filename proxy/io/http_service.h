@@ -30,7 +30,7 @@ class upstream_probe : public std::enable_shared_from_this<upstream_probe> {
 
   private:
     boost::asio::io_context& context_;
-    const config::settings& settings_;
+    const config::settings settings_;  // of its own: the program's may be replaced meanwhile
     std::shared_ptr<connector> under_way_;
     std::vector<taker> askers_;
     std::optional<std::chrono::steady_clock::time_point> asked_at_;

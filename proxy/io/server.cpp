@@ -71,6 +71,7 @@ std::uint32_t first_client_pid() {
 
 server::server(std::shared_ptr<const config::settings> settings, std::string program)
     : settings_{std::move(settings)},
+      program_{std::move(program)},
       options_{options_from(*settings_)},
       client_tls_{make_client_side_tls(settings_->client_tls)},
       server_tls_{make_server_side_tls(settings_->upstream.tls)},
@@ -92,8 +93,7 @@ server::server(std::shared_ptr<const config::settings> settings, std::string pro
     listen();
     if (options_.measures && settings_->metrics.enable_performance_metrics)
         metrics_ = std::make_unique<metrics_sink>(*settings_);
-    if (settings_->http.listen_port != 0)
-        http_ = std::make_unique<http_service>(context_, *this);
+    if (settings_->http.listen_port != 0) http_ = std::make_unique<http_service>(context_, *this);
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
     const unsigned wanted = settings_->workers == 0 ? cores : settings_->workers;
     for (unsigned i = 0; i < wanted; ++i) workers_.push_back(std::make_unique<worker>(*this, i));

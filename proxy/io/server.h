@@ -69,6 +69,7 @@ class server {
         return tenants_;
     }
     [[nodiscard]] bool draining() const noexcept { return draining_; }
+    [[nodiscard]] const std::string& program() const noexcept { return program_; }
     // What the process has once, beside what its workers count.
     void add_to(ops::observations& sum) const;
     [[nodiscard]] core::pool_ledger& ledger() noexcept { return ledger_; }
@@ -97,6 +98,7 @@ class server {
     [[nodiscard]] std::string pinned() const;
 
     std::shared_ptr<const config::settings> settings_;
+    const std::string program_;
     core::session_options options_;
     ssl_ctx_ptr client_tls_;
     ssl_ctx_ptr server_tls_;
