@@ -14,39 +14,62 @@ using boost::system::error_code;
 using tcp = asio::ip::tcp;
 
 constexpr auto accept_pause = std::chrono::milliseconds{100};
+constexpr auto listen_pause = std::chrono::milliseconds{200};
 
 http_server::http_server(asio::io_context& context, const config::http_settings& settings,
-                         http_site& site, const http_limits& limits)
+                         http_site& site, const http_limits& limits, taken when)
     : site_{site},
       limits_{limits},
+      address_{settings.listen_addr},
       most_{settings.max_connections},
       acceptor_{context},
-      pause_{context} {
-    listen(settings);
+      pause_{context},
+      port_{settings.listen_port} {
+    try {
+        listen();
+    } catch (const boost::system::system_error& error) {
+        if (when == taken::waits && error.code() == asio::error::address_in_use) return;
+        throw std::runtime_error("cannot serve HTTP on " + address_ + ":" + std::to_string(port_) +
+                                 ": " + error.code().message());
+    }
 }
 
 http_server::~http_server() { stop(); }
 
-void http_server::listen(const config::http_settings& settings) {
-    const auto& address = settings.listen_addr;
-    try {
-        const auto ip = asio::ip::make_address(address == "*" ? "::" : address);
-        const tcp::endpoint endpoint{ip, settings.listen_port};
-        acceptor_.open(endpoint.protocol());
+// Throws boost::system::system_error, and is not listening then.
+void http_server::listen() {
+    const tcp::endpoint endpoint{asio::ip::make_address(address_ == "*" ? "::" : address_), port_};
+    tcp::acceptor fresh{acceptor_.get_executor()};
+    fresh.open(endpoint.protocol());
 #ifndef _WIN32
-        acceptor_.set_option(tcp::acceptor::reuse_address{true});
+    fresh.set_option(tcp::acceptor::reuse_address{true});
 #endif
-        acceptor_.bind(endpoint);
-        acceptor_.listen();
-        port_ = acceptor_.local_endpoint().port();
-    } catch (const boost::system::system_error& error) {
-        throw std::runtime_error("cannot serve HTTP on " + address + ":" +
-                                 std::to_string(settings.listen_port) + ": " +
-                                 error.code().message());
-    }
+    fresh.bind(endpoint);
+    fresh.listen();
+    port_ = fresh.local_endpoint().port();
+    acceptor_ = std::move(fresh);
 }
 
-void http_server::start() { accept(); }
+void http_server::listen_later() {
+    pause_.expires_after(listen_pause);
+    pause_.async_wait([this](error_code stopped) {
+        if (!stopped) start();
+    });
+}
+
+void http_server::start() {
+    if (acceptor_.is_open()) return accept();
+    try {
+        listen();
+        if (complained_) log_info("HTTP is served now");
+        complained_ = false;
+        accept();
+    } catch (const boost::system::system_error& error) {
+        if (!std::exchange(complained_, true))
+            log_warning("cannot serve HTTP yet: " + error.code().message());
+        listen_later();
+    }
+}
 
 void http_server::stop() {
     error_code ignored;

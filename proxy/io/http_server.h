@@ -3,7 +3,7 @@
 // gets the place of the connection that has been waiting for a request longest: who holds
 // connections open keeps nobody out.
 //
-//     http_server server{context, settings, site} -> start() -> stop()
+//     http_server server{context, settings, site} -> start() -> stop() [-> start() ...]
 #pragma once
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -33,15 +33,19 @@ class http_server {
   public:
     using connections = std::list<std::shared_ptr<http_connection>>;
 
+    // Whether a port that is taken is an error, or is waited for: another process may be about to
+    // give it up.
+    enum class taken : std::uint8_t { throws, waits };
+
     // Listens; throws std::runtime_error when it cannot. The site outlives it.
     http_server(boost::asio::io_context& context, const config::http_settings& settings,
-                http_site& site, const http_limits& limits = {});
+                http_site& site, const http_limits& limits = {}, taken when = taken::throws);
     ~http_server();
     http_server(const http_server&) = delete;
     http_server& operator=(const http_server&) = delete;
 
-    void start();
-    void stop();  // closes everything
+    void start();  // listens again if it was stopped, as soon as the port is free
+    void stop();   // closes everything
     [[nodiscard]] std::uint16_t port() const { return port_; }
     [[nodiscard]] std::size_t size() const noexcept { return open_.size(); }
 
@@ -52,16 +56,19 @@ class http_server {
     [[nodiscard]] const http_limits& limits() const noexcept { return limits_; }
 
   private:
-    void listen(const config::http_settings& settings);
+    void listen();
+    void listen_later();
     void accept();
     [[nodiscard]] bool make_room();
 
     http_site& site_;
     const http_limits limits_;
+    const std::string address_;
     const std::size_t most_;
     boost::asio::ip::tcp::acceptor acceptor_;
     boost::asio::steady_timer pause_;
-    std::uint16_t port_ = 0;
+    std::uint16_t port_;
+    bool complained_ = false;
     connections open_;  // those that wait, in the order in which they began to
 };
 

@@ -292,6 +292,43 @@ TEST_CASE("its end closes everything, also with an answer under way") {
     CHECK(a.heard.empty());
 }
 
+TEST_CASE("who waits for the port has it when another one gives it up, and the other way round") {
+    world w;
+    config::http_settings s;
+    s.listen_port = w.server->port();
+    io::http_server next{w.context, s, w.site, {}, io::http_server::taken::waits};
+    next.start();
+    client a{w};
+    a.say(get);
+    REQUIRE(a.hear("alive"));
+    w.server->stop();
+    CHECK(a.hear_end());
+    std::unique_ptr<client> b;
+    REQUIRE(w.until([&] {
+        try {
+            b = std::make_unique<client>(w);
+        } catch (const boost::system::system_error&) {
+        }
+        return b != nullptr;
+    }));
+    b->say(get);
+    CHECK(b->hear("alive"));
+    CHECK(next.size() == 1);
+    CHECK(w.server->size() == 0);
+    w.server->start();
+    next.stop();
+    CHECK(b->hear_end());
+    CHECK(w.until([&] {
+        try {
+            client c{w};
+            c.say(get);
+            return c.hear("alive");
+        } catch (const boost::system::system_error&) {
+            return false;
+        }
+    }));
+}
+
 TEST_CASE("an address that is taken is said") {
     world w;
     config::http_settings s;
