@@ -1,24 +1,12 @@
 #include "proxy/io/observer.h"
 
-#include <boost/asio/post.hpp>
 #include <utility>
 
-#include "proxy/io/server.h"
+#include "proxy/io/ask_workers.h"
 
 namespace pgsidecar::io {
 
-// One collection of copies: from every worker, back on main()'s thread.
-struct observer::round {
-    bool whole = true;  // with statements
-    std::size_t awaited = 0;
-    std::shared_ptr<ops::observations> sum = std::make_shared<ops::observations>();
-    std::vector<taker> takers;
-};
-
-observer::observer(boost::asio::io_context& context, server& of)
-    : context_{context}, server_{of}, timer_{context} {}
-
-observer::~observer() = default;
+observer::observer(boost::asio::io_context& context, server& of) : server_{of}, timer_{context} {}
 
 void observer::start() {
     begin(false, [this](const snapshot& first) { history_.add(*first); });
@@ -40,36 +28,29 @@ void observer::wait() {
 }
 
 void observer::look(taker then) {
-    if (asked_ != nullptr) {
-        asked_->takers.push_back(std::move(then));
-        return;
-    }
-    asked_ = begin(true, std::move(then));
+    takers_.push_back(std::move(then));
+    if (takers_.size() > 1) return;  // asked already
+    begin(true, [this](const snapshot& now) {
+        for (const auto& take : std::exchange(takers_, {})) take(now);
+    });
 }
 
-std::shared_ptr<observer::round> observer::begin(bool whole, taker then) {
-    auto r = std::make_shared<round>();
-    r->whole = whole;
-    r->takers.push_back(std::move(then));
-    r->awaited = server_.worker_count();
-    for (unsigned i = 0; i < r->awaited; ++i) {
-        auto& from = server_.worker_of(i);
-        from.post([this, r, &from] {
+// Copies of every worker, added up.
+void observer::begin(bool whole, taker then) {
+    using copy = std::shared_ptr<const ops::observations>;
+    ask_workers<copy>(
+        server_,
+        [whole](worker& from) -> copy {
             const auto& counted = from.collector();
-            auto copy = std::make_shared<ops::observations>(r->whole ? counted.totals()
-                                                                     : counted.summary());
-            boost::asio::post(context_, [this, r, copy] { take(r, *copy); });
+            return std::make_shared<ops::observations>(whole ? counted.totals()
+                                                             : counted.summary());
+        },
+        [this, then = std::move(then)](const std::vector<copy>& copies) {
+            auto sum = std::make_shared<ops::observations>();
+            for (const auto& each : copies) sum->merge(*each);
+            server_.add_to(*sum);
+            then(sum);
         });
-    }
-    return r;
-}
-
-void observer::take(const std::shared_ptr<round>& r, const ops::observations& copy) {
-    r->sum->merge(copy);
-    if (--r->awaited > 0) return;
-    if (asked_ == r) asked_ = nullptr;
-    server_.add_to(*r->sum);
-    for (const auto& then : r->takers) then(r->sum);
 }
 
 }  // namespace pgsidecar::io

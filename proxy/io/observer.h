@@ -20,7 +20,6 @@ class observer {
     using taker = std::function<void(const snapshot&)>;
 
     observer(boost::asio::io_context& context, server& of);
-    ~observer();
     observer(const observer&) = delete;
     observer& operator=(const observer&) = delete;
 
@@ -34,15 +33,12 @@ class observer {
     [[nodiscard]] const ops::history& history() const noexcept { return history_; }
 
   private:
-    struct round;
-    std::shared_ptr<round> begin(bool whole, taker then);
-    void take(const std::shared_ptr<round>& r, const ops::observations& copy);
+    void begin(bool whole, taker then);  // `whole`: with statements
     void wait();
 
-    boost::asio::io_context& context_;
     server& server_;
     boost::asio::steady_timer timer_;
-    std::shared_ptr<round> asked_;  // by look(), and not complete
+    std::vector<taker> takers_;  // of the copy under way
     std::vector<taker> samplers_;
     ops::history history_;
 };
