@@ -65,11 +65,11 @@ void upstream_probe::ask(taker then) {
     });
 }
 
-http_service::http_service(boost::asio::io_context& context, server& of)
+http_service::http_service(boost::asio::io_context& context, server& of, http_server::taken when)
     : program_{of},
       probe_{std::make_shared<upstream_probe>(context, of.settings())},
       site_{sources(), token_of(of.settings()), of.settings().http.tenant_series},
-      server_{context, of.settings().http, site_} {}
+      server_{context, of.settings().http, site_, {}, when} {}
 
 void http_service::start() {
     server_.start();

@@ -39,10 +39,12 @@ class upstream_probe : public std::enable_shared_from_this<upstream_probe> {
 
 class http_service {
   public:
-    // Throws std::runtime_error: the token cannot be read, the address is in use.
-    http_service(boost::asio::io_context& context, server& of);
-    void start();
-    void stop() { server_.stop(); }
+    // Throws std::runtime_error: the token cannot be read, the address is in use (unless it is to
+    // wait for it).
+    http_service(boost::asio::io_context& context, server& of,
+                 http_server::taken when = http_server::taken::throws);
+    void start();                    // also after stop()
+    void stop() { server_.stop(); }  // gives the port up
 
     // What is wrong with the files that the settings name, one a line; empty when all is well.
     [[nodiscard]] static std::string problems(const config::settings& s);

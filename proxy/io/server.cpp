@@ -71,7 +71,7 @@ std::uint32_t first_client_pid() {
 
 server::server(std::shared_ptr<const config::settings> settings, std::string program)
     : settings_{std::move(settings)},
-      program_{std::move(program)},
+      program_{program},
       options_{options_from(*settings_)},
       client_tls_{make_client_side_tls(settings_->client_tls)},
       server_tls_{make_server_side_tls(settings_->upstream.tls)},
