@@ -2,6 +2,7 @@
 import json
 import os
 import socket
+import struct
 import subprocess
 import threading
 import unittest
@@ -73,6 +74,63 @@ class Tampering:
             sock.close()
         for thread in self.threads:
             thread.join(TIMEOUT)
+
+
+class FakeConsole:
+    """Answers every query with these rows; `grow` changes them each time."""
+
+    COLUMNS = ("fingerprint", "database", "query", "calls", "hits")
+
+    def __init__(self, rows, grow=lambda rows: None):
+        self.rows, self.grow, self.asked = rows, grow, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    @staticmethod
+    def message(kind, body=b""):
+        return kind + struct.pack("!i", len(body) + 4) + body
+
+    def _serve(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            with client, client.makefile("rb") as stream:
+                self._converse(client, stream)
+
+    def _converse(self, client, stream):
+        code = 0
+        while code != 196608:  # SSL and GSS are declined
+            length, code = struct.unpack("!ii", stream.read(8))
+            stream.read(length - 8)
+            if code != 196608:
+                client.sendall(b"N")
+        ready = self.message(b"Z", b"I")
+        client.sendall(self.message(b"R", struct.pack("!i", 0)) + ready)
+        while True:
+            head = stream.read(5)
+            if len(head) < 5 or head[:1] == b"X":
+                return
+            self.asked.append(stream.read(struct.unpack("!i", head[1:])[0] - 4))
+            self.grow(self.rows)
+            client.sendall(self._answer() + ready)
+
+    def _answer(self):
+        out = self.message(b"T", struct.pack("!h", len(self.COLUMNS)) + b"".join(
+            name.encode() + b"\0" + struct.pack("!ihihih", 0, 0, 25, -1, -1, 0) for name in self.COLUMNS))
+        for row in self.rows:
+            values = [str(value).encode() for value in row]
+            out += self.message(b"D", struct.pack("!h", len(values)) + b"".join(
+                struct.pack("!i", len(value)) + value for value in values))
+        return out + self.message(b"C", b"SHOW\0")
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join(TIMEOUT)
 
 
 class ValidateCase(ProxyTest):
@@ -386,6 +444,63 @@ class FailTest(ValidateCase):
         text, _ = self.validate("--green", "port=%d" % sidecar.port, code=1)
         self.assertIn("green: fails with SQLSTATE 55P03", text)
         self.assertIn("a tenant's limit", text)
+
+
+class ConsoleTest(ValidateCase):
+    def console(self, rows=None, grow=lambda rows: None):
+        console = FakeConsole(rows or [
+            ["a1", self.database, "SELECT name FROM patients WHERE id = $1", 50, 40],
+            ["b2", self.database, "SELECT count(*) FROM patients WHERE tenant = $1 AND id > $2", 60, 0],
+            ["c3", self.database, "SELECT min(id) FROM patients", 70, 10],
+            ["d4", self.database, "INSERT INTO patients VALUES ($1)", 80, 0],
+            ["e5", self.database, "SELECT born FROM patients WHERE id = $1", 40, 0],
+            ["f6", "another", "SELECT nothing FROM nowhere", 9999, 0]], grow)
+        self.addCleanup(console.close)
+        return console, "host=127.0.0.1 port=%d dbname=pgsidecar user=postgres" % console.port
+
+    def test_the_statements_that_are_called_most(self):
+        def grow(rows):
+            rows[0][3] += 20
+            rows[0][4] += 15
+        console, address = self.console(grow=grow)
+        values = self.file(json.dumps({"SELECT name FROM patients WHERE id = $1": [[42], [43]],
+                                       "b2": [["pharmacy-1", 3]]}), ".json")
+        text, report = self.validate("--from-console", address, "--values", values, workload=None)
+        self.assertEqual([(s["query"], s["parameter_sets"]) for s in report["statements"]], [
+            ("SELECT name FROM patients WHERE id = $1", 2),
+            ("SELECT min(id) FROM patients", 0),
+            ("SELECT count(*) FROM patients WHERE tenant = $1 AND id > $2", 1)])
+        self.assertEqual([s["query"][:11] for s in report["skipped"]], ["INSERT INTO", "SELECT born"])
+        self.assertIn("it needs values for 1 placeholders (--values)", text)
+        self.assertEqual(report["run"]["workload"], "console")
+        self.assertEqual(report["cache"], {"hits": 15, "calls": 20, "hit_ratio": 0.75})
+        self.assertIn("75.0 % of 20 statements were hits", text)
+        self.assertEqual(set(console.asked), {b"SHOW QUERIES LIMIT 100000\0"})
+
+    def test_hits_beside_a_file(self):
+        def grow(rows):
+            rows[0][3] += 4
+            rows[0][4] += 1
+        _, report = self.validate("--console", self.console(grow=grow)[1], workload="SELECT 1;")
+        self.assertEqual(report["cache"], {"hits": 1, "calls": 4, "hit_ratio": 0.25})
+
+    def test_nothing_to_run(self):
+        rows = [["d4", self.database, "INSERT INTO patients VALUES ($1)", 80, 0]]
+        text, report = self.validate("--from-console", self.console(rows)[1], workload=None, code=1)
+        self.assertIn("the console names no statement of this database that can be run", text)
+        self.assertEqual(len(report["skipped"]), 1)
+
+    def test_no_console(self):
+        text, _ = self.validate("--from-console", "port=%d" % free_port(), workload=None, code=1)
+        self.assertIn("console: cannot connect", text)
+        _, report = self.validate("--console", "port=%d" % free_port(), "--rounds", "1")
+        self.assertIsNone(report["cache"])
+
+    def test_values_that_are_not_right(self):
+        values = self.file('{"a": [[1]],\n"b": ["%s"]}' % MARK, ".json")
+        out, err = self.finish(self.start("--from-console", self.console()[1], "--values", values, workload=None), 2)
+        self.assertEqual(out, "")
+        self.assertIn(values + ":2: is not a JSON array", err)
 
 
 class RefusedTest(ValidateCase):
