@@ -183,8 +183,9 @@ class reader {
         if (!reason.empty()) return problem(one.line, one.path(), std::move(reason));
         if (key.how == as::always) {
             if (written == "false")
-                out_.notes.push_back({one.line, 0, one.path(), "changes nothing: answers are "
-                                                               "streamed in any case"});
+                out_.notes.push_back({one.line, 0, one.path(),
+                                      "changes nothing: answers are "
+                                      "streamed in any case"});
         } else if (key.setting.empty()) {
             out_.notes.push_back({one.line, 0, one.path(), "has no effect in this version"});
         } else if (!written.empty()) {

@@ -151,14 +151,13 @@ class server {
     boost::asio::steady_timer pool_timer_;
     const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
     io::observer observer_;
-    std::unique_ptr<http_service> http_;  // null: none is wanted
-    std::vector<std::unique_ptr<http_service>> http_left_;  // stopped
-    std::unique_ptr<alert_sender> alerts_;                  // null: nobody is told
+    std::unique_ptr<http_service> http_;    // null: none is wanted
+    std::unique_ptr<alert_sender> alerts_;  // null: nobody is told
     std::vector<std::unique_ptr<worker>> workers_;
     unsigned next_worker_ = 0;
     bool draining_ = false;
     bool awaits_clients_ = false;  // it ends when they have gone of their own accord
-    bool leaving_ = false;  // another process accepts the clients now
+    bool leaving_ = false;         // another process accepts the clients now
     std::unique_ptr<io::console> console_;
 };
 

@@ -77,16 +77,14 @@ void server::open_http() {
 }
 
 void server::leave_http() {
-    if (!http_) return;
-    http_->stop();
-    http_left_.push_back(std::move(http_));  // what was aborted is still to come back to it
+    if (http_) http_->stop();
 }
 
 std::string server::hand_over_state() const {
     const auto word = [](bool is) { return is ? "true" : "false"; };
     return std::string{"{\"suspended\":"} + word(databases_.suspended()) +
-           ",\"leaving\":" + word(leaving_) + ",\"predecessors\":" +
-           std::to_string(hand_over_ ? hand_over_->predecessors() : 0) + "}";
+           ",\"leaving\":" + word(leaving_) +
+           ",\"predecessors\":" + std::to_string(hand_over_ ? hand_over_->predecessors() : 0) + "}";
 }
 
 void server::accept_again(int listening) {
@@ -94,12 +92,7 @@ void server::accept_again(int listening) {
     drain_timer_.cancel();
     acceptor_.assign(listen_endpoint().protocol(), listening);
     accept();
-    try {
-        open_http();
-        if (http_) http_->start();
-    } catch (const std::exception& error) {
-        log_error(error.what());
-    }
+    if (http_) http_->start();
 }
 
 void server::when_workers_rest(std::function<void()> then) {
