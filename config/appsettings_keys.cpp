@@ -24,9 +24,9 @@ constexpr std::array performance_table{
     json_key{"EnablePerformanceMetrics", as::flag, "metrics.enable_performance_metrics"},
     json_key{"PerformanceMetricsRetentionDays", as::count,
              "metrics.performance_metrics_retention_days"},
-    json_key{"EnableLoadTesting", as::flag},
+    json_key{"EnableLoadTesting", as::flag, "enable_load_testing"},
     json_key{"EnableAlerts", as::flag, "alerts.enable_alerts"},
-    json_key{"PerformanceTargetMs", as::count},
+    json_key{"PerformanceTargetMs", as::milliseconds, "performance_target"},
 };
 constexpr std::array limit_table{
     json_key{"QueryTimeoutMs", as::milliseconds, "tenants.tiers[].query_timeout"},

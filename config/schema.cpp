@@ -54,6 +54,14 @@ constexpr std::array setting_table{
                       {},
                       nullptr,
                       key_flag::restart},
+    key_row<settings>{"performance_target",
+                      PGSIDECAR_AT(performance_target),
+                      "What 95 of 100 answers are to take at most; 0 is no target. `pgsidecar "
+                      "validate` fails when they take longer through the proxy.",
+                      {0, hour}},
+    key_row<settings>{"enable_load_testing", PGSIDECAR_AT(enable_load_testing),
+                      "Whether `pgsidecar validate` may run with more than 2 clients, 20 rounds or "
+                      "60 seconds. For environments where nobody is disturbed by a load."},
     key_row<settings>{"server_connect_timeout",
                       PGSIDECAR_AT(server_connect_timeout),
                       "How long connecting to the server may take, TLS included.",

@@ -128,6 +128,9 @@ struct settings {
     bool enable_optimizations = true;  // false: pure pass-through
     config::pool_mode pool_mode = config::pool_mode::session;
     pool_settings pool;
+    // What 95 of 100 answers are to take at most; 0 = no target.
+    std::chrono::milliseconds performance_target{500};
+    bool enable_load_testing = false;  // `validate` may load the server
 
     std::chrono::milliseconds server_connect_timeout{std::chrono::seconds{15}};
     std::chrono::milliseconds client_login_timeout{std::chrono::seconds{60}};

@@ -14,6 +14,7 @@
 #include "proxy/io/log.h"
 #include "proxy/io/migrate_command.h"
 #include "proxy/io/server.h"
+#include "proxy/io/validate_command.h"
 #include "proxy/version.h"
 
 namespace {
@@ -104,7 +105,8 @@ int main(int argc, char** argv) {
         "  pgsidecar check --print -c ...        the same, with where each setting comes from\n"
         "  pgsidecar run -c pgsidecar.yaml       run in the foreground, log to standard error\n"
         "  pgsidecar run --take-over -c ...      the same, in the place of the process that runs\n"
-        "  pgsidecar migrate up -c pgsidecar.yaml  make pgsidecar's tables in the database\n"};
+        "  pgsidecar migrate up -c pgsidecar.yaml  make pgsidecar's tables in the database\n"
+        "  pgsidecar validate -c ...             compare the proxy's answers with the server's\n"};
     app.require_subcommand(1);
     app.set_version_flag("--version", std::string{"pgsidecar "} + pgsidecar::version);
     app.footer(
@@ -113,7 +115,8 @@ int main(int argc, char** argv) {
         "Test, Staging, Production, Live): what pgsidecar.<Environment>.yaml beside the file says\n"
         "goes on top of it.\n\n"
         "Signals: SIGTERM or SIGINT end it once sessions are idle (a second one at once),\n"
-        "SIGUSR1 logs the counters. Exit code 2: the configuration is invalid.");
+        "SIGUSR1 logs the counters. Exit code 2: the configuration or the command line is "
+        "invalid.");
 
     arguments given;
     auto* run_command = app.add_subcommand("run", "Run the proxy in the foreground");
@@ -127,9 +130,14 @@ int main(int argc, char** argv) {
                           "does,\nwithout a client's notice");
     check_command->add_flag("--print", given.print_origins,
                             "Say behind each setting where its value comes from");
-    const pgsidecar::io::migrate_command migrate{
-        app, [&given](CLI::App& command) { add_config_options(command, given); }};
-    CLI11_PARSE(app, argc, argv);
+    const auto add_config = [&given](CLI::App& command) { add_config_options(command, given); };
+    const pgsidecar::io::migrate_command migrate{app, add_config};
+    const pgsidecar::io::validate_command validate{app, add_config};
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : exit_bad_config;  // 0: --help, --version
+    }
 
     if (*version_command) {
         std::cout << "pgsidecar " << pgsidecar::version << '\n';
@@ -138,6 +146,10 @@ int main(int argc, char** argv) {
     if (migrate.chosen()) {
         const auto loaded = load(given);
         return loaded ? migrate.run(loaded->value) : exit_bad_config;
+    }
+    if (validate.chosen()) {
+        const auto loaded = load(given);
+        return loaded ? validate.run(loaded->value, pgsidecar::version) : exit_bad_config;
     }
     return *check_command ? check(given) : run(given);
 }
