@@ -61,8 +61,7 @@ trailing commas and a byte order mark are allowed, upper and lower case of keys 
 at most.
 
 Read are the sections `Performance` and `PerformanceLimits`, where an unknown key is an error, and
-`Default` and `pgsidecar` of `Logging.LogLevel`. Everything else is passed over. Keys without a
-setting below are checked and have no effect in this version; `check` and the log say so.
+`Default` and `pgsidecar` of `Logging.LogLevel`. Everything else is passed over.
 
 In `PerformanceLimits` a tier goes by its name, in any case, with or without `Tenant` behind it:
 `DefaultTenant` is `default`, `PremiumTenant` is `premium`. Others must be named in

@@ -69,7 +69,6 @@ void databases::suspend() {
 }
 
 void databases::resume_anew() {
-    defaults_altered.fetch_add(1);
     versions_.bump_all();
     want_reload_everywhere();
     suspended_.store(false);

@@ -73,3 +73,26 @@ TEST_CASE("suspend: a database that is first seen meanwhile is suspended, too") 
     late.publish(small_catalog(late.wanted()));
     CHECK(late.usable_catalog() != nullptr);
 }
+
+TEST_CASE("suspend: a log-in before the first catalog is not followed, another one is") {
+    world w;
+    w.dbs.suspend();
+    w.dbs.of("db").withdraw();
+    wired early{w};
+    early.log_in();
+    w.publish();
+    wired late{w, second_token};
+    late.log_in();
+    w.dbs.resume_anew();
+    w.publish();
+    for (auto* session : {&early, &late}) {
+        for (int i = 0; i < 3; ++i) {
+            session->client(select_kv);
+            if (!session->to_server().empty()) session->server(answer("v"));
+            (void)session->to_client();
+        }
+        const auto said = session->outcomes();
+        CHECK((said.back() == policy::reason::hit) == (session == &late));
+        session->client_gone();
+    }
+}
