@@ -7,6 +7,7 @@
 
 #include "config/text_checks.h"
 #include "config/values.h"
+#include "config/webhook_url.h"
 
 namespace pgsidecar::config {
 namespace {
@@ -49,6 +50,30 @@ void check_metrics(const settings& s, findings& out) {
                        {"metrics.connection", "upstream.control_connection"},
                        "has nowhere to write: set metrics.connection, or "
                        "upstream.control_connection"});
+}
+
+void check_alerts(const settings& s, findings& out) {
+    const alert_settings& a = s.alerts;
+    if (!a.notify_channel.empty() && a.connection.empty() && s.upstream.control_connection.empty())
+        out.push_back({"alerts.notify_channel",
+                       {"alerts.connection", "upstream.control_connection"},
+                       "has no connection: set alerts.connection, or "
+                       "upstream.control_connection"});
+    std::string ignored;
+    const auto url = read_webhook_url(a.webhook_url, ignored);
+    if (url && !is_loopback(url->host) &&
+        std::ranges::find(a.webhook_hosts, url->host) == a.webhook_hosts.end())
+        out.push_back({"alerts.webhook_url",
+                       {"alerts.webhook_hosts"},
+                       "goes to another machine; name its host in alerts.webhook_hosts"});
+}
+
+void check_hand_over(const settings& s, findings& out) {
+    if (s.so_reuseport && s.takeover_socket.empty())
+        out.push_back({"so_reuseport",
+                       {"takeover_socket"},
+                       "needs takeover_socket: two processes that know nothing of each other must "
+                       "not cache"});
 }
 
 using names = std::map<std::string_view, std::size_t>;
@@ -114,10 +139,6 @@ void check_tiers(const policy::tenant_options& tenants, findings& out) {
     out.push_back({"tenants.default_tier",
                    {"tenants.tiers"},
                    show(tenants.default_tier) + " is not one of the tiers: " + some_of(known)});
-}
-
-bool is_loopback(std::string_view address) {
-    return address.starts_with("127.") || address == "::1";
 }
 
 void check_authentication(const settings& s, findings& out) {
@@ -208,6 +229,8 @@ std::vector<finding> check_combinations(const settings& s) {
     check_cache(s.cache, s.upstream, out);
     check_metrics(s, out);
     check_http(s, out);
+    check_alerts(s, out);
+    check_hand_over(s, out);
     check_rules(s.cache.rules.rules, out);
     check_tiers(s.tenants, out);
     return out;

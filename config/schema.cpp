@@ -373,22 +373,35 @@ error), `timestamp` when it was over, in the time zone of the connection that wr
 server connection is in it. What a limit refused, or the server before it ran, has no row. No
 statement waits for any of this.)";
 
+constexpr std::string_view alerts_meaning =
+    R"(Who is told when a tenant's statements take too long. For each `window` the 95th percentile of
+a tenant's statements, with hits and with those that failed, is compared with `performance_target`.
+An alert fires when it was above the target in `windows` windows in a row, and clears when it is
+below nine tenths of the target. The log always tells (`warning` when one fires, `info` when it
+clears); NOTIFY and the webhook are sent by threads of their own, and what they cannot deliver is
+given up and counted in the log.)";
+
 const std::array section_table{
     section{"upstream", "The PostgreSQL server behind the proxy."},
     section{"cache", "The cache of query results."},
     section{"tenants", tenants_meaning},
     section{"metrics", metrics_meaning},
+    section{"alerts", alerts_meaning},
     section{"http", http_meaning()},
     section{"log", "The log."},
 };
 
-// The pools' keys follow the mode that makes use of them.
+// The keys of a part follow the key that they belong to.
 std::vector<key_row<settings>> all_rows() {
     std::vector<key_row<settings>> out{setting_table.begin(), setting_table.end()};
-    const auto mode = std::ranges::find(out, "pool_mode", &key_row<settings>::path);
-    out.insert(mode + 1, pool_rows().begin(), pool_rows().end());
-    const auto log = std::ranges::find(out, "log.level", &key_row<settings>::path);
-    out.insert(log, http_rows().begin(), http_rows().end());
+    const auto put_behind = [&out](std::string_view path, std::span<const key_row<settings>> rows) {
+        const auto at = std::ranges::find(out, path, &key_row<settings>::path);
+        out.insert(at + 1, rows.begin(), rows.end());
+    };
+    put_behind("pool_mode", pool_rows());
+    put_behind("shutdown_timeout", hand_over_rows());
+    put_behind("metrics.max_queued_rows", http_rows());
+    put_behind("metrics.max_queued_rows", alert_rows());
     return out;
 }
 

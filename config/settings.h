@@ -77,6 +77,22 @@ struct http_settings {
     unsigned tenant_series = 100;  // tenants that have metrics of their own
 };
 
+// Tenants whose statements take too long; see proxy/ops/alerts.h.
+struct alert_settings {
+    bool enable_alerts = false;
+    std::chrono::milliseconds window{std::chrono::minutes{1}};
+    unsigned windows = 2;          // in a row over the target, before anything is said
+    unsigned min_statements = 20;  // of a tenant in a window; with fewer it is passed over
+    std::chrono::milliseconds repeat_interval{std::chrono::minutes{15}};
+    unsigned max_tenants = 10;   // named at a time
+    std::string notify_channel;  // empty = no NOTIFY
+    // libpq conninfo, as upstream.control_connection, which it is when this is empty.
+    std::string connection;
+    std::string webhook_url;                 // empty = none
+    std::vector<std::string> webhook_hosts;  // that it may name, beside loopback addresses
+    std::chrono::milliseconds webhook_timeout{std::chrono::seconds{5}};
+};
+
 // 0 = what the operating system says.
 struct keepalive_settings {
     bool enabled = true;               // key tcp_keepalive
@@ -121,6 +137,11 @@ struct settings {
     std::chrono::milliseconds client_idle_timeout{0};       // 0 = none
     std::chrono::milliseconds idle_transaction_timeout{0};  // 0 = none
     std::chrono::milliseconds shutdown_timeout{std::chrono::seconds{30}};
+    // Where the next process asks this one for its place; empty = nowhere. Beside it lies the lock
+    // that says who may cache.
+    std::string takeover_socket;
+    std::chrono::milliseconds handover_timeout{0};  // 0 = as long as clients stay
+    bool so_reuseport = false;
 
     std::size_t max_sql_length = 1u
                                  << 20;  // bytes; a longer text is forwarded unread, never cached
@@ -148,6 +169,7 @@ struct settings {
     std::vector<std::string> tenant_source_texts = {policy::default_tenant_sources.begin(),
                                                     policy::default_tenant_sources.end()};
     metrics_settings metrics;
+    alert_settings alerts;
     http_settings http;
     log_settings log;
 };

@@ -26,6 +26,7 @@ struct arguments {
     std::string config_file;
     std::vector<std::string> overrides;
     bool print_origins = false;
+    bool take_over = false;
 };
 
 // Nothing after every problem has been printed, one a line.
@@ -58,7 +59,8 @@ int run(const arguments& given) {
             // A line is what somebody wrote to no effect; without one it is said for orientation.
             note.line > 0 ? pgsidecar::io::log_warning(line) : pgsidecar::io::log_info(line);
         }
-        return pgsidecar::io::server{settings, std::string{"pgsidecar "} + pgsidecar::version}
+        return pgsidecar::io::server{settings, std::string{"pgsidecar "} + pgsidecar::version,
+                                     given.take_over}
             .run();
     } catch (const std::exception& error) {
         std::cerr << "pgsidecar: " << error.what() << '\n';
@@ -102,6 +104,7 @@ int main(int argc, char** argv) {
         "  pgsidecar check -c pgsidecar.yaml     check the file, print the settings in effect\n"
         "  pgsidecar check --print -c ...        the same, with where each setting comes from\n"
         "  pgsidecar run -c pgsidecar.yaml       run in the foreground, log to standard error\n"
+        "  pgsidecar run --take-over -c ...      the same, in the place of the process that runs\n"
         "  pgsidecar migrate up -c pgsidecar.yaml  make pgsidecar's tables in the database\n"
         "  pgsidecar validate -c ...             compare the proxy's answers with the server's\n"};
     app.require_subcommand(1);
@@ -122,6 +125,9 @@ int main(int argc, char** argv) {
     auto* version_command = app.add_subcommand("version", "Print the version");
     add_config_options(*run_command, given);
     add_config_options(*check_command, given);
+    run_command->add_flag("--take-over", given.take_over,
+                          "Take the place of the process that runs now (takeover_socket), if one "
+                          "does,\nwithout a client's notice");
     check_command->add_flag("--print", given.print_origins,
                             "Say behind each setting where its value comes from");
     const auto add_config = [&given](CLI::App& command) { add_config_options(command, given); };

@@ -302,6 +302,9 @@ void session::finish_login(time_point now, actions& out) {
     database_->clients.fetch_add(1);
     login_altered_ = services_.dbs.defaults_altered.load();
     adopt_login_defaults(database_->latest_catalog());
+    // What alters log-ins may pass through another process now: of the first catalog after this
+    // one nobody can say that it shows what was given.
+    if (!login_ && services_.dbs.suspended()) --login_altered_;
     begin_limits(now);
     out.logged_in = true;
     out.resume_client = true;

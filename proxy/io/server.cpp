@@ -6,8 +6,10 @@
 #include <utility>
 
 #include "protocol/backend.h"
+#include "proxy/io/alert_sender.h"
 #include "proxy/io/console.h"
 #include "proxy/io/crypto.h"
+#include "proxy/io/handover.h"
 #include "proxy/io/http_service.h"
 #include "proxy/io/log.h"
 
@@ -60,6 +62,16 @@ core::session_options options_from(const config::settings& s) {
             .followed_startup = followed_startup(s)};
 }
 
+// Not of Asio: systems differ in whether they have it.
+void share_port([[maybe_unused]] tcp::acceptor& listener, error_code& error) {
+#ifdef SO_REUSEPORT
+    using reuse_port = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
+    listener.set_option(reuse_port{true}, error);
+#else
+    error = asio::error::operation_not_supported;
+#endif
+}
+
 std::uint32_t first_client_pid() {
     const auto random = random_bytes(3);
     std::uint32_t out = 0;
@@ -69,7 +81,8 @@ std::uint32_t first_client_pid() {
 
 }  // namespace
 
-server::server(std::shared_ptr<const config::settings> settings, std::string program)
+server::server(std::shared_ptr<const config::settings> settings, std::string program,
+               bool take_over)
     : settings_{std::move(settings)},
       program_{program},
       options_{options_from(*settings_)},
@@ -89,11 +102,17 @@ server::server(std::shared_ptr<const config::settings> settings, std::string pro
       housekeeping_timer_{context_},
       pool_timer_{context_},
       observer_{context_, *this},
-      console_{std::make_unique<io::console>(context_, *this, std::move(program))} {
-    listen();
+      console_{std::make_unique<io::console>(context_, *this, program_)} {
+    if (!settings_->takeover_socket.empty())
+        hand_over_ = std::make_unique<handover>(context_, *this, take_over);
+    else if (take_over)
+        throw std::runtime_error("--take-over needs takeover_socket");
+    const bool takes_over = hand_over_ && hand_over_->takes_over();
+    takes_over ? inherit(hand_over_->inherited_listener()) : listen();
     if (options_.measures && settings_->metrics.enable_performance_metrics)
         metrics_ = std::make_unique<metrics_sink>(*settings_);
-    if (settings_->http.listen_port != 0) http_ = std::make_unique<http_service>(context_, *this);
+    // Its port is still the other process's.
+    if (!takes_over) open_http();
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
     const unsigned wanted = settings_->workers == 0 ? cores : settings_->workers;
     for (unsigned i = 0; i < wanted; ++i) workers_.push_back(std::make_unique<worker>(*this, i));
@@ -109,13 +128,18 @@ std::shared_ptr<const policy::cache_rules> server::rules() const {
     return {settings_, &settings_->cache.rules};
 }
 
-void server::listen() {
+tcp::endpoint server::listen_endpoint() const {
     const auto& address = settings_->listen_addr;
-    const auto where = address + ":" + std::to_string(settings_->listen_port);
     error_code error;
     const auto ip = asio::ip::make_address(address == "*" ? "::" : address, error);
     if (error) throw std::runtime_error("listen_addr " + address + ": " + error.message());
-    const tcp::endpoint endpoint{ip, settings_->listen_port};
+    return {ip, settings_->listen_port};
+}
+
+void server::listen() {
+    const auto where = settings_->listen_addr + ":" + std::to_string(settings_->listen_port);
+    error_code error;
+    const auto endpoint = listen_endpoint();
     const auto check = [&](const char* step) {
         if (error)
             throw std::runtime_error(std::string{"cannot "} + step + " " + where + ": " +
@@ -126,6 +150,8 @@ void server::listen() {
 #ifndef _WIN32
     acceptor_.set_option(tcp::acceptor::reuse_address{true}, error);
 #endif
+    if (settings_->so_reuseport) share_port(acceptor_, error);
+    check("share the port of");
     acceptor_.bind(endpoint, error);
     check("listen on");
     acceptor_.listen(static_cast<int>(settings_->listen_backlog), error);
@@ -140,12 +166,10 @@ int server::run() {
 #endif
     wait_for_signal();
     for (auto& w : workers_) w->run();
-    if (const auto name = control_parameters{*settings_}.database();
-        (options_.cache || options_.pooled) && !settings_->upstream.control_connection.empty() &&
-        !name.empty()) {
-        catalogs_.use(name);
-        catalogs_.wait_ready(name, catalog_patience);
-    }
+    read_first_catalogs();
+    if (hand_over_) hand_over_->begin();
+    if (!http_) open_http();
+    if (settings_->alerts.enable_alerts && options_.measures) watch_for_alerts();
     const auto endpoint = acceptor_.local_endpoint();
     log_info("listening on " + settings_->listen_addr + ":" + std::to_string(endpoint.port()));
     housekeeping();
@@ -163,10 +187,28 @@ int server::run() {
     return 0;
 }
 
+void server::read_first_catalogs() {
+    const bool takes_over = hand_over_ && hand_over_->takes_over();
+    const auto name = control_parameters{*settings_}.database();
+    bool read = true;
+    if ((options_.cache || options_.pooled) && !settings_->upstream.control_connection.empty() &&
+        !name.empty()) {
+        std::vector<std::string> all{name};
+        if (takes_over) all = hand_over_->databases_in_use();
+        if (takes_over) all.push_back(name);  // the last one decides
+        const std::chrono::milliseconds most =
+            takes_over ? settings_->server_connect_timeout : catalog_patience;
+        for (const auto& one : all) catalogs_.use(one);
+        for (const auto& one : all) read = catalogs_.wait_ready(one, most);
+    }
+    if (takes_over) check_place(read);
+}
+
 void server::accept() {
+    if (!acceptor_.is_open()) return;  // it was given away
     auto& home = *workers_[next_worker_++ % workers_.size()];
     acceptor_.async_accept([this, &home](error_code error, tcp::socket client) {
-        if (draining_ || awaits_clients_) return;
+        if (draining_ || awaits_clients_ || error == asio::error::operation_aborted) return;
         if (!error) {
             if (clients() >= settings_->max_client_conn)
                 refuse(std::move(client));
@@ -222,6 +264,7 @@ void server::wait_for_signal() {
 void server::drain() {
     draining_ = true;
     error_code ignored;
+    if (hand_over_) hand_over_->stop();
     acceptor_.close(ignored);
     for (auto& w : workers_) w->drain();
     drain_timer_.expires_after(settings_->shutdown_timeout);
@@ -237,6 +280,7 @@ void server::session_ended() {
     asio::post(context_, [this] {
         if (draining_ && clients() == 0) finish();
         if (awaits_clients_ && !draining_ && only_consoles()) drain();
+        if (leaving_ && !draining_ && only_consoles()) finish();
     });
 }
 
@@ -275,7 +319,9 @@ void server::housekeeping() {
     housekeeping_timer_.expires_after(housekeeping_interval);
     housekeeping_timer_.async_wait([this](error_code error) {
         if (error) return;
-        catalogs_.close_unused(std::chrono::steady_clock::now());
+        // Who leaves is not to stand in the way of a DROP DATABASE through the one that came.
+        const auto idle_since = leaving_ ? std::chrono::hours{1} : std::chrono::hours{0};
+        catalogs_.close_unused(std::chrono::steady_clock::now() + idle_since);
         housekeeping();
     });
 }
@@ -352,7 +398,7 @@ std::string server::statistics(const ops::observations& now) const {
         list(metrics, "dropped", now.metrics.dropped);
         out += ",\"metrics\":{" + metrics + "}";
     }
-    return out + "}";
+    return out + ",\"hand_over\":" + hand_over_state() + "}";
 }
 
 // Why sessions keep shared server connections, and how many do.

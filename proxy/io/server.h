@@ -5,6 +5,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,15 +29,18 @@
 
 namespace pgsidecar::io {
 
+class alert_sender;
 class console;
+class handover;
 class http_service;
 
 class server {
   public:
     // Throws std::runtime_error: a certificate that cannot be read, an address in use. `program`:
-    // its name and version.
+    // its name and version. `take_over`: the place of the process that is running, if there is one
+    // (handover.h).
     explicit server(std::shared_ptr<const config::settings> settings,
-                    std::string program = "pgsidecar");
+                    std::string program = "pgsidecar", bool take_over = false);
     ~server();
     server(const server&) = delete;
     server& operator=(const server&) = delete;
@@ -83,8 +87,31 @@ class server {
     [[nodiscard]] std::int32_t new_client_pid() noexcept;
     void session_ended();  // from any thread
 
+    // A key that no session of this process has may be one of another process's; any thread.
+    [[nodiscard]] bool may_be_elsewhere() const noexcept;
+    void cancel_elsewhere(std::int32_t pid, const std::string& key, std::function<void()> done);
+
+    // For the hand-over, on main()'s thread.
+    [[nodiscard]] int listener();        // -1: no clients are accepted
+    [[nodiscard]] int stop_accepting();  // gives the listening socket away; -1: it was gone
+    void accept_again(int listening);
+    void leave_http();  // the port is another process's from here on
+    // Calls when each worker has come to the end of what it was doing, on main()'s thread.
+    void when_workers_rest(std::function<void()> then);
+    void leave();  // ends when the clients have gone
+    void stop();   // as SIGTERM
+    // `done` comes from another thread.
+    void cancel(std::int32_t pid, std::string key, std::function<void()> done);
+
   private:
     void listen();
+    void open_http();
+    void watch_for_alerts();
+    [[nodiscard]] std::string hand_over_state() const;
+    void inherit(int listening);
+    [[nodiscard]] tcp::endpoint listen_endpoint() const;
+    void read_first_catalogs();
+    void check_place(bool catalogs_read);
     void accept();
     void refuse(tcp::socket client);
     void wait_for_signal();
@@ -116,6 +143,7 @@ class server {
     std::unique_ptr<metrics_sink> metrics_;
     std::atomic<std::uint32_t> next_pid_;
     boost::asio::io_context context_{1};
+    std::unique_ptr<handover> hand_over_;  // null: no takeover_socket
     tcp::acceptor acceptor_;
     boost::asio::signal_set signals_;
     boost::asio::steady_timer drain_timer_;
@@ -123,11 +151,13 @@ class server {
     boost::asio::steady_timer pool_timer_;
     const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
     io::observer observer_;
-    std::unique_ptr<http_service> http_;  // null: none is wanted
+    std::unique_ptr<http_service> http_;    // null: none is wanted
+    std::unique_ptr<alert_sender> alerts_;  // null: nobody is told
     std::vector<std::unique_ptr<worker>> workers_;
     unsigned next_worker_ = 0;
     bool draining_ = false;
     bool awaits_clients_ = false;  // it ends when they have gone of their own accord
+    bool leaving_ = false;         // another process accepts the clients now
     std::unique_ptr<io::console> console_;
 };
 

@@ -187,7 +187,7 @@ void worker::forget_key(std::int32_t pid, std::uint64_t token) { owner_.keys().r
 
 void worker::cancel(std::int32_t pid, const std::string& key, std::function<void()> done) {
     const auto target = owner_.keys().find(pid, key);
-    if (!target) return post(std::move(done));
+    if (!target && !owner_.may_be_elsewhere()) return post(std::move(done));
     // It stays here: it keeps a pump alive, which must not end on another thread.
     const auto number = next_cancel_++;
     cancels_.emplace(number, std::move(done));
@@ -197,6 +197,7 @@ void worker::cancel(std::int32_t pid, const std::string& key, std::function<void
             if (!waiting.empty()) waiting.mapped()();
         });
     };
+    if (!target) return owner_.cancel_elsewhere(pid, key, answer);
     auto& home = owner_.worker_of(target->worker);
     home.post([&home, token = target->token, answer] {
         if (const auto p = home.find(token)) return p->on_cancel(answer);
