@@ -118,6 +118,7 @@ struct settings {
     std::chrono::milliseconds client_idle_timeout{0};       // 0 = none
     std::chrono::milliseconds idle_transaction_timeout{0};  // 0 = none
     std::chrono::milliseconds shutdown_timeout{std::chrono::seconds{30}};
+    std::chrono::milliseconds config_watch_interval{std::chrono::seconds{1}};  // 0 = never
 
     std::size_t max_sql_length = 1u
                                  << 20;  // bytes; a longer text is forwarded unread, never cached
