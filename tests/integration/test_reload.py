@@ -91,7 +91,8 @@ class SignalTest(ReloadTest):
         self.start(enable_optimizations=False)
         s = self.wire()
         s.q("SET datestyle = 'German'")
-        self.assertEqual(self.grown(lambda: s.q(ALL)), {"bypass:disabled": 1})
+        wait_until("the catalogs are read all the same",
+                   lambda: self.grown(lambda: s.q(ALL)) == {"bypass:disabled": 1})
         self.reload(enable_optimizations=True)
         past = self.direct()
         past.q("SET datestyle = 'German'")
@@ -172,6 +173,7 @@ class SignalTest(ReloadTest):
     def test_what_needs_a_restart_is_said_and_the_rest_applies(self):
         self.start()
         s = self.wire()
+        self.cached(s, ALL)
         said = "\n".join(self.reload(listen_port=1, workers=7, cache={
             "rules": [{"name": "none", "tables": ["nothing"]}]}) + self.hang_up("with a restart"))
         self.assertIn("only with a restart: listen_port, workers", said)
