@@ -70,7 +70,7 @@ struct tenant_usage {
 
 struct tenant {
     tenant(std::string its_name, std::shared_ptr<const tier> its_tier,
-           std::shared_ptr<tenant_usage> its_usage)
+           std::shared_ptr<tenant_usage> its_usage = std::make_shared<tenant_usage>())
         : name{std::move(its_name)},
           of{std::move(its_tier)},
           usage{std::move(its_usage)},

@@ -111,7 +111,10 @@ void server::switch_workers(std::shared_ptr<const live_settings> next, std::func
     for (auto& w : workers_)
         w->post([this, &home = *w, to = live_, left, then] {
             home.switch_to(to);
-            if (left->fetch_sub(1) == 1) asio::post(context_, [then] { (*then)(); });
+            if (left->fetch_sub(1) == 1)
+                asio::post(context_, [then] {
+                    if (*then) (*then)();
+                });
         });
 }
 

@@ -178,7 +178,7 @@ void users::look_up_by(const state& s, auth_method method, std::string user, han
         return done(method, std::move(login));
     }
     const bool asks = method != auth_method::trust && method != auth_method::reject;
-    if (!asks || !s->asks) return done(method, std::move(login));
+    if (!asks || !s.asks) return done(method, std::move(login));
     const auto name = login.user;
     secrets_.look_up(name, [method, login = std::move(login),
                             done = std::move(done)](std::optional<std::string> secret) mutable {

@@ -317,6 +317,73 @@ class ShadowTest(ReloadTest):
         return found[0]
 
 
+class ConsoleTest(ReloadTest):
+    """The same from the admin console: what it has acknowledged is so."""
+
+    def start(self, **over):
+        super().start(admin_users=["scram_user"], **over)
+        self.admin = psycopg.connect(self.url("scram_user", "pgsidecar", password="sesame",
+                                              sslmode="disable"), autocommit=True)
+        self.addCleanup(self.admin.close)
+
+    def refused(self, sql):
+        with self.assertRaises(psycopg.Error) as caught:
+            self.admin.execute(sql)
+        self.assertEqual(caught.exception.sqlstate, "F0000")
+        return caught.exception.diag.message_detail
+
+    def flag(self, name):
+        rows = self.admin.execute("SHOW FLAGS").fetchall()
+        return next(row for row in rows if row[0] == name)
+
+    def test_flags_are_set_at_once_and_rolled_back(self):
+        self.start()
+        s = self.wire()
+        self.cached(s, ALL)
+        self.admin.execute("SET enable_optimizations = false")
+        self.assertEqual(self.grown(lambda: s.q(ALL)), {"bypass:disabled": 1})
+        self.assertEqual(self.flag("enable_optimizations")[1:4], ("false", "yes", "SET"))
+        self.admin.execute("SET enable_optimizations = true")
+        self.cached(s, ALL)
+        self.admin.execute("SET cache.rules[all].mode = shadow")
+        s.q(ALL)
+        self.assertEqual(self.grown(lambda: s.q(ALL)), {"bypass:shadow": 1})
+        self.assertEqual(self.flag("cache.rules[all].mode")[1], "shadow")
+        self.assertGreater(self.flag("cache.rules[all].mode")[4], 0)
+        self.admin.execute("ROLLBACK CONFIG")
+        self.cached(s, ALL)
+        self.admin.execute("ROLLBACK CONFIG")
+        self.assertEqual(self.grown(lambda: s.q(ALL)), {"bypass:disabled": 1})
+        self.admin.execute("ROLLBACK CONFIG")
+        self.assertIn("no earlier configuration", self.refused("ROLLBACK CONFIG"))
+        self.cached(s, ALL)
+
+    def test_what_is_refused_says_why_and_changes_nothing(self):
+        self.start()
+        s = self.wire()
+        self.cached(s, ALL)
+        self.assertIn("SET cache.rules[no].mode: there is no rule of that name",
+                      self.refused("SET cache.rules[no].mode = off"))
+        self.assertIn("only when the program starts anew", self.refused("SET listen_port = 1"))
+        self.rewrite("{}}")
+        self.assertIn(self.sidecar.config_path, self.refused("RELOAD"))
+        self.cached(s, ALL)
+
+    def test_what_is_set_outlasts_a_reload_that_says_nothing_of_it(self):
+        self.start()
+        s = self.wire()
+        self.cached(s, ALL)
+        self.admin.execute("SET enable_optimizations = false")
+        self.rewrite(max_client_conn=77)
+        self.admin.execute("RELOAD")
+        self.assertEqual(self.grown(lambda: s.q(ALL)), {"bypass:disabled": 1})
+        self.rewrite(enable_optimizations=False)
+        self.admin.execute("RELOAD")
+        self.rewrite(enable_optimizations=True)
+        self.admin.execute("RELOAD")
+        self.cached(s, ALL)
+
+
 class LoadTest(ReloadTest):
     def test_reloads_under_load_disturb_nobody(self):
         """Each client writes its row and reads it back: what it reads is what it has written."""
