@@ -64,7 +64,7 @@ void explainer::wait_for_catalog(const std::shared_ptr<question>& q) {
 }
 
 ops::console_answer explainer::judge(const question& q) const {
-    const auto rules = server_.rules();
+    const auto rules = server_.live()->rules();
     const auto& s = server_.settings();
     core::decider decide{rules, {.max_sql_length = s.max_sql_length}};
     const auto text = decide.text(q.command.value);
