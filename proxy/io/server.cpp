@@ -7,6 +7,7 @@
 
 #include "protocol/backend.h"
 #include "proxy/io/alert_sender.h"
+#include "proxy/io/ask_workers.h"
 #include "proxy/io/console.h"
 #include "proxy/io/crypto.h"
 #include "proxy/io/handover.h"
@@ -295,10 +296,10 @@ void server::shut_down(ops::console_command::ending how) {
     if (draining_ && how != ending::at_once) return;
     log_info("shutting down: at the console's word");
     if (how == ending::at_once) {
-        if (!draining_) drain();  // so that the console's client has its answer
-        // Posted behind what the workers were given, and behind it here.
-        auto& last = *workers_.front();
-        last.post([this] { asio::post(context_, [this] { finish(); }); });
+        if (!draining_) drain();
+        // When the workers have done what they were given.
+        ask_workers<int>(
+            *this, [](worker&) { return 0; }, [this](const std::vector<int>&) { finish(); });
     } else if (how == ending::wait_for_servers) {
         drain();
     } else {
