@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "config/values.h"
+#include "policy/analyze.h"
 #include "policy/plan_read.h"
 #include "proxy/io/control_parameters.h"
 #include "proxy/io/server.h"
@@ -101,7 +102,7 @@ ops::console_answer explainer::judge(const question& q) const {
                               rule ? ops::cell(config::write_duration(rule->ttl)) : std::nullopt,
                               ops::cell(std::move(tables)), ops::cell(std::move(culprit)),
                               ops::cell(q.where.name()), ops::cell(q.user), ops::cell(path),
-                              ops::cell(facts.normalized)});
+                              ops::cell(policy::normalize(q.command.value))});
     return out;
 }
 

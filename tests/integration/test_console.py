@@ -104,7 +104,7 @@ class DriversTest(ConsoleCase):
         self.assertIn("SHOW EXPLAIN", self.psql("SELECT now()", ok=False).stderr)
 
     def test_psycopg_simple_and_prepared(self):
-        conn = self.console(application_name="a tool")
+        conn = self.console(application_name="tool")
         for prepare in (False, True):
             for _ in range(2):
                 row = conn.execute("SHOW LISTS", prepare=prepare).fetchall()
@@ -118,7 +118,7 @@ class DriversTest(ConsoleCase):
             self.assertEqual(cache["max_memory"], 64 << 20)
             self.assertIs(cache["enabled"], True)
             self.assertIsInstance(cache["hit_ratio"], float)
-        self.assertEqual(self.row(conn, "SHOW CLIENTS", application_name="a tool")["user"], ADMIN)
+        self.assertEqual(self.row(conn, "SHOW CLIENTS", application_name="tool")["user"], ADMIN)
         conn.autocommit = False
         self.assertEqual(conn.execute("SELECT 1").fetchone(), (1,))
         conn.execute("SHOW POOLS")
@@ -284,7 +284,7 @@ class ControlTest(ConsoleCase):
         conn, client, other = self.console(), self.connect(), self.connect(database="postgres")
         client.execute("SELECT 1")
         conn.execute("KILL %s" % self.database)
-        with self.assertRaises(psycopg.errors.AdminShutdown):
+        with self.assertRaisesRegex(psycopg.OperationalError, "administrator command"):
             client.execute("SELECT 1")
         self.assertEqual(self.servers(conn, database=self.database), [])
         other.execute("SELECT 1")
@@ -301,7 +301,7 @@ class ControlTest(ConsoleCase):
         client.execute("SELECT 1")
         ptr = self.row(conn, "SHOW CLIENTS", application_name="one")["ptr"]
         conn.execute("KILL_CLIENT %s" % ptr)
-        with self.assertRaises(psycopg.errors.AdminShutdown):
+        with self.assertRaisesRegex(psycopg.OperationalError, "administrator command"):
             client.execute("SELECT 1")
         other.execute("SELECT 1")
         self.fails("42704", conn, "KILL_CLIENT %s" % ptr)
@@ -354,7 +354,7 @@ class ControlTest(ConsoleCase):
                 self.assertNotEqual(name(), "new %d" % i)  # nobody has told
                 conn.execute("INVALIDATE " + command)
                 self.assertEqual(name(), "new %d" % i)
-        self.fails("42P01", conn, "INVALIDATE TABLE nowhere")
+        self.fails("42P01", conn, "INVALIDATE TABLE nowhere IN " + self.database)
         self.fails("42704", conn, "INVALIDATE RULE nowhere")
 
     def test_shutdown_waits_for_clients(self):
