@@ -12,7 +12,7 @@ namespace {
 // Without the quotation marks that YAML wants.
 std::string plain(const slot& value, key_flag flag) {
     if (const auto* text = std::get_if<std::string*>(&value))
-        return flag == key_flag::conninfo ? redact_conninfo(**text) : **text;
+        return has(flag, key_flag::conninfo) ? redact_conninfo(**text) : **text;
     if (const auto* texts = std::get_if<std::vector<std::string>*>(&value)) {
         std::string out;
         for (const auto& one : **texts) out.append(out.empty() ? "" : ", ").append(one);
@@ -42,7 +42,7 @@ std::vector<listed_setting> list_settings(const settings& s) {
     std::vector<listed_setting> out;
     for (const auto& row : setting_rows()) {
         const std::string key{row.path};
-        const bool changeable = row.flag != key_flag::restart;
+        const bool changeable = !has(row.flag, key_flag::restart);
         const slot value = row.at(now);
         if (with_items(value, [&](const auto& items) { add_items(items, key, changeable, out); }))
             continue;

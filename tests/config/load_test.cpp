@@ -80,6 +80,14 @@ client_login_timeout: 6s
 client_idle_timeout: 71s
 idle_transaction_timeout: 72s
 shutdown_timeout: 7s
+takeover_socket: /run/p.sock
+handover_timeout: 73s
+so_reuseport: yes
+config_watch_interval: 74s
+performance_target: 75ms
+enable_load_testing: yes
+admin_users: [dba]
+stats_users: [monitor, prometheus]
 max_sql_length: 9kB
 client_tls_sslmode: verify-ca
 client_tls_cert_file: c.crt
@@ -130,6 +138,23 @@ metrics:
   performance_metrics_retention_days: 33
   sample_percent: 34
   max_queued_rows: 1035
+alerts:
+  enable_alerts: yes
+  window: 76s
+  windows: 77
+  min_statements: 78
+  repeat_interval: 79s
+  notify_channel: slow
+  connection: user=a
+  webhook_url: http://relay.example:81/x
+  webhook_hosts: [relay.example]
+  webhook_timeout: 8s
+http:
+  listen_addr: 127.0.0.2
+  listen_port: 1082
+  token_file: token
+  max_connections: 83
+  tenant_series: 84
 log:
   level: warning
   file: /var/log/p.log
@@ -210,6 +235,29 @@ log:
     CHECK(s.metrics.performance_metrics_retention_days == 33);
     CHECK(s.metrics.sample_percent == 34);
     CHECK(s.metrics.max_queued_rows == 1035);
+    CHECK(s.takeover_socket == "/run/p.sock");
+    CHECK(s.handover_timeout == 73s);
+    CHECK(s.so_reuseport);
+    CHECK(s.config_watch_interval == 74s);
+    CHECK(s.performance_target == 75ms);
+    CHECK(s.enable_load_testing);
+    CHECK(s.admin_users == std::vector<std::string>{"dba"});
+    CHECK(s.stats_users == std::vector<std::string>{"monitor", "prometheus"});
+    CHECK(s.alerts.enable_alerts);
+    CHECK(s.alerts.window == 76s);
+    CHECK(s.alerts.windows == 77);
+    CHECK(s.alerts.min_statements == 78);
+    CHECK(s.alerts.repeat_interval == 79s);
+    CHECK(s.alerts.notify_channel == "slow");
+    CHECK(s.alerts.connection == "user=a");
+    CHECK(s.alerts.webhook_url == "http://relay.example:81/x");
+    CHECK(s.alerts.webhook_hosts == std::vector<std::string>{"relay.example"});
+    CHECK(s.alerts.webhook_timeout == 8s);
+    CHECK(s.http.listen_addr == "127.0.0.2");
+    CHECK(s.http.listen_port == 1082);
+    CHECK(s.http.token_file == "token");
+    CHECK(s.http.max_connections == 83);
+    CHECK(s.http.tenant_series == 84);
     CHECK(s.log.level == log_level::warning);
     CHECK(s.log.file == "/var/log/p.log");
     // What is left at its default here was not tested above: only what has one allowed value.

@@ -116,7 +116,7 @@ TEST_CASE("verdict: green may be slower by a percentage, and by a millisecond in
     for (auto& t : tail.tallies) t.green.add(90ms);
     REQUIRE(reasons(tail).size() == 1);
     CHECK(reasons(tail)[0] ==
-          "p95 through green is 796 % above blue's; --max-slowdown allows 50 %");
+          "p95 through green is 797 % above blue's; --max-slowdown allows 50 %");
 }
 
 TEST_CASE("report: both hold what was found, and no value") {
