@@ -36,6 +36,8 @@ class Browser:
             "goog:chromeOptions": options,
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}}})
         self.session = "/session/" + made["sessionId"]
+        self.open("about:blank")
+        self.requests()  # those of the browser's own first page
 
     def _ask(self, method, path, body=None):
         request = urllib.request.Request(self.driver + path, method=method,
