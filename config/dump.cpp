@@ -53,7 +53,7 @@ std::string write_value(const key_row<settings>& row, settings& s, const std::st
                    [&](const auto& items) { list = write_items(items, key, indent, from); })) {
         return list;
     }
-    if (row.flag == key_flag::conninfo) {
+    if (has(row.flag, key_flag::conninfo)) {
         return ' ' + write_text(redact_conninfo(*std::get<std::string*>(value))) + from.of(key);
     }
     return ' ' + write_scalar(value) + from.of(key);
@@ -118,10 +118,19 @@ std::vector<std::string> changed_keys(const settings& before, const settings& af
     return out;
 }
 
+void keep_until_restart(const settings& running, settings& next) {
+    settings from = running;  // slots point to what may be changed
+    for (const auto& row : setting_rows()) {
+        if (!has(row.flag, key_flag::restart)) continue;
+        const slot source = row.at(from);
+        std::visit([&](auto* to) { *to = *std::get<decltype(to)>(source); }, row.at(next));
+    }
+}
+
 bool needs_restart(std::string_view key) noexcept {
     const auto rows = setting_rows();
     const auto row = std::ranges::find(rows, key, &key_row<settings>::path);
-    return row != rows.end() && row->flag == key_flag::restart;
+    return row != rows.end() && has(row->flag, key_flag::restart);
 }
 
 }  // namespace pgsidecar::config

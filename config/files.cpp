@@ -82,6 +82,18 @@ overlay_file find_overlay(const std::string& main_file, const environment& where
     return out;
 }
 
+const file_text& read_file(const std::string& path, file_memory& memory) {
+    const auto [at, fresh] = memory.texts.try_emplace(path);
+    if (fresh) at->second = read_file(path);
+    return at->second;
+}
+
+const overlay_file& find_overlay(const std::string& main_file, const environment& where,
+                                 file_memory& memory) {
+    if (!memory.overlay) memory.overlay = find_overlay(main_file, where);
+    return *memory.overlay;
+}
+
 std::string path_beside(const std::string& from, const std::string& path) {
     return (fs::path{from}.parent_path() / path).string();
 }

@@ -5,7 +5,7 @@
 //   built-in defaults
 //   the file, then the appsettings.json that it includes
 //   the overlay of the environment, then the appsettings.json that the overlay includes
-//   overrides ("--set")
+//   overrides ("--set"), and above them those given while the program runs ("SET")
 // So a file that includes another one says "these are the application's settings", and a later
 // layer is nearer to the one machine on which the program runs. Maps are merged key by key, tiers
 // by their name; everything else replaces what stood there.
@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "config/environment.h"
+#include "config/files.h"
 #include "config/settings.h"
 
 namespace pgsidecar::config {
@@ -46,13 +47,25 @@ struct load_result {
     [[nodiscard]] bool ok() const noexcept { return problems.empty(); }
 };
 
-// overrides: "key.path=value", the value written as in YAML, e.g. "cache.max_memory=1GB".
-// A text has neither an overlay nor files that it could include.
+// overrides: "key.path=value", the value written as in YAML, e.g. "cache.max_memory=1GB"; one key
+// of a rule or tier by its name, "cache.rules[prescriptions].mode=off". A text has neither an
+// overlay nor files that it could include.
 [[nodiscard]] load_result load_text(std::string_view yaml, const std::string& file_name,
                                     std::span<const std::string> overrides = {});
 [[nodiscard]] load_result load_file(const std::string& path,
                                     std::span<const std::string> overrides = {},
                                     const environment& where = {});
+
+// What load_file() makes a configuration of.
+struct sources {
+    std::string path;
+    std::vector<std::string> overrides{};
+    environment where{};
+    std::vector<std::string> later_overrides{};  // over the others
+};
+inline constexpr std::string_view later_override_name = "SET";  // as a file's name in messages
+// A file that `memory` has is not read again: so the same files can be taken with other overrides.
+[[nodiscard]] load_result load(const sources& from, file_memory& memory);
 
 // The whole of the settings as YAML that loads back to the same settings, save that passwords in
 // control_connection are replaced.
@@ -67,6 +80,9 @@ struct load_result {
 // The keys whose values differ, in the order of known_keys(); a difference anywhere inside a
 // rule is "cache.rules", inside a tier "tenants.tiers".
 [[nodiscard]] std::vector<std::string> changed_keys(const settings& before, const settings& after);
+
+// What needs a restart goes on as it is: `next` gets it from `running`.
+void keep_until_restart(const settings& running, settings& next);
 
 // Whether a change of this key takes effect only when the program starts anew.
 [[nodiscard]] bool needs_restart(std::string_view key) noexcept;

@@ -14,12 +14,6 @@ namespace {
 
 constexpr std::string_view tiers_key = "tenants.tiers";
 
-void forget_lines(node& n) {
-    n.line = n.column = 0;
-    for (node& key : n.keys) key.line = key.column = 0;
-    for (node& item : n.items) forget_lines(item);
-}
-
 // "cache.rules[7]." as known_keys() has it: "cache.rules[].".
 std::string without_index(const std::string& path) {
     const std::size_t open = path.find('[');
@@ -61,31 +55,6 @@ void loader::read_appsettings(std::string_view json, const std::string& file) {
     }
     if (!got.problems.empty()) return unreadable();
     map(got.root, {}, setting_rows(), value_);
-}
-
-void loader::read_override(std::string_view text) {
-    file_ = override_name;
-    const std::size_t equals = text.find('=');
-    if (equals == std::string_view::npos || equals == 0) {
-        return report({file_}, {}, "is not of the form key=value");
-    }
-    const std::string key{text.substr(0, equals)};
-    const std::string_view written = text.substr(equals + 1);
-    const auto rows = setting_rows();
-    const auto row = std::ranges::find(rows, key, &key_row<settings>::path);
-    if (row == rows.end()) return unknown_override(key);
-    if (const auto bad = prescan(written); !bad.empty()) {
-        return report({file_}, key, bad.front().reason);
-    }
-    node value{node_kind::scalar, 0, 0, std::string{written}, {}, {}};
-    if (is_list(row->at(value_))) {
-        tree_result tree = read_tree(written);
-        if (!tree.problems.empty()) return report({file_}, key, tree.problems.front().reason);
-        value = std::move(tree.root);
-        forget_lines(value);
-    }
-    if (key == tiers_key) tiers_.clear();  // the list as a whole
-    store(value, key, {file_, 0, 0, key}, *row, value_);
 }
 
 bool loader::is_list(const slot& s) noexcept {
@@ -142,22 +111,6 @@ void loader::unknown(const place& where, const std::string& full, const std::str
     report(where, shown_key(full), std::move(reason));
 }
 
-void loader::unknown_override(const std::string& key) {
-    const place where{file_};
-    if (is_section(key)) return report(where, key, "is no single key; name one below it");
-    if (key == include_key) return report(where, key, "is for a file, not for the command line");
-    for (const auto& row : setting_rows()) {
-        const std::string path{row.path};
-        if (!key.starts_with(path + '[')) continue;
-        std::string many;
-        with_items(row.at(value_),
-                   [&]<class Item>(const std::vector<Item>&) { many = kind_of<Item>().many; });
-        if (many.empty()) continue;
-        return report(where, shown_key(key), many.append(" are set as a whole, as ").append(path));
-    }
-    unknown(where, key, key);
-}
-
 void loader::included(const node& n, const place& where) {
     if (n.kind != node_kind::scalar || n.text.empty()) {
         return report(where, std::string{include_key}, "takes the name of one file");
@@ -211,7 +164,7 @@ void loader::texts(const node& n, const std::string& key, const place& where,
             report(its, its_key, "takes one value");
             continue;
         }
-        if (row.flag == key_flag::folded) text = protocol::lower_case(text);
+        if (has(row.flag, key_flag::folded)) text = protocol::lower_case(text);
         if (std::string reason = row.check(text); !reason.empty()) {
             report(its, its_key, std::move(reason));
             continue;

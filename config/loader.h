@@ -40,7 +40,7 @@ class loader {
     // One YAML file over what there is so far.
     std::optional<include> read(std::string_view yaml, const std::string& file);
     void read_appsettings(std::string_view json, const std::string& file);
-    void read_override(std::string_view text);
+    void read_override(std::string_view text, std::string_view source = override_name);
 
     void report(const place& where, std::string key, std::string reason);
     void note(const place& where, std::string key, std::string reason);
@@ -72,6 +72,13 @@ class loader {
     void section_map(const node& n, const std::string& name, const place& where);
     void unknown(const place& where, const std::string& full, const std::string& schema);
     void unknown_override(const std::string& key);
+    [[nodiscard]] bool item_override(const std::string& key, std::string_view written);
+    [[nodiscard]] std::optional<node> override_value(const std::string& key,
+                                                     std::string_view written, const slot& target);
+    void rule_override(const std::string& key, std::string_view name, std::string_view leaf,
+                       std::string_view written);
+    void tier_override(const std::string& key, std::string_view name, std::string_view leaf,
+                       std::string_view written);
     void included(const node& n, const place& where);
     template <class Owner>
     void store(const node& n, const std::string& key, const place& where, const key_row<Owner>& row,

@@ -21,7 +21,8 @@ Every key of `pgsidecar.yaml`. This page is made from the table that reads the f
   is bytes.
 - Switches are `true on yes 1` or `false off no 0`.
 - `--set key=value` on the command line overrides the file, with the keys as they stand here:
-  `--set cache.max_memory=1GB`. A list is written `[a, b]` and replaces the whole list.
+  `--set cache.max_memory=1GB`. A list is written `[a, b]` and replaces the whole list; one key of
+  a rule or tier is set by its name, `--set cache.rules[prescriptions].mode=shadow`.
 - `(restart)` marks what a reload does not change: it takes effect when the program starts anew.
 
 ## Which files are read
@@ -104,7 +105,7 @@ std::string line(const key_row<Owner>& row, std::string_view shown, Owner& defau
     std::string out = "| `";
     out.append(shown).append("` | ").append(type_of(value, row.range)).append(" | ");
     out.append(default_of(value)).append(" | ").append(row.meaning);
-    return out.append(row.flag == key_flag::restart ? " (restart) |\n" : " |\n");
+    return out.append(has(row.flag, key_flag::restart) ? " (restart) |\n" : " |\n");
 }
 
 std::string heading(std::string_view title, std::string_view meaning) {

@@ -44,7 +44,8 @@ constexpr std::array setting_table{
                       "Client connections at one time; a further one is refused.",
                       {1, 1'000'000}},
     key_row<settings>{"enable_optimizations", PGSIDECAR_AT(enable_optimizations),
-                      "The kill switch: `false` makes the proxy a pure pass-through."},
+                      "The master switch: `false` makes the proxy a pure pass-through at once: "
+                      "nothing is answered from the cache, limited or measured."},
     key_row<settings>{"pool_mode",
                       PGSIDECAR_AT(pool_mode),
                       "`session`: each client has a server connection of its own. `transaction`: "
@@ -85,6 +86,12 @@ constexpr std::array setting_table{
                       PGSIDECAR_AT(shutdown_timeout),
                       "How long a shutdown waits for clients to finish; 0 does not wait.",
                       {0, day}},
+    key_row<settings>{"config_watch_interval",
+                      PGSIDECAR_AT(config_watch_interval),
+                      "How often the files that the configuration is made of are looked at; when "
+                      "one has changed they are loaded as by SIGHUP. Certificates, keys and the "
+                      "files of users belong to them. 0 is never.",
+                      {0, hour}},
     key_row<settings>{"max_sql_length",
                       PGSIDECAR_AT(max_sql_length),
                       "Longest SQL text that is analysed; a longer one is passed on and never "
@@ -129,14 +136,12 @@ constexpr std::array setting_table{
                       "`\"user\" \"secret\"`, as PgBouncer has it. Whom it does not name "
                       "`auth_query` is asked about, if there is an `upstream.control_connection`.",
                       {},
-                      check_path,
-                      key_flag::restart},
+                      check_path},
     key_row<settings>{"auth_hba_file",
                       PGSIDECAR_AT(auth_hba_file),
                       "For `auth_type: hba`: who may log in from where and how, as pg_hba.conf.",
                       {},
-                      check_path,
-                      key_flag::restart},
+                      check_path},
     key_row<settings>{
         "auth_query",
         PGSIDECAR_AT(auth_query),
@@ -190,9 +195,14 @@ constexpr std::array setting_table{
                       PGSIDECAR_AT(upstream.host),
                       "Name or address of the PostgreSQL server.",
                       {},
-                      check_host},
-    key_row<settings>{
-        "upstream.port", PGSIDECAR_AT(upstream.port), "Port of the PostgreSQL server.", {1, 65535}},
+                      check_host,
+                      key_flag::restart},
+    key_row<settings>{"upstream.port",
+                      PGSIDECAR_AT(upstream.port),
+                      "Port of the PostgreSQL server.",
+                      {1, 65535},
+                      nullptr,
+                      key_flag::restart},
     key_row<settings>{"upstream.server_tls_sslmode", PGSIDECAR_AT(upstream.tls.mode),
                       "TLS towards the server, in libpq's words."},
     key_row<settings>{"upstream.server_tls_ca_file",
@@ -221,7 +231,7 @@ constexpr std::array setting_table{
                       "password file.",
                       {0, 4096},
                       check_conninfo,
-                      key_flag::conninfo},
+                      key_flag::conninfo | key_flag::restart},
 
     key_row<settings>{"cache.enable_query_result_caching",
                       PGSIDECAR_AT(cache.enable_query_result_caching),
@@ -309,10 +319,7 @@ constexpr std::array setting_table{
                       PGSIDECAR_AT(metrics.enable_performance_metrics),
                       "Whether a row for each statement is written into the table "
                       "`prescription_query_metrics`, which `pgsidecar migrate up` makes. Not with "
-                      "`enable_optimizations: false`.",
-                      {},
-                      nullptr,
-                      key_flag::restart},
+                      "`enable_optimizations: false`."},
     key_row<settings>{"metrics.connection",
                       PGSIDECAR_AT(metrics.connection),
                       "libpq connection string of the database that has the table, with the "
@@ -322,20 +329,16 @@ constexpr std::array setting_table{
                       "`upstream.control_connection`.",
                       {},
                       check_conninfo,
-                      key_flag::conninfo},
+                      key_flag::conninfo | key_flag::restart},
     key_row<settings>{"metrics.performance_metrics_retention_days",
                       PGSIDECAR_AT(metrics.performance_metrics_retention_days),
                       "Rows older than so many days are deleted, some thousand at a time, once an "
                       "hour. 0 keeps them for ever.",
-                      {0, 36'500},
-                      nullptr,
-                      key_flag::restart},
+                      {0, 36'500}},
     key_row<settings>{"metrics.sample_percent",
                       PGSIDECAR_AT(metrics.sample_percent),
                       "Of how many statements in a hundred a row is written.",
-                      {1, 100},
-                      nullptr,
-                      key_flag::restart},
+                      {1, 100}},
     key_row<settings>{"metrics.max_queued_rows",
                       PGSIDECAR_AT(metrics.max_queued_rows),
                       "Rows that wait in memory while the database does not take them, 64 bytes "

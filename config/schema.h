@@ -30,6 +30,12 @@ enum class key_flag : std::uint8_t {
     conninfo = 2,  // a text that may hold a password
     folded = 4,    // names without regard to case: kept in lower case
 };
+[[nodiscard]] constexpr key_flag operator|(key_flag a, key_flag b) noexcept {
+    return static_cast<key_flag>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
+}
+[[nodiscard]] constexpr bool has(key_flag all, key_flag one) noexcept {
+    return (static_cast<unsigned>(all) & static_cast<unsigned>(one)) != 0;
+}
 
 template <class Owner>
 struct key_row {

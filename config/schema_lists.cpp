@@ -37,8 +37,18 @@ constexpr std::array rule_table{
         "How long an answer is served at most; a write ends it at once. Left out, it is "
         "`cache.default_ttl`.",
         {1, 365 * day}},
-    key_row<cache_rule>{"mode", [](cache_rule& r) -> slot { return &r.mode; },
-                        "`on` serves from the cache; `off` keeps these tables out."},
+    key_row<cache_rule>{
+        "mode", [](cache_rule& r) -> slot { return &r.mode; },
+        "`on` serves from the cache; `off` keeps these tables out; `shadow` asks the server "
+        "each time, and compares its answer, byte by byte, with what the cache would "
+        "have given: differences are counted and logged."},
+    key_row<cache_rule>{
+        "rollout_percent",
+        [](cache_rule& r) -> slot { return &r.rollout_percent; },
+        "For how many tenants in a hundred the rule serves (or compares). Which "
+        "they are follows from the names of tenant and rule, so they stay in as the "
+        "number grows.",
+        {0, 100}},
     key_row<cache_rule>{"unlimited", [](cache_rule& r) -> slot { return &r.unlimited; },
                         "A SELECT of these tables without LIMIT, while `tenants.limits` is "
                         "`enforce`: `allow` it, `refuse` it, or `cut` its answer after "

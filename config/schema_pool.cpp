@@ -7,11 +7,10 @@ namespace {
 
 constexpr std::uint64_t hour = 3'600'000, day = 24 * hour;  // milliseconds
 
-// Pools are made once, so all of it takes a restart.
 constexpr key_row<settings> row(std::string_view path, slot (*at)(settings&),
                                 std::string_view meaning, bounds range,
                                 text_check check = nullptr) {
-    return {path, at, meaning, range, check, key_flag::restart};
+    return {path, at, meaning, range, check, key_flag::none};
 }
 
 // How a row's lambda hands out a member.

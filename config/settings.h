@@ -142,6 +142,7 @@ struct settings {
     std::string takeover_socket;
     std::chrono::milliseconds handover_timeout{0};  // 0 = as long as clients stay
     bool so_reuseport = false;
+    std::chrono::milliseconds config_watch_interval{std::chrono::seconds{1}};  // 0 = never
 
     std::size_t max_sql_length = 1u
                                  << 20;  // bytes; a longer text is forwarded unread, never cached

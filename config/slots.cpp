@@ -34,23 +34,14 @@ std::span<const std::string_view> names(rule_mode) noexcept { return rule_modes;
 std::span<const std::string_view> names(unlimited_select) noexcept { return unlimited_selects; }
 std::span<const std::string_view> names(enforcement) noexcept { return enforcements; }
 
-// What the vocabulary holds but this version does not do is refused rather than taken for another.
-template <class E>
-bool supported(E value) noexcept {
-    if constexpr (std::is_same_v<E, rule_mode>) return value != rule_mode::shadow;
-    return true;
-}
-
 template <class E>
 std::string read_choice(std::string_view text, E& out) {
     const auto all = names(E{});
-    bool known = std::is_same_v<E, pool_mode> && text == "statement";
+    // PgBouncer has it: refused rather than taken for another.
+    const bool known = std::is_same_v<E, pool_mode> && text == "statement";
     std::string list;
     for (std::size_t i = 0; i < all.size(); ++i) {
-        const auto value = static_cast<E>(i);
-        known = known || text == all[i];
-        if (!supported(value)) continue;
-        if (text == all[i]) return out = value, std::string{};
+        if (text == all[i]) return out = static_cast<E>(i), std::string{};
         list.append(list.empty() ? "" : ", ").append(all[i]);
     }
     if (known) return show(text) + " is not supported by this version, only: " + list;
@@ -59,7 +50,7 @@ std::string read_choice(std::string_view text, E& out) {
 
 std::string read_text(std::string_view text, text_check check, key_flag flag, bounds range,
                       std::string& out) {
-    if (flag == key_flag::conninfo && text.size() > range.max) return "is too long";
+    if (has(flag, key_flag::conninfo) && text.size() > range.max) return "is too long";
     if (check != nullptr) {
         if (std::string reason = check(text); !reason.empty()) return reason;
     }
@@ -76,9 +67,7 @@ std::vector<std::string_view> choices(const slot& s) {
             std::vector<std::string_view> out;
             if constexpr (std::is_enum_v<value>) {
                 const auto all = names(value{});
-                for (std::size_t i = 0; i < all.size(); ++i) {
-                    if (supported(static_cast<value>(i))) out.push_back(all[i]);
-                }
+                out.assign(all.begin(), all.end());
             }
             return out;
         },

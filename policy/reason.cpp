@@ -58,6 +58,8 @@ constexpr auto names = std::to_array<std::string_view>({
     "bypass:doubtful_text",
     "refused:limit",
     "bypass:unknown_statement",
+    "bypass:shadow",
+    "bypass:rollout",
 });
 static_assert(names.size() == static_cast<std::size_t>(reason::count_));
 

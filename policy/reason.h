@@ -56,6 +56,8 @@ enum class reason : std::uint8_t {
     doubtful_text,      // the server may read it otherwise than we do: its settings say so
     limited,            // refused by a limit of its tenant
     unknown_statement,  // Bind of a statement this session never saw
+    shadow,             // its rule only compares
+    rollout,            // its rule is not for this tenant yet
     count_              // not a reason
 };
 

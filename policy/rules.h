@@ -7,6 +7,7 @@
 
 namespace pgsidecar::policy {
 
+// shadow: the server is asked, and its answer compared with what would have been served.
 enum class rule_mode : std::uint8_t { off, shadow, on };
 
 // What becomes of a SELECT without LIMIT.
@@ -21,6 +22,7 @@ struct cache_rule {
     std::chrono::milliseconds ttl{std::chrono::minutes{5}};
     rule_mode mode = rule_mode::on;
     unlimited_select unlimited = unlimited_select::allow;
+    unsigned rollout_percent = 100;  // of the tenants; see in_rollout()
 };
 
 struct cache_rules {

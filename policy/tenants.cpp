@@ -208,20 +208,51 @@ std::string find_tenant(const std::vector<tenant_source>& sources,
     return {};
 }
 
-tenant_directory::tenant_directory(tenant_options options)
-    : options_{std::make_shared<const tenant_options>(std::move(options))},
-      gate_{options_->limits == enforcement::enforce ? options_->max_concurrent_requests : 0} {
-    reads_comments_ =
-        std::any_of(options_->sources.begin(), options_->sources.end(),
-                    [](const tenant_source& s) { return s.where == tenant_source::from::comment; });
-    default_ = make(options_->default_tenant);
+bool tenant_options::reads_comments() const noexcept {
+    return std::any_of(sources.begin(), sources.end(), [](const tenant_source& s) {
+        return s.where == tenant_source::from::comment;
+    });
 }
 
-std::shared_ptr<tenant> tenant_directory::make(std::string_view name) const {
-    auto made = std::make_shared<tenant>(std::string{name},
-                                         std::shared_ptr<const tier>{options_, &tier_of(name)});
-    if (effective(made->of->max_concurrent_mode) == enforcement::enforce)
-        made->lane.limit(made->of->max_concurrent);
+namespace {
+std::uint32_t most_at_the_gate(const tenant_options& o) noexcept {
+    return o.limits == enforcement::enforce ? o.max_concurrent_requests : 0;
+}
+}  // namespace
+
+tenant_directory::tenant_directory(tenant_options options)
+    : options_{std::make_shared<const tenant_options>(std::move(options))},
+      active_{options_->limits != enforcement::off},
+      gate_{most_at_the_gate(*options_)},
+      default_{make(options_->default_tenant, std::make_shared<tenant_usage>())} {}
+
+void tenant_directory::adopt(tenant_options options) {
+    const std::lock_guard lock{mutex_};
+    options_ = std::make_shared<const tenant_options>(std::move(options));
+    for (auto& [name, known] : known_) known = make(name, known->usage);
+    // Another tenant may be the default one now.
+    const auto before = std::exchange(default_, nullptr);
+    known_.insert_or_assign(before->name, make(before->name, before->usage));
+    auto chosen = known_.extract(options_->default_tenant);
+    default_ = chosen.empty() ? make(options_->default_tenant, std::make_shared<tenant_usage>())
+                              : std::move(chosen.mapped());
+    gate_.limit(most_at_the_gate(*options_));
+    active_.store(options_->limits != enforcement::off);
+    generation_.fetch_add(1);
+}
+
+std::shared_ptr<const tenant_options> tenant_directory::options() const {
+    const std::lock_guard lock{mutex_};
+    return options_;
+}
+
+std::shared_ptr<tenant> tenant_directory::make(std::string_view name,
+                                               std::shared_ptr<tenant_usage> usage) const {
+    auto made = std::make_shared<tenant>(
+        std::string{name}, std::shared_ptr<const tier>{options_, &tier_of(name)}, std::move(usage));
+    const bool enforced =
+        options_->effective(made->of->max_concurrent_mode) == enforcement::enforce;
+    made->lane.limit(enforced ? made->of->max_concurrent : 0);
     return made;
 }
 
@@ -238,24 +269,26 @@ const tier& tenant_directory::tier_of(std::string_view name) const {
 
 std::shared_ptr<tenant> tenant_directory::find(std::string_view name,
                                                rate_limiter::time_point now) {
-    if (name.empty() || name == default_->name) return default_;
     const std::lock_guard lock{mutex_};
+    if (name.empty() || name == default_->name) return default_;
     if (const auto it = known_.find(name); it != known_.end()) return it->second;
     if (known_.size() >= options_->max_tenants) {
         if (now - swept_at_ < sweep_interval) return default_;
         swept_at_ = now;
         // Whoever forgot more would give a tenant its rate back for a change of its name.
         std::erase_if(known_, [&](const auto& item) {
-            return item.second.use_count() == 1 && item.second->queries.full(now);
+            const auto& t = *item.second;
+            return item.second.use_count() == 1 && t.usage.use_count() == 1 && t.queries.full(now);
         });
         if (known_.size() >= options_->max_tenants) return default_;
     }
-    return known_.emplace(std::string{name}, make(name)).first->second;
+    return known_.emplace(std::string{name}, make(name, std::make_shared<tenant_usage>()))
+        .first->second;
 }
 
 std::vector<std::shared_ptr<const tenant>> tenant_directory::known() const {
-    std::vector<std::shared_ptr<const tenant>> out{default_};
     const std::lock_guard lock{mutex_};
+    std::vector<std::shared_ptr<const tenant>> out{default_};
     out.reserve(known_.size() + 1);
     for (const auto& [name, one] : known_) out.push_back(one);
     return out;

@@ -60,15 +60,29 @@ struct tenant_evidence {
 
 inline constexpr auto limit_kinds = static_cast<std::size_t>(limit_kind::count_);
 
-struct tenant {
-    tenant(std::string its_name, std::shared_ptr<const tier> its_tier)
-        : name{std::move(its_name)}, of{std::move(its_tier)} {}
-    const std::string name;
-    const std::shared_ptr<const tier> of;
+// What a tenant uses and has used. It outlasts a change of the tenant's tier.
+struct tenant_usage {
     rate_limiter queries;
     gate::lane lane;
     // How often each limit was met, refused or only warned about.
     std::array<std::atomic<std::uint64_t>, limit_kinds> met{};
+};
+
+struct tenant {
+    tenant(std::string its_name, std::shared_ptr<const tier> its_tier,
+           std::shared_ptr<tenant_usage> its_usage = std::make_shared<tenant_usage>())
+        : name{std::move(its_name)},
+          of{std::move(its_tier)},
+          usage{std::move(its_usage)},
+          queries{usage->queries},
+          lane{usage->lane},
+          met{usage->met} {}
+    const std::string name;
+    const std::shared_ptr<const tier> of;
+    const std::shared_ptr<tenant_usage> usage;
+    rate_limiter& queries;
+    gate::lane& lane;
+    std::array<std::atomic<std::uint64_t>, limit_kinds>& met;
 };
 
 // Asked unless others are configured, as the configuration writes them.
@@ -84,6 +98,13 @@ struct tenant_options {
     std::vector<tier> tiers = shipped_tiers();
     unsigned max_concurrent_requests = 0;  // of all tenants; 0 = no limit
     unsigned max_tenants = 10'000;         // known at a time
+
+    // `e`, but no more than the master switch allows.
+    [[nodiscard]] enforcement effective(enforcement e) const noexcept {
+        return e < limits ? e : limits;
+    }
+    // True when a statement's own text can name the tenant.
+    [[nodiscard]] bool reads_comments() const noexcept;
 };
 
 class tenant_directory {
@@ -92,10 +113,13 @@ class tenant_directory {
     tenant_directory(const tenant_directory&) = delete;
     tenant_directory& operator=(const tenant_directory&) = delete;
 
-    [[nodiscard]] const tenant_options& options() const noexcept { return *options_; }
-    [[nodiscard]] bool active() const noexcept { return options_->limits != enforcement::off; }
-    // True when a statement's own text can name the tenant.
-    [[nodiscard]] bool reads_comments() const noexcept { return reads_comments_; }
+    // Other limits from now on, for all tenants; what each has used stays. Who has found a tenant
+    // before goes on with its tier as it was, until it asks for the tenant again.
+    void adopt(tenant_options options);
+    // Moves with each adopt().
+    [[nodiscard]] std::uint64_t generation() const noexcept { return generation_.load(); }
+    [[nodiscard]] std::shared_ptr<const tenant_options> options() const;
+    [[nodiscard]] bool active() const noexcept { return active_.load(); }
     // Never null. Makes the tenant when it is new; an empty name is the default tenant. When too
     // many are known, those that nobody uses and whose rate is fully restored are forgotten (looked
     // for ten times a second at most); if there are none, a new name counts as the default tenant.
@@ -115,17 +139,14 @@ class tenant_directory {
         return met_[static_cast<std::size_t>(k)].load(std::memory_order_relaxed);
     }
 
-    // `e`, but no more than the master switch allows.
-    [[nodiscard]] enforcement effective(enforcement e) const noexcept {
-        return e < options_->limits ? e : options_->limits;
-    }
-
   private:
-    [[nodiscard]] std::shared_ptr<tenant> make(std::string_view name) const;
+    [[nodiscard]] std::shared_ptr<tenant> make(std::string_view name,
+                                               std::shared_ptr<tenant_usage> usage) const;
     [[nodiscard]] const tier& tier_of(std::string_view name) const;
 
-    std::shared_ptr<const tenant_options> options_;
-    bool reads_comments_ = false;
+    std::shared_ptr<const tenant_options> options_;  // under the mutex
+    std::atomic<std::uint64_t> generation_{1};
+    std::atomic<bool> active_;
     policy::gate gate_;
     std::array<std::atomic<std::uint64_t>, limit_kinds> met_{};
     mutable std::mutex mutex_;

@@ -4,13 +4,11 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
-#include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "config/load.h"
-#include "proxy/io/http_service.h"
+#include "proxy/io/configuration.h"
 #include "proxy/io/log.h"
 #include "proxy/io/migrate_command.h"
 #include "proxy/io/server.h"
@@ -29,37 +27,30 @@ struct arguments {
     bool take_over = false;
 };
 
-// Nothing after every problem has been printed, one a line.
-std::optional<pgsidecar::config::load_result> load(const arguments& given) {
-    const auto where = pgsidecar::config::choose_environment(std::getenv("PGSIDECAR_ENVIRONMENT"),
-                                                             std::getenv("ASPNETCORE_ENVIRONMENT"));
-    auto loaded = pgsidecar::config::load_file(given.config_file, given.overrides, where);
-    for (const auto& problem : loaded.problems)
-        std::cerr << "pgsidecar: " << pgsidecar::config::to_string(problem) << '\n';
-    if (!loaded.ok()) return std::nullopt;
-    // What the files that it names hold is a part of the configuration.
-    if (const auto wrong = pgsidecar::io::users::problems(loaded.value) +
-                           pgsidecar::io::http_service::problems(loaded.value);
-        !wrong.empty()) {
-        std::cerr << wrong;
-        return std::nullopt;
-    }
-    return loaded;
+pgsidecar::config::sources sources_of(const arguments& given) {
+    return {given.config_file, given.overrides,
+            pgsidecar::config::choose_environment(std::getenv("PGSIDECAR_ENVIRONMENT"),
+                                                  std::getenv("ASPNETCORE_ENVIRONMENT"))};
+}
+
+// False after every problem has been printed, one a line.
+bool load(pgsidecar::io::configuration& from) {
+    const auto loaded = from.start();
+    for (const auto& problem : loaded.problems) std::cerr << "pgsidecar: " << problem << '\n';
+    return loaded.ok;
 }
 
 int run(const arguments& given) {
-    auto loaded = load(given);
-    if (!loaded) return exit_bad_config;
-    const auto settings =
-        std::make_shared<const pgsidecar::config::settings>(std::move(loaded->value));
+    pgsidecar::io::configuration configuration{sources_of(given)};
+    if (!load(configuration)) return exit_bad_config;
     try {
-        pgsidecar::io::open_log(settings->log);
-        for (const auto& note : loaded->notes) {
+        pgsidecar::io::open_log(configuration.settings()->log);
+        for (const auto& note : configuration.current().notes) {
             const std::string line = pgsidecar::config::to_string(note);
             // A line is what somebody wrote to no effect; without one it is said for orientation.
             note.line > 0 ? pgsidecar::io::log_warning(line) : pgsidecar::io::log_info(line);
         }
-        return pgsidecar::io::server{settings, std::string{"pgsidecar "} + pgsidecar::version,
+        return pgsidecar::io::server{configuration, std::string{"pgsidecar "} + pgsidecar::version,
                                      given.take_over}
             .run();
     } catch (const std::exception& error) {
@@ -69,11 +60,12 @@ int run(const arguments& given) {
 }
 
 int check(const arguments& given) {
-    const auto loaded = load(given);
-    if (!loaded) return exit_bad_config;
-    std::cout << (given.print_origins ? pgsidecar::config::dump(*loaded)
-                                      : pgsidecar::config::dump(loaded->value));
-    for (const auto& note : loaded->notes)
+    pgsidecar::io::configuration configuration{sources_of(given)};
+    if (!load(configuration)) return exit_bad_config;
+    const auto& loaded = configuration.current();
+    std::cout << (given.print_origins ? pgsidecar::config::dump(loaded)
+                                      : pgsidecar::config::dump(loaded.value));
+    for (const auto& note : loaded.notes)
         std::cerr << "pgsidecar: " << pgsidecar::config::to_string(note) << '\n';
     std::cerr << "pgsidecar: " << given.config_file << " is valid\n";
     return 0;
@@ -115,8 +107,8 @@ int main(int argc, char** argv) {
         "Test, Staging, Production, Live): what pgsidecar.<Environment>.yaml beside the file says\n"
         "goes on top of it.\n\n"
         "Signals: SIGTERM or SIGINT end it once sessions are idle (a second one at once),\n"
-        "SIGUSR1 logs the counters. Exit code 2: the configuration or the command line is "
-        "invalid.");
+        "SIGHUP loads the configuration anew, SIGUSR1 logs the counters. Exit code 2: the\n"
+        "configuration or the command line is invalid.");
 
     arguments given;
     auto* run_command = app.add_subcommand("run", "Run the proxy in the foreground");
@@ -144,12 +136,13 @@ int main(int argc, char** argv) {
         return 0;
     }
     if (migrate.chosen()) {
-        const auto loaded = load(given);
-        return loaded ? migrate.run(loaded->value) : exit_bad_config;
+        pgsidecar::io::configuration configuration{sources_of(given)};
+        return load(configuration) ? migrate.run(*configuration.settings()) : exit_bad_config;
     }
     if (validate.chosen()) {
-        const auto loaded = load(given);
-        return loaded ? validate.run(loaded->value, pgsidecar::version) : exit_bad_config;
+        pgsidecar::io::configuration configuration{sources_of(given)};
+        return load(configuration) ? validate.run(*configuration.settings(), pgsidecar::version)
+                                   : exit_bad_config;
     }
     return *check_command ? check(given) : run(given);
 }

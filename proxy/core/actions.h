@@ -2,6 +2,7 @@
 // before each call; the outboxes are to be written in full (or copied) before the next read.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,6 +30,15 @@ struct unsettled_commit {
     std::vector<cache::table_state*> tables;
     bool schema_changed = false;
     bool whole_cluster = false;
+};
+
+struct statement_text;
+
+// The server's answer beside the one that the cache would have given.
+struct comparison {
+    std::shared_ptr<const std::string> rule;
+    std::shared_ptr<const statement_text> text;
+    bool equal = false;
 };
 
 struct server_link;
@@ -77,6 +87,7 @@ struct actions {
     std::vector<policy::reason> outcomes;       // one for each statement
     std::vector<measurement> measured;          // one for each that is over, where that is wanted
     std::vector<transaction_end> transactions;  // likewise
+    std::vector<comparison> compared;           // by rules with mode: shadow
     std::optional<unsettled_commit> unsettled;
 
     void clear() {
@@ -94,6 +105,7 @@ struct actions {
         outcomes.clear();
         measured.clear();
         transactions.clear();
+        compared.clear();
         unsettled.reset();
     }
 };

@@ -78,6 +78,13 @@ decider::decider(std::shared_ptr<const policy::cache_rules> rules, decider_limit
     doubtful_ = sentinel(policy::reason::doubtful_text);
 }
 
+// Plans hang off their text and hold for one scope, by its address: new scopes have none yet.
+void decider::adopt(std::shared_ptr<const policy::cache_rules> rules, std::size_t max_sql_length) {
+    rules_ = std::move(rules);
+    limits_.max_sql_length = max_sql_length;
+    scopes_.clear();
+}
+
 std::shared_ptr<const statement_text> decider::text(std::string_view sql, reading how) {
     if (how == reading::none) return doubtful_;
     if (how == reading::plain)
@@ -143,6 +150,8 @@ planned_read decider::read_of(const statement_text& text, database& where,
     if (found.why != reason::miss) return out;
     const auto& rule = rules_->rules[static_cast<std::size_t>(found.rule)];
     out.ttl = rule.ttl;
+    out.mode = rule.mode;
+    out.rollout_percent = rule.rollout_percent;
     out.tables.reserve(found.tables.size() + 2);
     out.tables.push_back(&where.whole());
     out.tables.push_back(&where.cluster());

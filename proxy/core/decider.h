@@ -43,6 +43,8 @@ struct planned_read {
     std::chrono::milliseconds ttl{};
     int rule = -1;
     policy::unlimited_select unlimited = policy::unlimited_select::allow;
+    policy::rule_mode mode = policy::rule_mode::on;
+    unsigned rollout_percent = 100;
 };
 
 struct planned_write {
@@ -105,6 +107,9 @@ struct decider_limits {
 class decider {
   public:
     decider(std::shared_ptr<const policy::cache_rules> rules, decider_limits limits);
+
+    // Other rules from now on. Plans made before stay right for scopes asked for before: ask again.
+    void adopt(std::shared_ptr<const policy::cache_rules> rules, std::size_t max_sql_length);
 
     [[nodiscard]] std::shared_ptr<const statement_text> text(std::string_view sql,
                                                              reading how = reading::plain);

@@ -25,15 +25,39 @@ std::string retry_after(std::chrono::nanoseconds d) {
 
 }  // namespace
 
+limiter::limiter(policy::tenant_directory& directory) : directory_{directory} { take_options(); }
+
+void limiter::take_options() {
+    generation_ = directory_.generation();
+    options_ = directory_.options();
+    reads_comments_ = options_->reads_comments();
+}
+
+void limiter::adopt(time_point now) {
+    if (generation_ == directory_.generation()) return;
+    if (place_ != place::none || charged_ || !refusal.empty()) return;
+    take_options();
+    lifted_ = false;
+    outdated_ = true;
+    if (tenant_) tenant_ = directory_.find(tenant_->name, now);
+}
+
+void limiter::lift() noexcept {
+    lifted_ = true;
+    charged_ = false;
+    prepaid_ = 0;
+    refusal.clear();
+}
+
 void limiter::resolve(const policy::tenant_evidence& evidence, std::uint64_t revision,
                       time_point now) {
     if (tenant_ && (place_ == place::waiting || charged_)) return;
-    const bool tagged =
-        directory_.reads_comments() && evidence.sql.find("/*") != std::string_view::npos;
-    if (tenant_ && revision == revision_ && !tagged && !by_comment_) return;
+    const bool tagged = reads_comments_ && evidence.sql.find("/*") != std::string_view::npos;
+    if (tenant_ && revision == revision_ && !tagged && !by_comment_ && !outdated_) return;
+    outdated_ = false;
     by_comment_ = tagged;
     revision_ = revision;
-    const auto name = policy::find_tenant(directory_.options().sources, evidence);
+    const auto name = policy::find_tenant(options_->sources, evidence);
     if (!tenant_ || tenant_->name != name) tenant_ = directory_.find(name, now);
 }
 
@@ -57,7 +81,7 @@ enforcement limiter::mode_of(limit_kind k) const noexcept {
                 return enforcement::enforce;
         }
     }();
-    return directory_.effective(configured);
+    return effective(configured);
 }
 
 ruling limiter::met(limit_kind k, std::string_view sqlstate, std::string_view message,
@@ -131,9 +155,8 @@ ruling limiter::crowded() {
     const auto kind = tenant_->lane.running() > t.max_concurrent
                           ? limit_kind::max_concurrent
                           : limit_kind::max_concurrent_requests;
-    const auto most = kind == limit_kind::max_concurrent
-                          ? t.max_concurrent
-                          : directory_.options().max_concurrent_requests;
+    const auto most =
+        kind == limit_kind::max_concurrent ? t.max_concurrent : options_->max_concurrent_requests;
     const bool above =
         kind == limit_kind::max_concurrent || (most != 0 && directory_.gate().running() > most);
     if (!above || mode_of(kind) != enforcement::warn) return {};
@@ -166,11 +189,11 @@ limiter::time_point limiter::deadline(bool runs) const noexcept {
 
 ruling limiter::waited_too_long() {
     const auto& t = *tenant_->of;
-    const bool own = directory_.effective(t.max_concurrent_mode) == enforcement::enforce &&
-                     (directory_.options().max_concurrent_requests == 0 ||
-                      tenant_->lane.running() >= t.max_concurrent);
+    const bool own =
+        effective(t.max_concurrent_mode) == enforcement::enforce &&
+        (options_->max_concurrent_requests == 0 || tenant_->lane.running() >= t.max_concurrent);
     const auto kind = own ? limit_kind::max_concurrent : limit_kind::max_concurrent_requests;
-    const auto most = own ? t.max_concurrent : directory_.options().max_concurrent_requests;
+    const auto most = own ? t.max_concurrent : options_->max_concurrent_requests;
     return met(kind, try_again, "no place within " + std::string{to_string(kind)},
                std::to_string(most) + " requests at a time; query_wait_timeout is " +
                    ms(t.query_wait_timeout) + ".",

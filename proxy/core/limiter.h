@@ -34,17 +34,24 @@ class limiter {
     using tickets = std::vector<policy::gate::ticket>;
     static constexpr time_point never = time_point::max();
 
-    explicit limiter(policy::tenant_directory& directory) noexcept : directory_{directory} {}
+    explicit limiter(policy::tenant_directory& directory);
     limiter(const limiter&) = delete;
     limiter& operator=(const limiter&) = delete;
 
+    // The limits as they are by now, for a request of which nothing has been sent or charged yet.
+    void adopt(time_point now);
+    // None is in force from here on, whatever is under way, until adopt() finds others. A place at
+    // the gate is left by leave(), as ever.
+    void lift() noexcept;
     // Asked before each request; looks again when `revision` or a comment says that the answer may
     // be another one. Not while a place is waited for: that is the present tenant's.
     void resolve(const policy::tenant_evidence& evidence, std::uint64_t revision, time_point now);
     [[nodiscard]] const policy::tenant& tenant() const noexcept { return *tenant_; }
     // False: it only tells who the tenant is.
-    [[nodiscard]] bool in_force() const noexcept { return directory_.active(); }
-    [[nodiscard]] bool reads_comments() const noexcept { return directory_.reads_comments(); }
+    [[nodiscard]] bool in_force() const noexcept {
+        return !lifted_ && options_->limits != policy::enforcement::off;
+    }
+    [[nodiscard]] bool reads_comments() const noexcept { return reads_comments_; }
     [[nodiscard]] std::shared_ptr<const policy::tenant> shared_tenant() const noexcept {
         return tenant_;
     }
@@ -59,7 +66,9 @@ class limiter {
         if (asked_ == never) asked_ = now;
     }
     // When the request in front, or the last one that was consumed, was shown first.
+    // Zero: nobody has kept it.
     [[nodiscard]] time_point since() const noexcept { return asked_ == never ? last_ : asked_; }
+    void forget_time() noexcept { asked_ = never, last_ = {}; }
 
     [[nodiscard]] bool inside() const noexcept { return place_ == place::held; }
     [[nodiscard]] bool waiting() const noexcept { return place_ == place::waiting; }
@@ -109,14 +118,23 @@ class limiter {
     enum class place : std::uint8_t { none, waiting, held };
 
     [[nodiscard]] policy::enforcement mode_of(policy::limit_kind k) const noexcept;
+    [[nodiscard]] policy::enforcement effective(policy::enforcement e) const noexcept {
+        return lifted_ ? policy::enforcement::off : options_->effective(e);
+    }
+    void take_options();
     [[nodiscard]] ruling met(policy::limit_kind k, std::string_view sqlstate,
                              std::string_view message, std::string_view detail,
                              std::string_view hint);
 
     policy::tenant_directory& directory_;
+    std::shared_ptr<const policy::tenant_options> options_;
     std::shared_ptr<policy::tenant> tenant_;
     std::shared_ptr<policy::tenant> place_of_;  // whose place is held: who asked for it
     std::uint64_t revision_ = 0;
+    std::uint64_t generation_ = 0;  // of the options
+    bool reads_comments_ = false;
+    bool outdated_ = false;  // sources may say another tenant
+    bool lifted_ = false;
     bool by_comment_ = false;
     bool charged_ = false;
     bool row_warned_ = false;

@@ -27,7 +27,12 @@ class pool_ledger::pool : public std::enable_shared_from_this<pool> {
     std::string error;  // with not_before: what those are told who come earlier
 };
 
-pool_ledger::pool_ledger(const config::pool_settings& settings) : settings_{settings} {}
+pool_ledger::pool_ledger(config::pool_settings settings) : settings_{std::move(settings)} {}
+
+void pool_ledger::adopt(const config::pool_settings& settings) {
+    const std::lock_guard lock{mutex_};
+    settings_ = settings;
+}
 
 pool_ledger::~pool_ledger() = default;
 
@@ -265,6 +270,9 @@ void pool_ledger::close_old(pool& p, time_point now, orders& todo) {
     while (most_idle.count() > 0 && !p.idle.empty() && p.total > settings_.min_pool_size &&
            now - p.idle.front().since >= most_idle)
         close_longest_idle(p, todo);
+    // The pool has become smaller.
+    const std::size_t most = settings_.default_pool_size + settings_.reserve_pool_size;
+    while (p.total > most && !p.idle.empty()) close_longest_idle(p, todo);
     if (settings_.server_lifetime.count() == 0) return;  // after their first use, that is
     std::erase_if(p.idle, [&](const pool::idle_one& one) {
         if (now - one.opened < settings_.server_lifetime) return false;

@@ -61,12 +61,13 @@ class pool_ledger {
         std::vector<order_to_close> close;
     };
 
-    // `settings` are kept.
-    explicit pool_ledger(const config::pool_settings& settings);
+    explicit pool_ledger(config::pool_settings settings);
     ~pool_ledger();
     pool_ledger(const pool_ledger&) = delete;
     pool_ledger& operator=(const pool_ledger&) = delete;
 
+    // Other sizes and times from now on. What is above a smaller size is closed when it is idle.
+    void adopt(const config::pool_settings& settings);
     // `known`: what a log-in has shown just now, with which connections are opened from then on.
     // Who was let in without a password has shown nothing: what another log-in has shown stands.
     [[nodiscard]] pool_ptr of(std::string_view start_up, std::string_view database,
@@ -148,8 +149,8 @@ class pool_ledger {
     void drop(pool& p);
     void close_old(pool& p, time_point now, orders& todo);
 
-    const config::pool_settings& settings_;
     mutable std::mutex mutex_;
+    config::pool_settings settings_;
     std::map<std::string, pool_ptr, std::less<>> pools_;
     counted by_database_, by_user_;
     bool all_held_ = false;

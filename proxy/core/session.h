@@ -94,6 +94,7 @@ class session {
     void on_client_stalled(actions& out) { free_followers(out); }
     void on_wake(const wake_up& wake);
     void on_database_released() noexcept { releasing_ = release::done; }
+    void on_switched(actions& out);  // services.options, the rules or the limits are others now
     void on_shutdown(actions& out);  // ends now if idle, else as soon as it is
     void on_kill(actions& out);      // ends now, and the client is told
     // Before it is logged in: its database, or whom it may be, does not allow it.
@@ -236,7 +237,7 @@ class session {
     void serve_batch(batch& b, actions& out);
     void count_hit(std::size_t units, actions& out);
     [[nodiscard]] policy::reason session_verdict();
-    [[nodiscard]] policy::reason table_verdict(const planned_read& read);
+    [[nodiscard]] policy::reason table_verdict(const plan& planned);
     [[nodiscard]] bool must_drain() const noexcept;
     [[nodiscard]] verdict hold_until_drained();
     [[nodiscard]] verdict begin_fill(const std::string& key, const cache::hash128& hash,
@@ -250,6 +251,19 @@ class session {
         return static_cast<std::int16_t>(next_fill_ < 1 ? -1 : next_fill_ - 1);
     }
     void leave_flight(actions& out);
+
+    // session_shadow.cpp
+    [[nodiscard]] verdict shadow_query(const std::shared_ptr<const statement_text>& text,
+                                       const plan& planned, time_point now, actions& out);
+    [[nodiscard]] verdict shadow_batch(batch& b, time_point now, actions& out);
+    void compare_fill(cache::entry_ptr found, const std::shared_ptr<const statement_text>& text,
+                      const plan& planned);
+
+    // session_switch.cpp
+    void stop_caching(actions& out);
+    void lift_limits(actions& out);
+    [[nodiscard]] bool wants_tenant() const noexcept;
+    void renew_limits(time_point now);
 
     // session_limits.cpp
     [[nodiscard]] static demand demand_of(const statement_text& text);
@@ -434,7 +448,7 @@ class session {
     bool tls_done_ = false;
     bool gss_refused_ = false;
     bool tls_refused_ = false;
-    bool transparent_ = false;  // replication, or the cache is off: bytes pass unread
+    bool transparent_ = false;  // replication, or nothing is ever done: bytes pass unread
     bool negotiate_ = false;    // the client asked for more than we speak
     bool asked_ = false;        // during the log-in: the server awaits a word of the client
     bool cancel_in_flight_ = false;

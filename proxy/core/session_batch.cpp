@@ -59,7 +59,8 @@ struct session::batch {
 std::size_t session::on_batch(const protocol::head& head, protocol::bytes in, time_point now,
                               actions& out) {
     batch b;
-    const bool judged = limits_ && (limits_->in_force() || limits_->reads_comments());
+    const bool judged =
+        limits_ && (limits_->in_force() || (wants_tenant() && limits_->reads_comments()));
     const bool may_hold = status_ == 'I' && (caching() || judged) && !skipping_ && !copy_in_;
     if (may_hold && in.size() < hold_until_) return 0;
     if (may_hold && !read_batch(in, b)) {
@@ -222,7 +223,7 @@ bool session::read_frame(const protocol::frame& f, batch& b) {
 
 reason session::judge_unit(unit& u) {
     u.planned = services_.decide.plan_for(*u.definition->text, *database_, scope());
-    if (const auto why = table_verdict(u.planned->read); why != reason::miss) return why;
+    if (const auto why = table_verdict(*u.planned); why != reason::miss) return why;
     for (const auto& value : u.bind.values)
         if (value && policy::mentions_clock_word(*value)) return reason::clock_read;
     build_key(u.key, context(), u.described ? answer_shape::described : answer_shape::rows_only,
@@ -234,6 +235,7 @@ reason session::judge_unit(unit& u) {
 session::verdict session::look_up_batch(batch& b, time_point now, actions& out) {
     const bool busy = b.why == reason::pipeline_busy;
     bool all_hit = true;
+    bool compares = false;
     for (auto& u : b.units) {
         if (const auto why = judge_unit(u); why != reason::miss) {
             b.why = why;
@@ -241,6 +243,11 @@ session::verdict session::look_up_batch(batch& b, time_point now, actions& out) 
         }
         u.entry = services_.store.find(u.key, u.hash, now);
         all_hit = all_hit && u.entry;
+        compares = compares || u.planned->read.mode == policy::rule_mode::shadow;
+    }
+    if (compares) {
+        b.why = reason::shadow;
+        return busy ? verdict::forward : shadow_batch(b, now, out);
     }
     if (busy) return all_hit && owed_others_ == 0 ? hold_until_drained() : verdict::forward;
     if (all_hit) {
@@ -257,6 +264,18 @@ session::verdict session::look_up_batch(batch& b, time_point now, actions& out) 
                           now, out);
     if (lacks_server(now, out)) return verdict::hold;
     for (auto& u : b.units) prepare_fill(u.key, u.hash, u.planned->read);
+    next_fill_ = 0;
+    return verdict::forward;
+}
+
+// Asked of the server as a whole; see session_shadow.cpp.
+session::verdict session::shadow_batch(batch& b, time_point now, actions& out) {
+    if (lacks_server(now, out)) return verdict::hold;
+    settle_lead(false, out);
+    for (auto& u : b.units) {
+        prepare_fill(u.key, u.hash, u.planned->read);
+        compare_fill(std::move(u.entry), u.definition->text, *u.planned);
+    }
     next_fill_ = 0;
     return verdict::forward;
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "policy/rollout.h"
 #include "protocol/backend.h"
 #include "proxy/core/answer_key.h"
 #include "proxy/core/session.h"
@@ -27,8 +28,14 @@ reason session::session_verdict() {
     return reason::miss;
 }
 
-reason session::table_verdict(const planned_read& read) {
+reason session::table_verdict(const plan& planned) {
+    const auto& read = planned.read;
     if (read.why != reason::miss) return read.why;
+    // Who the tenant is may not be known yet: then its part is not known either.
+    if (read.rollout_percent < 100 &&
+        !(limits_ &&
+          policy::in_rollout(limits_->tenant().name, *planned.type_of(0), read.rollout_percent)))
+        return reason::rollout;
     const auto is_unsettled = [](const cache::table_state* t) { return t->unsettled.load() > 0; };
     if (std::any_of(read.tables.begin(), read.tables.end(), is_unsettled))
         return reason::unsettled_write;
@@ -60,8 +67,11 @@ session::verdict session::look_up_query(const std::shared_ptr<const statement_te
     if (why == reason::pipeline_busy && must_drain()) return hold_until_drained();
     if (why == reason::miss || why == reason::pipeline_busy) {
         const auto planned = services_.decide.plan_for(*text, *database_, scope());
-        if (const auto of_tables = table_verdict(planned->read); of_tables != reason::miss) {
+        if (const auto of_tables = table_verdict(*planned); of_tables != reason::miss) {
             why = of_tables;
+        } else if (planned->read.mode == policy::rule_mode::shadow) {
+            if (why == reason::miss) return shadow_query(text, *planned, now, out);
+            why = reason::shadow;
         } else {
             auto& key = services_.key_buffer;
             build_key(key, context(), answer_shape::simple, text->sql, {}, {});
@@ -167,6 +177,10 @@ void session::store_fills(bool usable, time_point now, actions& out) {
         if (!body) continue;
         auto entry =
             cache::make_entry(f.key, *body, f.dependencies, now + f.ttl, f.recorder.rows());
+        // With a write in between, or under way, either of them may be the right one.
+        if (f.shadow && entry && entry->storable())
+            out.compared.push_back(
+                {f.shadow->rule, f.shadow->text, entry->body() == f.shadow->entry->body()});
         stored = services_.store.insert(std::move(entry), f.hash, now);
     }
     if (!done->leads) return;

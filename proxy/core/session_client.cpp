@@ -58,6 +58,7 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
         return in.size();
     }
     const bool extended = is_extended(head.type);
+    if (services_.tenants && may_refuse_here()) renew_limits(now);
     if (measures() && (extended || head.type == 'Q')) limits_->asked(now);
     if (!attached()) {
         if (in.size() < front_of(head)) return 0;

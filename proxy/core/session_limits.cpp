@@ -62,7 +62,7 @@ session::demand session::demand_of(const statement_text& text) {
 }
 
 void session::begin_limits(time_point now) {
-    if (services_.tenants == nullptr || transparent_) return;
+    if (!wants_tenant() || transparent_) return;
     limits_ = std::make_unique<limiter>(*services_.tenants);
     find_tenant({}, now);
 }

@@ -223,7 +223,8 @@ void session::accept_startup(const protocol::startup_message& m, actions& out) {
     if (pooled && transparent_)
         return fail("0A000", "replication connections need pool_mode: session",
                     "replication in pool_mode transaction", out);
-    if (!services_.options.cache && services_.tenants == nullptr && !pooled) transparent_ = true;
+    const auto& o = services_.options;
+    if (!o.cache && !o.follow && !wants_tenant() && !pooled) transparent_ = true;
     if (pooled) drop_followed(forwarded);
     protocol::write_startup(start_up_->packet, protocol::protocol_3_0, forwarded);
     if (services_.options.authenticates) {

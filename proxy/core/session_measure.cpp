@@ -9,7 +9,7 @@ namespace pgsidecar::core {
 // One that is answered without the server, from the cache most of all.
 void session::measure_here(const std::shared_ptr<const statement_text>& text, const plan& p,
                            const cache::entry* answer, actions& out) {
-    if (!measures()) return;
+    if (!measures() || limits_->since() == time_point{}) return;
     out.measured.push_back({.tenant = limits_->shared_tenant(),
                             .type = p.type_of(0),
                             .text = text,
@@ -31,6 +31,7 @@ void session::measure_front(std::uint64_t rows, bool failed, time_point now, act
     const auto bytes = std::exchange(answer_bytes_, 0);
     if (item.injected || item.refusal || (item.what != reply::query && item.what != reply::execute))
         return;
+    if (item.since == time_point{}) return;  // it was sent before anybody measured
     const auto since = std::max(item.since, measured_until_);
     if (measured_since_ == time_point{}) measured_since_ = since;
     out.measured.push_back({.tenant = limits_->shared_tenant(),

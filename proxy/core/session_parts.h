@@ -47,6 +47,13 @@ struct unproven_text {
     std::uint64_t generation = 0;  // wanted of the database when it ran
 };
 
+// What would have been served in the place of an answer under way, by a rule that only compares.
+struct shadow_answer {
+    cache::entry_ptr entry;
+    std::shared_ptr<const std::string> rule;
+    std::shared_ptr<const statement_text> text;
+};
+
 // An answer under way from the server that may become an entry.
 struct answer_fill {
     std::string key;
@@ -54,6 +61,7 @@ struct answer_fill {
     std::vector<cache::dependency> dependencies;
     std::chrono::milliseconds ttl{};
     cache::recorder recorder;
+    std::unique_ptr<const shadow_answer> shadow{};
 };
 struct answer_fills {
     std::vector<answer_fill> each;

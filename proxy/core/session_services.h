@@ -13,8 +13,14 @@
 
 namespace pgsidecar::core {
 
+// Changes while sessions run, between their calls; on_switched() tells them. What is fixed for the
+// program's life: follow, upstream_name, scram, authenticates, pooled, followed_startup.
 struct session_options {
-    bool cache = false;  // false: pass everything through unread
+    bool cache = false;  // answers may come from it now
+    // Sessions are followed, and what they write is noted, also while `cache` is off: for it may
+    // come on, and then a session that was not followed could not be served, nor an entry trusted
+    // that it may have outdated. Without this and without `cache` bytes pass unread.
+    bool follow = false;
     bool client_tls_offered = false;
     bool client_tls_required = false;
     bool single_flight = true;
@@ -33,6 +39,7 @@ struct session_options {
     std::chrono::milliseconds server_check_delay{0};
     std::string server_check_query{};  // empty: none
     bool measures = false;             // tells of each statement that is over (measurement.h)
+    bool rollout = false;              // some rule is for a part of the tenants
     // What log-ins at the admin console compute with; null: there is none.
     const crypto* console = nullptr;
     // Start-up parameters that do not make a pool of their own: they are set where they differ.
@@ -46,9 +53,8 @@ struct session_services {
     cache::flights& flights;
     databases& dbs;
     const session_options& options;
-    std::string& key_buffer;  // scratch
-    policy::tenant_directory* tenants =
-        nullptr;  // null: no limits are in force, and nothing is measured
+    std::string& key_buffer;                      // scratch
+    policy::tenant_directory* tenants = nullptr;  // null: there will never be limits, nor measuring
 };
 
 }  // namespace pgsidecar::core

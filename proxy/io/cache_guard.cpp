@@ -10,12 +10,12 @@ constexpr auto look_interval = std::chrono::milliseconds{250};
 }
 
 cache_guard::cache_guard(boost::asio::io_context& context, serving_lock& lock, core::databases& all,
-                         io::catalogs& reader, const config::settings& settings)
+                         io::catalogs& reader, std::shared_ptr<const config::settings> settings)
     : context_{context},
       lock_{lock},
       databases_{all},
       catalogs_{reader},
-      settings_{settings},
+      settings_{std::move(settings)},
       timer_{context} {
     databases_.suspend();
 }
@@ -45,8 +45,8 @@ void cache_guard::look() {
             });
         };
         // Without a control connection there is no cache to turn on.
-        if (settings_.upstream.control_connection.empty()) return resumed();
-        wait_ = std::make_unique<transaction_wait>(settings_, resumed);
+        if (settings_->upstream.control_connection.empty()) return resumed();
+        wait_ = std::make_unique<transaction_wait>(*settings_, resumed);
         return;
     }
     timer_.expires_after(look_interval);

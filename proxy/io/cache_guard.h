@@ -21,7 +21,7 @@ namespace pgsidecar::io {
 class cache_guard {
   public:
     cache_guard(boost::asio::io_context& context, serving_lock& lock, core::databases& all,
-                io::catalogs& reader, const config::settings& settings);
+                io::catalogs& reader, std::shared_ptr<const config::settings> settings);
 
     // `alone`: the lock is held for this process alone, and nobody has served since it began.
     void begin(bool alone);
@@ -40,7 +40,7 @@ class cache_guard {
     serving_lock& lock_;
     core::databases& databases_;
     io::catalogs& catalogs_;
-    const config::settings& settings_;
+    const std::shared_ptr<const config::settings> settings_;  // to reach the server by
     boost::asio::steady_timer timer_;
     std::unique_ptr<transaction_wait> wait_;
     bool wanted_ = false;     // begin() was called last

@@ -39,11 +39,12 @@ std::optional<cancel_keys::owner> cancel_keys::find(std::int32_t pid,
     return std::nullopt;
 }
 
-cancel_sender::cancel_sender(boost::asio::io_context& context, const config::settings& settings,
+cancel_sender::cancel_sender(boost::asio::io_context& context,
+                             const std::shared_ptr<const config::settings>& settings,
                              ssl_ctx_ptr tls)
     : connector_{std::make_shared<connector>(
           context, settings,
-          settings.upstream.tls.mode == config::tls_mode::allow ? nullptr : std::move(tls),
+          settings->upstream.tls.mode == config::tls_mode::allow ? nullptr : std::move(tls),
           patience)},
       timer_{context} {}
 

@@ -39,8 +39,8 @@ class cancel_keys {
 // has then signalled its backend. `done` is called in any case, after five seconds at the latest.
 class cancel_sender : public std::enable_shared_from_this<cancel_sender> {
   public:
-    cancel_sender(boost::asio::io_context& context, const config::settings& settings,
-                  ssl_ctx_ptr tls);
+    cancel_sender(boost::asio::io_context& context,
+                  const std::shared_ptr<const config::settings>& settings, ssl_ctx_ptr tls);
     void start(std::int32_t pid, std::string key, std::function<void()> done);
 
   private:

@@ -7,16 +7,22 @@ namespace {
 constexpr auto keep_unused = std::chrono::minutes{1};
 }
 
-catalogs::catalogs(core::databases& all, const config::settings& settings)
-    : all_{all}, settings_{settings} {}
+catalogs::catalogs(core::databases& all, std::shared_ptr<const config::settings> settings)
+    : all_{all},
+      wanted_{!settings->upstream.control_connection.empty()},
+      settings_{std::move(settings)} {}
 
 catalogs::~catalogs() { stop(); }
 
+void catalogs::adopt(std::shared_ptr<const config::settings> settings) {
+    const std::lock_guard lock{mutex_};
+    settings_ = std::move(settings);
+    for (auto& [name, s] : slots_)
+        if (s.connection) s.connection->refresh_every(settings_->cache.catalog_refresh_interval);
+}
+
 void catalogs::use(const std::string& name) {
-    const bool cached =
-        settings_.cache.enable_query_result_caching && settings_.enable_optimizations;
-    // Also to know what of a session stays behind at a server connection.
-    if (!cached && settings_.pool_mode != config::pool_mode::transaction) return;
+    if (!wanted_) return;
     const std::lock_guard lock{mutex_};
     if (stopped_) return;
     auto& s = slots_[name];

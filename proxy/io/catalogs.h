@@ -19,9 +19,10 @@ namespace pgsidecar::io {
 
 class catalogs {
   public:
-    catalogs(core::databases& all, const config::settings& settings);
+    catalogs(core::databases& all, std::shared_ptr<const config::settings> settings);
     ~catalogs();
 
+    void adopt(std::shared_ptr<const config::settings> settings);  // others from now on
     void use(const std::string& name);
     // `done` comes from another thread. The database is not used again before settled().
     void release(const std::string& name, std::function<void()> done);
@@ -41,8 +42,11 @@ class catalogs {
     void close(slot& s);
 
     core::databases& all_;
-    const config::settings& settings_;
+    // Read for the cache, also while it is off, since it may come on; and by pools, to know what of
+    // a session stays behind at a server connection.
+    const bool wanted_;
     std::mutex mutex_;
+    std::shared_ptr<const config::settings> settings_;
     std::map<std::string, slot, std::less<>> slots_;
     unsigned releases_ = 0;  // statements under way that want databases left alone
     bool stopped_ = false;

@@ -12,11 +12,11 @@ namespace pgsidecar::io {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-connector::connector(asio::io_context& context, const config::settings& settings, ssl_ctx_ptr tls,
-                     std::chrono::milliseconds timeout)
+connector::connector(asio::io_context& context, std::shared_ptr<const config::settings> settings,
+                     ssl_ctx_ptr tls, std::chrono::milliseconds timeout)
     : context_{context},
-      upstream_{settings.upstream},
-      keepalive_{settings.keepalive},
+      settings_{std::move(settings)},
+      upstream_{settings_->upstream},
       tls_{std::move(tls)},
       timeout_{timeout},
       resolver_{context},
@@ -53,17 +53,17 @@ void connector::cancel() { fail("the client went away"); }
 
 void connector::connect(const tcp::resolver::results_type& endpoints) {
     if (!done_) return;
-    asio::async_connect(socket_, endpoints,
-                        [self = shared_from_this()](error_code error, const tcp::endpoint&) {
-                            if (!self->done_) return;
-                            if (error) return self->fail(error.message());
-                            self->link_ = std::make_unique<transport>(
-                                self->context_, std::move(self->socket_), self->keepalive_);
-                            if (self->tls_)
-                                self->ask_for_tls();
-                            else
-                                self->succeed();
-                        });
+    asio::async_connect(
+        socket_, endpoints, [self = shared_from_this()](error_code error, const tcp::endpoint&) {
+            if (!self->done_) return;
+            if (error) return self->fail(error.message());
+            self->link_ = std::make_unique<transport>(self->context_, std::move(self->socket_),
+                                                      self->settings_->keepalive);
+            if (self->tls_)
+                self->ask_for_tls();
+            else
+                self->succeed();
+        });
 }
 
 void connector::ask_for_tls() {

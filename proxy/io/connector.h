@@ -26,9 +26,8 @@ class connector : public std::enable_shared_from_this<connector> {
   public:
     using handler = std::function<void(std::unique_ptr<transport>, connect_error)>;
 
-    // `settings` outlives it.
-    connector(boost::asio::io_context& context, const config::settings& settings, ssl_ctx_ptr tls,
-              std::chrono::milliseconds timeout);
+    connector(boost::asio::io_context& context, std::shared_ptr<const config::settings> settings,
+              ssl_ctx_ptr tls, std::chrono::milliseconds timeout);
     void start(handler done);
     void cancel();
 
@@ -44,8 +43,8 @@ class connector : public std::enable_shared_from_this<connector> {
     [[nodiscard]] std::string where() const;
 
     boost::asio::io_context& context_;
+    const std::shared_ptr<const config::settings> settings_;
     const config::upstream_settings& upstream_;
-    const config::keepalive_settings& keepalive_;
     ssl_ctx_ptr tls_;
     std::chrono::milliseconds timeout_;
     tcp::resolver resolver_;

@@ -64,6 +64,21 @@ void console::ask(who asks, ops::console_command command, reply done) {
                                  done = std::move(done)] { run(asks, c, done); });
 }
 
+// What became of a change of the configuration; in force on every worker by now.
+configuration::handler console::told(const reply& done) {
+    return [done](const configuration::result& r) {
+        console_answer out;
+        for (const auto& key : r.waiting) out.notices.push_back(key + " needs a restart");
+        for (const auto& key : r.dropped) out.notices.push_back(key + " is not SET any more");
+        if (!r.ok) {
+            std::string all;
+            for (const auto& line : r.problems) all.append(all.empty() ? "" : "\n").append(line);
+            out.error = {"F0000", "the configuration is not valid, nothing has changed", all, {}};
+        }
+        done(std::move(out));
+    };
+}
+
 void console::run(const who& asks, const ops::console_command& c, const reply& done) {
     if (c.what == kind::show) return show(asks, c, done);
     log_info("console: " + c.tag + " by user=" + asks.user +
@@ -74,12 +89,11 @@ void console::run(const who& asks, const ops::console_command& c, const reply& d
         case kind::invalidate:
             return done(invalidate(c));
         case kind::reload:
+            return server_.configuration().reload(c.tag, told(done));
         case kind::rollback_config:
-        case kind::set: {
-            console_answer out;
-            out.error = {"0A000", c.tag + " is not supported by this version", {}, {}};
-            return done(std::move(out));
-        }
+            return server_.configuration().rollback(told(done));
+        case kind::set:
+            return server_.configuration().set(c.name, c.value, told(done));
         default:
             return control(c, asks.token, done);
     }
@@ -91,6 +105,9 @@ void console::show(const who& asks, const ops::console_command& c, const reply& 
     if (ops::is_of_settings(c.view))
         return done(rows(ops::settings_table(c.view, server_.settings())));
     switch (c.view) {
+        case console_view::flags:
+            return done(rows(ops::flags_table(
+                ops::flags(server_.configuration().current(), server_.comparisons().counts()))));
         case console_view::cache:
             return done(rows(ops::cache_table(server_.store().statistics(), server_.settings())));
         case console_view::explain:

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "proxy/io/configuration.h"
 #include "proxy/ops/console_protocol.h"
 #include "proxy/ops/console_views.h"
 #include "proxy/ops/observations.h"
@@ -52,6 +53,7 @@ class console {
         reply done;
     };
 
+    [[nodiscard]] static configuration::handler told(const reply& done);
     void run(const who& asks, const ops::console_command& c, const reply& done);
     void show(const who& asks, const ops::console_command& c, const reply& done);
     void show_counted(const ops::console_command& c, const reply& done);

@@ -33,8 +33,12 @@ void feed(policy::catalog_builder& builder, std::size_t index, const PGresult& r
 }  // namespace
 
 control_connection::control_connection(core::database& where, core::databases& all,
-                                       const config::settings& settings)
-    : where_{where}, all_{all}, settings_{settings}, thread_{[this] { run(); }} {}
+                                       std::shared_ptr<const config::settings> settings)
+    : where_{where},
+      all_{all},
+      settings_{std::move(settings)},
+      refresh_interval_{settings_->cache.catalog_refresh_interval},
+      thread_{[this] { run(); }} {}
 
 control_connection::~control_connection() { (void)stop(); }
 
@@ -57,6 +61,11 @@ void control_connection::wake() {
     changed_.notify_all();
 }
 
+void control_connection::refresh_every(std::chrono::milliseconds interval) {
+    refresh_interval_.store(interval);
+    wake();
+}
+
 void control_connection::settle(core::unsettled_commit commit) {
     {
         const std::lock_guard lock{mutex_};
@@ -76,7 +85,8 @@ void control_connection::run() {
         const bool connected = connection_ ? alive() : connect();
         const auto now = std::chrono::steady_clock::now();
         bool fresh = connected;
-        const bool wanted = loaded_ != where_.wanted() || now >= load_at_;
+        const bool wanted =
+            loaded_ != where_.wanted() || now - loaded_at_ >= refresh_interval_.load();
         const auto rest = budget_.wait(now);
         if (connected && wanted && rest.count() == 0) {
             fresh = load();
@@ -100,9 +110,9 @@ void control_connection::run() {
 }
 
 bool control_connection::connect() {
-    connection_ = control_parameters{settings_}.database(where_.name()).connect();
+    connection_ = control_parameters{*settings_}.database(where_.name()).connect();
     if (PQstatus(connection_.get()) == CONNECTION_OK) {
-        load_at_ = {};
+        loaded_at_ = {};
         complained_ = false;
         log_info("control connection to database " + where_.name() + " is up");
         return true;
@@ -174,7 +184,7 @@ bool control_connection::load() {
     where_.publish(std::move(snapshot));
     complained_ = false;
     loaded_ = generation;
-    load_at_ = std::chrono::steady_clock::now() + settings_.cache.catalog_refresh_interval;
+    loaded_at_ = std::chrono::steady_clock::now();
     return true;
 }
 

@@ -3,6 +3,7 @@
 // learns when a backend whose connection died has gone. While it is not connected the database has
 // no usable catalog, so nothing there is answered from the cache; it keeps trying.
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <memory>
@@ -22,12 +23,13 @@ namespace pgsidecar::io {
 class control_connection {
   public:
     control_connection(core::database& where, core::databases& all,
-                       const config::settings& settings);
+                       std::shared_ptr<const config::settings> settings);
     ~control_connection();  // disconnects and joins
     control_connection(const control_connection&) = delete;
     control_connection& operator=(const control_connection&) = delete;
 
     void wake();
+    void refresh_every(std::chrono::milliseconds interval);
     void settle(core::unsettled_commit commit);
     // Waits until the catalogs have been read once, or the time is over. False: not yet.
     bool wait_ready(std::chrono::milliseconds at_most);
@@ -46,10 +48,11 @@ class control_connection {
 
     core::database& where_;
     core::databases& all_;
-    const config::settings& settings_;
+    const std::shared_ptr<const config::settings> settings_;
     connection_ptr connection_;
-    std::uint64_t loaded_ = 0;                         // generation of the published snapshot
-    std::chrono::steady_clock::time_point load_at_{};  // at the latest
+    std::uint64_t loaded_ = 0;  // generation of the published snapshot
+    std::chrono::steady_clock::time_point loaded_at_{};
+    std::atomic<std::chrono::milliseconds> refresh_interval_;
     core::reading_budget budget_;
     bool complained_ = false;
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "config/values.h"
+#include "policy/analyze.h"
 #include "policy/plan_read.h"
 #include "proxy/io/control_parameters.h"
 #include "proxy/io/server.h"
@@ -64,7 +65,7 @@ void explainer::wait_for_catalog(const std::shared_ptr<question>& q) {
 }
 
 ops::console_answer explainer::judge(const question& q) const {
-    const auto rules = server_.rules();
+    const auto rules = server_.live()->rules();
     const auto& s = server_.settings();
     core::decider decide{rules, {.max_sql_length = s.max_sql_length}};
     const auto text = decide.text(q.command.value);
@@ -101,7 +102,7 @@ ops::console_answer explainer::judge(const question& q) const {
                               rule ? ops::cell(config::write_duration(rule->ttl)) : std::nullopt,
                               ops::cell(std::move(tables)), ops::cell(std::move(culprit)),
                               ops::cell(q.where.name()), ops::cell(q.user), ops::cell(path),
-                              ops::cell(facts.normalized)});
+                              ops::cell(policy::normalize(q.command.value))});
     return out;
 }
 

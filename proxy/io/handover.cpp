@@ -87,7 +87,7 @@ handover::handover(asio::io_context& context, server& owner, bool take_over)
       server_{owner},
       path_{owner.settings().takeover_socket},
       lock_{path_ + ".lock"},
-      guard_{context, lock_, owner.databases(), owner.catalogs(), owner.settings()},
+      guard_{context, lock_, owner.databases(), owner.catalogs(), owner.live()->settings},
       retry_{context} {
     if (auto there = connect_packets(path_)) {
         if (!take_over)

@@ -25,7 +25,7 @@ std::string token_of(const config::settings& s) {
 }
 
 // A mode that is off has no limit to be near to.
-std::uint32_t limit_of(const policy::tenant_directory& all, policy::enforcement mode,
+std::uint32_t limit_of(const policy::tenant_options& all, policy::enforcement mode,
                        std::uint32_t limit) {
     return all.effective(mode) == policy::enforcement::off ? 0 : limit;
 }
@@ -33,15 +33,16 @@ std::uint32_t limit_of(const policy::tenant_directory& all, policy::enforcement 
 std::vector<ops::tenant_usage> usage_of(const policy::tenant_directory& all) {
     const auto now = steady_clock::now();
     std::vector<ops::tenant_usage> out;
+    const auto options = all.options();
     for (const auto& one : all.known()) {
         const auto& tier = *one->of;
         auto& u = out.emplace_back();
         u.name = one->name;
         u.tier = tier.name;
-        u.per_minute = limit_of(all, tier.queries_per_minute_mode, tier.queries_per_minute);
+        u.per_minute = limit_of(*options, tier.queries_per_minute_mode, tier.queries_per_minute);
         u.rate_used = u.per_minute == 0 ? 0 : one->queries.used(now, tier.rate());
         u.running = one->lane.running();
-        u.max_concurrent = limit_of(all, tier.max_concurrent_mode, tier.max_concurrent);
+        u.max_concurrent = limit_of(*options, tier.max_concurrent_mode, tier.max_concurrent);
         for (std::size_t i = 0; i < u.met.size(); ++i) u.met[i] = one->met[i].load();
     }
     return out;
@@ -67,7 +68,7 @@ void upstream_probe::ask(taker then) {
 
 http_service::http_service(boost::asio::io_context& context, server& of, http_server::taken when)
     : program_{of},
-      probe_{std::make_shared<upstream_probe>(context, of.settings())},
+      probe_{std::make_shared<upstream_probe>(context, of.live()->settings)},
       site_{sources(), token_of(of.settings()), of.settings().http.tenant_series},
       server_{context, of.settings().http, site_, {}, when} {}
 

@@ -24,13 +24,14 @@ class upstream_probe : public std::enable_shared_from_this<upstream_probe> {
     // Empty: it does.
     using taker = std::function<void(const std::string& why_not)>;
 
-    upstream_probe(boost::asio::io_context& context, const config::settings& settings)
-        : context_{context}, settings_{settings} {}
+    upstream_probe(boost::asio::io_context& context,
+                   std::shared_ptr<const config::settings> settings)
+        : context_{context}, settings_{std::move(settings)} {}
     void ask(taker then);
 
   private:
     boost::asio::io_context& context_;
-    const config::settings settings_;  // of its own: the program's may be replaced meanwhile
+    const std::shared_ptr<const config::settings> settings_;  // where it is needs a restart
     std::shared_ptr<connector> under_way_;
     std::vector<taker> askers_;
     std::optional<std::chrono::steady_clock::time_point> asked_at_;

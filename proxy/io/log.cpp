@@ -55,6 +55,10 @@ void open_log(const config::log_settings& wanted) {
     spdlog::set_default_logger(std::move(logger));
 }
 
+void set_log_level(config::log_level wanted) {
+    spdlog::default_logger_raw()->set_level(level_of(wanted));
+}
+
 void log_debug(std::string_view line) { write(spdlog::level::debug, line); }
 void log_info(std::string_view line) { write(spdlog::level::info, line); }
 void log_warning(std::string_view line) { write(spdlog::level::warn, line); }

@@ -11,6 +11,9 @@ namespace pgsidecar::io {
 // Throws std::runtime_error when the file cannot be opened.
 void open_log(const config::log_settings& wanted);
 
+// From any thread.
+void set_log_level(config::log_level wanted);
+
 void log_debug(std::string_view line);
 void log_info(std::string_view line);
 void log_warning(std::string_view line);

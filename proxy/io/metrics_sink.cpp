@@ -54,9 +54,10 @@ seconds seconds_of(std::string_view text) {
 }  // namespace
 
 metrics_sink::metrics_sink(const config::settings& settings)
-    : settings_{of_metrics(settings)}, queue_{settings.metrics.max_queued_rows}, thread_{[this] {
-          run();
-      }} {}
+    : settings_{of_metrics(settings)},
+      retention_days_{settings.metrics.performance_metrics_retention_days},
+      queue_{settings.metrics.max_queued_rows},
+      thread_{[this] { run(); }} {}
 
 metrics_sink::~metrics_sink() { stop(); }
 
@@ -176,7 +177,7 @@ bool metrics_sink::failed(const char* step, const PGresult* r) {
 // depend on how large the table is. Rows were written in the order of their times, more or less, so
 // a pass ends where nothing was old; the first one and each whole_pass-th look at all of them.
 void metrics_sink::purge() {
-    const auto days = settings_.metrics.performance_metrics_retention_days;
+    const auto days = retention_days_.load();
     const auto now = clock::now();
     if (days == 0 || now < purge_at_ || queue_.closed() || !connect()) return;
     const auto r = query(

@@ -3,6 +3,7 @@
 // queue; no statement ever waits for any of this. A batch whose COMMIT was not answered is asked
 // about (txid_status) before it is written again, so that each row is written once.
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -24,6 +25,7 @@ class metrics_sink {
 
     void add(ops::metrics_queue::batch&& rows) { queue_.add(std::move(rows)); }
     [[nodiscard]] ops::metrics_queue::counts count() const { return queue_.count(); }
+    void keep_days(unsigned days) noexcept { retention_days_.store(days); }  // from now on
     // After the last add(): writes what waits, unless the database is known to be out of reach, for
     // a few seconds at most, and joins.
     void stop();
@@ -46,6 +48,7 @@ class metrics_sink {
     [[nodiscard]] result_ptr query(const std::string& sql);
 
     const config::settings settings_;
+    std::atomic<unsigned> retention_days_;
     ops::metrics_queue queue_;
     connection_ptr connection_;
     std::string in_doubt_;   // the transaction that may have written the front batch

@@ -47,7 +47,7 @@ class pools::opener : public std::enable_shared_from_this<opener> {
         auto& worker = home_.home_;
         const auto timeout = worker.settings().server_connect_timeout;
         connecting_ =
-            std::make_shared<connector>(worker.context(), worker.settings(),
+            std::make_shared<connector>(worker.context(), worker.shared_settings(),
                                         encrypted ? worker.server_tls() : nullptr, timeout);
         if (timeout.count() > 0) {
             timer_.expires_after(timeout);

@@ -297,6 +297,16 @@ void pump::flush_server() {
     });
 }
 
+void pump::on_switched() {
+    if (ended_ || closing_) return;
+    auto& todo = home_.actions();
+    todo.clear();
+    session_.on_switched(todo);
+    if (!session_.logged_in()) return;  // its log-in waits for the peers in ways of its own
+    perform();
+    if (!ended_) settle();
+}
+
 void pump::on_wake(const core::wake_up& wake) {
     session_.on_wake(wake);
     resume_ = true;

@@ -36,6 +36,7 @@ class pump : public std::enable_shared_from_this<pump>, private core::server_sou
     void start();
 
     void on_wake(const core::wake_up& wake);
+    void on_switched();  // see core::session
     void on_database_released();
     void on_secret(std::optional<std::string> secret);  // nothing: nobody could be asked
     void on_login_rules(core::auth_method method, std::optional<core::client_login> login);

@@ -88,7 +88,7 @@ void pump::connect_upstream() {
     if (server_) server_->close();
     server_.reset();
     server_waits_ = server_flushes_ = false;
-    connecting_ = std::make_shared<connector>(home_.context(), home_.settings(),
+    connecting_ = std::make_shared<connector>(home_.context(), home_.shared_settings(),
                                               encrypted ? home_.server_tls() : nullptr,
                                               home_.settings().server_connect_timeout);
     connecting_->start([self = shared_from_this()](std::unique_ptr<transport> link,

@@ -7,6 +7,7 @@
 
 #include "protocol/backend.h"
 #include "proxy/io/alert_sender.h"
+#include "proxy/io/ask_workers.h"
 #include "proxy/io/console.h"
 #include "proxy/io/crypto.h"
 #include "proxy/io/handover.h"
@@ -25,42 +26,6 @@ constexpr auto accept_pause = std::chrono::milliseconds{100};
 // How long the first clients wait for the control connection's first look at the catalogs: those
 // who log in before it could not be told which defaults they got.
 constexpr auto catalog_patience = std::chrono::seconds{2};
-
-// Start-up parameters that tell who asks: with pools of their own the tenants would share nothing.
-std::vector<std::string> followed_startup(const config::settings& s) {
-    std::vector<std::string> out{"application_name"};
-    for (const auto& source : s.tenants.sources)
-        if (source.where == policy::tenant_source::from::startup) out.push_back(source.name);
-    return out;
-}
-
-core::session_options options_from(const config::settings& s) {
-    using mode = config::tls_mode;
-    const bool authenticates = s.auth_type != config::auth_type::relay;
-    return {.cache = s.enable_optimizations && s.cache.enable_query_result_caching,
-            .client_tls_offered = s.client_tls.mode != mode::disable,
-            .client_tls_required = s.client_tls.mode == mode::require ||
-                                   s.client_tls.mode == mode::verify_ca ||
-                                   s.client_tls.mode == mode::verify_full,
-            .single_flight = s.cache.single_flight,
-            .max_entry_size = s.cache.store.max_entry_size,
-            .upstream_name = s.upstream.host + ":" + std::to_string(s.upstream.port),
-            .server_tls_optional =
-                s.upstream.tls.mode == mode::allow || s.upstream.tls.mode == mode::prefer,
-            .scram = s.upstream.control_connection.empty() && !authenticates ? nullptr
-                                                                             : &openssl_crypto(),
-            .authenticates = authenticates,
-            .client_idle_timeout = s.client_idle_timeout,
-            .idle_transaction_timeout = s.idle_transaction_timeout,
-            .pooled = s.pool_mode == config::pool_mode::transaction,
-            .query_wait_timeout = s.pool.query_wait_timeout,
-            .max_prepared_statements = s.pool.max_prepared_statements,
-            .server_check_delay = s.pool.server_check_delay,
-            .server_check_query = s.pool.server_check_query,
-            .measures = s.enable_optimizations,
-            .console = s.admin_users.empty() && s.stats_users.empty() ? nullptr : &openssl_crypto(),
-            .followed_startup = followed_startup(s)};
-}
 
 // Not of Asio: systems differ in whether they have it.
 void share_port([[maybe_unused]] tcp::acceptor& listener, error_code& error) {
@@ -81,40 +46,37 @@ std::uint32_t first_client_pid() {
 
 }  // namespace
 
-server::server(std::shared_ptr<const config::settings> settings, std::string program,
-               bool take_over)
-    : settings_{std::move(settings)},
-      program_{program},
-      options_{options_from(*settings_)},
-      client_tls_{make_client_side_tls(settings_->client_tls)},
-      server_tls_{make_server_side_tls(settings_->upstream.tls)},
-      tenants_{settings_->tenants},
-      store_{settings_->cache.store},
+server::server(io::configuration& from, std::string program, bool take_over)
+    : configuration_{from},
+      program_{std::move(program)},
+      live_{make_live(from.settings(), nullptr)},
+      tenants_{limits_in_force(settings())},
+      store_{settings().cache.store},
       databases_{versions_},
-      catalogs_{databases_, *settings_},
-      secrets_{*settings_, databases_.defaults_altered},
-      users_{*settings_, secrets_},
-      ledger_{settings_->pool},
+      catalogs_{databases_, live_->settings},
+      secrets_{live_->settings, databases_.defaults_altered},
+      users_{settings(), secrets_},
+      ledger_{settings().pool},
       next_pid_{first_client_pid()},
       acceptor_{context_},
       signals_{context_},
       drain_timer_{context_},
       housekeeping_timer_{context_},
       pool_timer_{context_},
+      watch_{context_, from},
       observer_{context_, *this},
       console_{std::make_unique<io::console>(context_, *this, program_)} {
-    if (!settings_->takeover_socket.empty())
+    if (!settings().takeover_socket.empty())
         hand_over_ = std::make_unique<handover>(context_, *this, take_over);
     else if (take_over)
         throw std::runtime_error("--take-over needs takeover_socket");
     const bool takes_over = hand_over_ && hand_over_->takes_over();
     takes_over ? inherit(hand_over_->inherited_listener()) : listen();
-    if (options_.measures && settings_->metrics.enable_performance_metrics)
-        metrics_ = std::make_unique<metrics_sink>(*settings_);
+    if (live_->keeps_metrics()) metrics_ = std::make_unique<metrics_sink>(settings());
     // Its port is still the other process's.
     if (!takes_over) open_http();
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
-    const unsigned wanted = settings_->workers == 0 ? cores : settings_->workers;
+    const unsigned wanted = settings().workers == 0 ? cores : settings().workers;
     for (unsigned i = 0; i < wanted; ++i) workers_.push_back(std::make_unique<worker>(*this, i));
 }
 
@@ -124,20 +86,62 @@ server::~server() {
     catalogs_.stop();
 }
 
-std::shared_ptr<const policy::cache_rules> server::rules() const {
-    return {settings_, &settings_->cache.rules};
+// What may fail comes first; nothing has changed then.
+std::string server::adopt(const std::shared_ptr<const config::settings>& next,
+                          std::function<void()> all) {
+    std::shared_ptr<const live_settings> made;
+    try {
+        made = make_live(next, live_.get());
+        // Before any worker measures.
+        if (made->keeps_metrics() && !metrics_) metrics_ = std::make_unique<metrics_sink>(*next);
+        users_.adopt(*next);
+    } catch (const std::exception& error) {
+        return error.what();
+    }
+    set_log_level(next->log.level);
+    secrets_.adopt(next);
+    catalogs_.adopt(next);
+    ledger_.adopt(next->pool);
+    tenants_.adopt(limits_in_force(*next));
+    if (metrics_) metrics_->keep_days(next->metrics.performance_metrics_retention_days);
+    const auto& store = next->cache.store;
+    if (store.max_memory != settings().cache.store.max_memory ||
+        store.max_entry_size != settings().cache.store.max_entry_size)
+        store_.set_limits(store.max_memory, store.max_entry_size);
+    const bool outdated = shortens_life(settings().cache.rules, next->cache.rules);
+    switch_workers(std::move(made), [this, outdated, all = std::move(all)] {
+        if (outdated) versions_.bump_all();  // also what a worker kept that came to it late
+        all();
+    });
+    return {};
+}
+
+void server::switch_workers(std::shared_ptr<const live_settings> next, std::function<void()> all) {
+    // Nothing that was kept before the pause is served after it.
+    if (next->options.cache && !live_->options.cache) versions_.bump_all();
+    live_ = std::move(next);
+    const auto left = std::make_shared<std::atomic<std::size_t>>(workers_.size());
+    const auto then = std::make_shared<std::function<void()>>(std::move(all));
+    for (auto& w : workers_)
+        w->post([this, &home = *w, to = live_, left, then] {
+            home.switch_to(to);
+            if (left->fetch_sub(1) == 1)
+                asio::post(context_, [then] {
+                    if (*then) (*then)();
+                });
+        });
 }
 
 tcp::endpoint server::listen_endpoint() const {
-    const auto& address = settings_->listen_addr;
+    const auto& address = settings().listen_addr;
     error_code error;
     const auto ip = asio::ip::make_address(address == "*" ? "::" : address, error);
     if (error) throw std::runtime_error("listen_addr " + address + ": " + error.message());
-    return {ip, settings_->listen_port};
+    return {ip, settings().listen_port};
 }
 
 void server::listen() {
-    const auto where = settings_->listen_addr + ":" + std::to_string(settings_->listen_port);
+    const auto where = settings().listen_addr + ":" + std::to_string(settings().listen_port);
     error_code error;
     const auto endpoint = listen_endpoint();
     const auto check = [&](const char* step) {
@@ -150,35 +154,42 @@ void server::listen() {
 #ifndef _WIN32
     acceptor_.set_option(tcp::acceptor::reuse_address{true}, error);
 #endif
-    if (settings_->so_reuseport) share_port(acceptor_, error);
+    if (settings().so_reuseport) share_port(acceptor_, error);
     check("share the port of");
     acceptor_.bind(endpoint, error);
     check("listen on");
-    acceptor_.listen(static_cast<int>(settings_->listen_backlog), error);
+    acceptor_.listen(static_cast<int>(settings().listen_backlog), error);
     check("listen on");
 }
 
 int server::run() {
     std::signal(SIGPIPE, SIG_IGN);
     for (const int number : {SIGINT, SIGTERM}) signals_.add(number);
+#ifdef SIGHUP
+    signals_.add(SIGHUP);
+#endif
 #ifdef SIGUSR1
     signals_.add(SIGUSR1);
 #endif
+    configuration_.attach(
+        [this](const auto& next, auto all) { return adopt(next, std::move(all)); });
     wait_for_signal();
     for (auto& w : workers_) w->run();
     read_first_catalogs();
     if (hand_over_) hand_over_->begin();
     if (!http_) open_http();
-    if (settings_->alerts.enable_alerts && options_.measures) watch_for_alerts();
+    if (settings().alerts.enable_alerts) watch_for_alerts();
     const auto endpoint = acceptor_.local_endpoint();
-    log_info("listening on " + settings_->listen_addr + ":" + std::to_string(endpoint.port()));
+    log_info("listening on " + settings().listen_addr + ":" + std::to_string(endpoint.port()));
     housekeeping();
     console_->start();
     observer_.start();
     if (http_) http_->start();
-    if (options_.pooled) look_after_pools();
+    if (live_->options.pooled) look_after_pools();
+    watch_.start();
     accept();
     context_.run();
+    configuration_.attach({});
     secrets_.stop();
     for (auto& w : workers_) w->stop();
     if (metrics_) metrics_->stop();
@@ -189,15 +200,14 @@ int server::run() {
 
 void server::read_first_catalogs() {
     const bool takes_over = hand_over_ && hand_over_->takes_over();
-    const auto name = control_parameters{*settings_}.database();
+    const auto name = control_parameters{settings()}.database();
     bool read = true;
-    if ((options_.cache || options_.pooled) && !settings_->upstream.control_connection.empty() &&
-        !name.empty()) {
+    if (live_->options.follow && !name.empty()) {
         std::vector<std::string> all{name};
         if (takes_over) all = hand_over_->databases_in_use();
         if (takes_over) all.push_back(name);  // the last one decides
         const std::chrono::milliseconds most =
-            takes_over ? settings_->server_connect_timeout : catalog_patience;
+            takes_over ? settings().server_connect_timeout : catalog_patience;
         for (const auto& one : all) catalogs_.use(one);
         for (const auto& one : all) read = catalogs_.wait_ready(one, most);
     }
@@ -210,7 +220,7 @@ void server::accept() {
     acceptor_.async_accept([this, &home](error_code error, tcp::socket client) {
         if (draining_ || awaits_clients_ || error == asio::error::operation_aborted) return;
         if (!error) {
-            if (clients() >= settings_->max_client_conn)
+            if (clients() >= settings().max_client_conn)
                 refuse(std::move(client));
             else
                 home.post([&home, c = std::make_shared<tcp::socket>(std::move(client))] {
@@ -230,7 +240,7 @@ void server::accept() {
 void server::refuse(tcp::socket client) {
     std::string reply;
     protocol::write_error(reply, "FATAL", "53300", "sorry, too many clients already",
-                          "max_client_conn is " + std::to_string(settings_->max_client_conn));
+                          "max_client_conn is " + std::to_string(settings().max_client_conn));
     error_code ignored;
     client.non_blocking(true, ignored);
     client.write_some(asio::buffer(reply), ignored);
@@ -254,6 +264,12 @@ void server::wait_for_signal() {
             return wait_for_signal();
         }
 #endif
+#ifdef SIGHUP
+        if (number == SIGHUP) {
+            configuration_.reload("SIGHUP");
+            return wait_for_signal();
+        }
+#endif
         if (draining_) return finish();
         log_info("shutting down: waiting for sessions to become idle");
         drain();
@@ -267,7 +283,7 @@ void server::drain() {
     if (hand_over_) hand_over_->stop();
     acceptor_.close(ignored);
     for (auto& w : workers_) w->drain();
-    drain_timer_.expires_after(settings_->shutdown_timeout);
+    drain_timer_.expires_after(settings().shutdown_timeout);
     drain_timer_.async_wait([this](error_code error) {
         if (error) return;
         log_warning("shutdown_timeout reached: ending " + std::to_string(clients()) + " sessions");
@@ -295,10 +311,10 @@ void server::shut_down(ops::console_command::ending how) {
     if (draining_ && how != ending::at_once) return;
     log_info("shutting down: at the console's word");
     if (how == ending::at_once) {
-        if (!draining_) drain();  // so that the console's client has its answer
-        // Posted behind what the workers were given, and behind it here.
-        auto& last = *workers_.front();
-        last.post([this] { asio::post(context_, [this] { finish(); }); });
+        if (!draining_) drain();
+        // When the workers have done what they were given.
+        ask_workers<int>(
+            *this, [](worker&) { return 0; }, [this](const std::vector<int>&) { finish(); });
     } else if (how == ending::wait_for_servers) {
         drain();
     } else {
@@ -392,6 +408,15 @@ std::string server::statistics(const ops::observations& now) const {
     auto out = "{\"reasons\":{" + reasons + "}," + rest + ",\"limits\":{" + limits +
                "},\"requests\":{" + requests + "},\"pools\":{" + pools + ",\"pinned\":{" +
                pinned() + "}}";
+    ops::comparison_counts both;
+    for (const auto& [rule, counts] : comparisons_.counts()) {
+        both.equal += counts.equal;
+        both.different += counts.different;
+    }
+    std::string shadow;
+    list(shadow, "equal", both.equal);
+    list(shadow, "different", both.different);
+    out += ",\"shadow\":{" + shadow + "}";
     if (metrics_) {
         list(metrics, "written", now.metrics.written);
         list(metrics, "waiting", now.metrics.waiting);

@@ -19,12 +19,16 @@
 #include "proxy/core/traffic.h"
 #include "proxy/io/cancel.h"
 #include "proxy/io/catalogs.h"
+#include "proxy/io/config_watch.h"
+#include "proxy/io/configuration.h"
+#include "proxy/io/live_settings.h"
 #include "proxy/io/metrics_sink.h"
 #include "proxy/io/observer.h"
 #include "proxy/io/stored_secrets.h"
 #include "proxy/io/tls.h"
 #include "proxy/io/users.h"
 #include "proxy/io/worker.h"
+#include "proxy/ops/comparisons.h"
 #include "proxy/ops/console_command.h"
 
 namespace pgsidecar::io {
@@ -39,31 +43,31 @@ class server {
     // Throws std::runtime_error: a certificate that cannot be read, an address in use. `program`:
     // its name and version. `take_over`: the place of the process that is running, if there is one
     // (handover.h).
-    explicit server(std::shared_ptr<const config::settings> settings,
-                    std::string program = "pgsidecar", bool take_over = false);
+    explicit server(io::configuration& from, std::string program = "pgsidecar",
+                    bool take_over = false);
     ~server();
     server(const server&) = delete;
     server& operator=(const server&) = delete;
 
     int run();
 
-    [[nodiscard]] const config::settings& settings() const noexcept { return *settings_; }
-    [[nodiscard]] std::shared_ptr<const policy::cache_rules> rules() const;
+    [[nodiscard]] io::configuration& configuration() noexcept { return configuration_; }
+    // On main()'s thread; a worker has its own.
+    [[nodiscard]] const config::settings& settings() const noexcept { return *live_->settings; }
+    [[nodiscard]] const std::shared_ptr<const live_settings>& live() const noexcept {
+        return live_;
+    }
+    [[nodiscard]] ops::comparisons& comparisons() noexcept { return comparisons_; }
     [[nodiscard]] cache::store& store() noexcept { return store_; }
     [[nodiscard]] cache::flights& flights() noexcept { return flights_; }
     [[nodiscard]] core::databases& databases() noexcept { return databases_; }
     [[nodiscard]] io::catalogs& catalogs() noexcept { return catalogs_; }
-    // Null: no limits are in force, and nothing is measured.
-    [[nodiscard]] policy::tenant_directory* tenants() noexcept {
-        return options_.measures ? &tenants_ : nullptr;
-    }
-    [[nodiscard]] metrics_sink* metrics() noexcept { return metrics_.get(); }  // null: none
+    [[nodiscard]] policy::tenant_directory* tenants() noexcept { return &tenants_; }
+    // Null: nothing had to be kept yet.
+    [[nodiscard]] metrics_sink* metrics() noexcept { return metrics_.get(); }
     [[nodiscard]] stored_secrets& secrets() noexcept { return secrets_; }
     [[nodiscard]] io::users& users() noexcept { return users_; }
     [[nodiscard]] cancel_keys& keys() noexcept { return keys_; }
-    [[nodiscard]] const core::session_options& session_options() const noexcept { return options_; }
-    [[nodiscard]] const ssl_ctx_ptr& client_tls() const noexcept { return client_tls_; }
-    [[nodiscard]] const ssl_ctx_ptr& server_tls() const noexcept { return server_tls_; }
     [[nodiscard]] worker& worker_of(unsigned index) noexcept { return *workers_[index]; }
     [[nodiscard]] unsigned worker_count() const noexcept {
         return static_cast<unsigned>(workers_.size());
@@ -114,6 +118,9 @@ class server {
     void check_place(bool catalogs_read);
     void accept();
     void refuse(tcp::socket client);
+    [[nodiscard]] std::string adopt(const std::shared_ptr<const config::settings>& next,
+                                    std::function<void()> all);
+    void switch_workers(std::shared_ptr<const live_settings> next, std::function<void()> all);
     void wait_for_signal();
     void drain();
     void finish();
@@ -124,11 +131,10 @@ class server {
     [[nodiscard]] std::string statistics(const ops::observations& now) const;
     [[nodiscard]] std::string pinned() const;
 
-    std::shared_ptr<const config::settings> settings_;
+    io::configuration& configuration_;
     const std::string program_;
-    core::session_options options_;
-    ssl_ctx_ptr client_tls_;
-    ssl_ctx_ptr server_tls_;
+    std::shared_ptr<const live_settings> live_;  // the latest; workers may not have it yet
+    ops::comparisons comparisons_;
     policy::tenant_directory tenants_;
     cache::versions versions_;
     cache::store store_;
@@ -149,6 +155,7 @@ class server {
     boost::asio::steady_timer drain_timer_;
     boost::asio::steady_timer housekeeping_timer_;
     boost::asio::steady_timer pool_timer_;
+    config_watch watch_;
     const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
     io::observer observer_;
     std::unique_ptr<http_service> http_;    // null: none is wanted

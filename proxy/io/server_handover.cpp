@@ -36,7 +36,7 @@ void server::inherit(int listening) {
         throw std::runtime_error("the process that is running listens on " + text_of(found) +
                                  ", this configuration on " + text_of(wanted) +
                                  ": nothing was taken over");
-    acceptor_.listen(static_cast<int>(settings_->listen_backlog));
+    acceptor_.listen(static_cast<int>(settings().listen_backlog));
 }
 
 // Of a place that works only one that works as well may be taken.
@@ -48,7 +48,7 @@ void server::check_place(bool catalogs_read) {
     tcp::socket probe{own};
     bool reached = false;
     resolver.async_resolve(
-        settings_->upstream.host, std::to_string(settings_->upstream.port),
+        settings().upstream.host, std::to_string(settings().upstream.port),
         [&](error_code error, const tcp::resolver::results_type& found) {
             if (error) return;
             asio::async_connect(
@@ -56,7 +56,7 @@ void server::check_place(bool catalogs_read) {
         });
     own.run_for(upstream_patience);
     if (!reached)
-        throw std::runtime_error("the server " + options_.upstream_name +
+        throw std::runtime_error("the server " + live_->options.upstream_name +
                                  " cannot be reached: nothing was taken over");
 }
 
@@ -73,7 +73,7 @@ int server::stop_accepting() {
 }
 
 void server::open_http() {
-    if (settings_->http.listen_port != 0) http_ = std::make_unique<http_service>(context_, *this);
+    if (settings().http.listen_port != 0) http_ = std::make_unique<http_service>(context_, *this);
 }
 
 void server::leave_http() {
@@ -106,8 +106,8 @@ void server::when_workers_rest(std::function<void()> then) {
 
 void server::leave() {
     log_info(std::to_string(clients()) + " clients stay");
-    if (!std::exchange(leaving_, true) && settings_->handover_timeout.count() > 0) {
-        drain_timer_.expires_after(settings_->handover_timeout);
+    if (!std::exchange(leaving_, true) && settings().handover_timeout.count() > 0) {
+        drain_timer_.expires_after(settings().handover_timeout);
         drain_timer_.async_wait([this](error_code error) {
             if (error || !leaving_) return;
             log_warning("handover_timeout reached: shutting down");
@@ -122,7 +122,7 @@ void server::stop() {
 }
 
 void server::watch_for_alerts() {
-    alerts_ = std::make_unique<alert_sender>(*settings_);
+    alerts_ = std::make_unique<alert_sender>(settings());
     observer_.on_sample([this](const io::observer::snapshot& now) { alerts_->look(*now); });
 }
 

@@ -26,6 +26,19 @@ std::chrono::milliseconds seconds_of(const char* text) {
 
 }  // namespace
 
+void stored_secrets::adopt(std::shared_ptr<const config::settings> settings) {
+    const std::lock_guard lock{mutex_};
+    if (settings->auth_query != settings_->auth_query ||
+        settings->auth_query_ttl != settings_->auth_query_ttl)
+        known_ = secret_cache{settings->auth_query_ttl};
+    settings_ = std::move(settings);
+}
+
+std::shared_ptr<const config::settings> stored_secrets::settings() {
+    const std::lock_guard lock{mutex_};
+    return settings_;
+}
+
 void stored_secrets::doubt(const std::string& user) {
     const std::lock_guard lock{mutex_};
     known_.doubt(user, std::chrono::steady_clock::now());
@@ -78,7 +91,7 @@ void stored_secrets::run() {
 }
 
 bool stored_secrets::connect() {
-    connection_ = control_parameters{settings_}.connect();
+    connection_ = control_parameters{*settings()}.connect();
     if (PQstatus(connection_.get()) != CONNECTION_OK) {
         complain(first_line(PQerrorMessage(connection_.get())));
         connection_.reset();
@@ -93,9 +106,11 @@ bool stored_secrets::connect() {
 std::optional<std::string> stored_secrets::ask_and_keep(const std::string& user) {
     const auto altered = altered_.load();
     const auto asked = std::chrono::steady_clock::now();
+    const auto before = settings();
     auto found = ask(user);
     if (!found) return std::nullopt;
     const std::lock_guard lock{mutex_};
+    if (settings_->auth_query != before->auth_query) return std::move(found->secret);
     known_.keep(user, found->secret, altered, asked, found->valid);
     return std::move(found->secret);
 }
@@ -105,8 +120,9 @@ std::optional<stored_secrets::answer> stored_secrets::ask(const std::string& use
     for (const bool first : {static_cast<bool>(connection_), false}) {
         if (!connection_ && !connect()) return std::nullopt;
         const std::array<const char*, 1> values{user.c_str()};
-        const result_ptr rows{PQexecParams(connection_.get(), settings_.auth_query.c_str(), 1,
-                                           nullptr, values.data(), nullptr, nullptr, 0)};
+        const auto now = settings();
+        const result_ptr rows{PQexecParams(connection_.get(), now->auth_query.c_str(), 1, nullptr,
+                                           values.data(), nullptr, nullptr, 0)};
         if (PQresultStatus(rows.get()) == PGRES_TUPLES_OK && PQnfields(rows.get()) >= 2) {
             complained_ = false;
             if (PQntuples(rows.get()) == 0 || PQgetisnull(rows.get(), 0, 1) != 0) return answer{};
@@ -132,7 +148,7 @@ std::optional<stored_secrets::answer> stored_secrets::ask(const std::string& use
 void stored_secrets::complain(const std::string& why) {
     if (!std::exchange(complained_, true))
         log_warning("auth_query over control_connection: " + why +
-                    (settings_.auth_type == config::auth_type::relay
+                    (settings()->auth_type == config::auth_type::relay
                          ? ": log-ins by SCRAM with TLS on both legs are relayed, which satisfies "
                            "the server only without channel binding"
                          : ": users that auth_file does not name cannot log in"));

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -24,12 +25,14 @@ class stored_secrets {
     using handler = std::function<void(std::optional<std::string>)>;
 
     // `altered` counts what has changed roles: no answer outlasts that.
-    stored_secrets(const config::settings& settings, const std::atomic<std::uint64_t>& altered)
-        : settings_{settings}, altered_{altered}, known_{settings.auth_query_ttl} {}
+    stored_secrets(std::shared_ptr<const config::settings> settings,
+                   const std::atomic<std::uint64_t>& altered)
+        : altered_{altered}, settings_{std::move(settings)}, known_{settings_->auth_query_ttl} {}
     ~stored_secrets() { stop(); }
     stored_secrets(const stored_secrets&) = delete;
     stored_secrets& operator=(const stored_secrets&) = delete;
 
+    void adopt(std::shared_ptr<const config::settings> settings);  // others from now on
     void look_up(std::string user, handler done);  // `done` comes at once, or from another thread
     void doubt(const std::string& user);           // a log-in has failed
     void stop();                                   // who still waits hears nothing
@@ -49,12 +52,14 @@ class stored_secrets {
     [[nodiscard]] bool connect();
     void complain(const std::string& why);
 
-    const config::settings& settings_;
+    [[nodiscard]] std::shared_ptr<const config::settings> settings();
+
     const std::atomic<std::uint64_t>& altered_;
     connection_ptr connection_;
     bool complained_ = false;
     std::mutex mutex_;
     std::condition_variable changed_;
+    std::shared_ptr<const config::settings> settings_;
     std::deque<question> waiting_;
     secret_cache known_;
     bool stopping_ = false;

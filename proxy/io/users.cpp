@@ -80,18 +80,46 @@ void read_files(const config::settings& s, config::auth_file_result& known,
 }  // namespace
 
 users::users(const config::settings& settings, stored_secrets& secrets)
-    : settings_{settings}, secrets_{secrets}, mock_seed_{random_bytes(mock_seed_size)} {
+    : secrets_{secrets},
+      mock_seed_{random_bytes(mock_seed_size)},
+      state_{read(settings, nullptr)} {}
+
+std::shared_ptr<const users::state> users::read(const config::settings& settings,
+                                                const state* before) {
+    auto made = std::make_shared<state>();
+    made->auth_type = settings.auth_type;
+    made->asks = !settings.upstream.control_connection.empty();
+    made->has_file = !settings.auth_file.empty();
     std::string wrong;
-    read_files(settings_, known_, rules_, wrong);
+    read_files(settings, made->known, made->rules, wrong);
     if (!wrong.empty()) {
         wrong.pop_back();
         throw std::runtime_error(wrong);
     }
-    scram_.resize(known_.users.size());
-    for (std::size_t i = 0; i < scram_.size(); ++i)
-        if (is_plain(known_.users[i].secret))
-            scram_[i] = core::make_scram_secret(openssl_crypto(), known_.users[i].secret,
-                                                random_bytes(core::scram_salt_size));
+    const auto& all = made->known.users;
+    made->scram.resize(all.size());
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        if (!is_plain(all[i].secret)) continue;
+        // Computing one takes milliseconds, and the salt of a user is to stay.
+        const auto* same = before ? before->known.find(all[i].name) : nullptr;
+        made->scram[i] =
+            same && same->secret == all[i].secret
+                ? before->scram[static_cast<std::size_t>(same - before->known.users.data())]
+                : core::make_scram_secret(openssl_crypto(), all[i].secret,
+                                          random_bytes(core::scram_salt_size));
+    }
+    return made;
+}
+
+std::shared_ptr<const users::state> users::now() const {
+    const std::lock_guard lock{mutex_};
+    return state_;
+}
+
+void users::adopt(const config::settings& settings) {
+    auto next = read(settings, now().get());
+    const std::lock_guard lock{mutex_};
+    state_ = std::move(next);
 }
 
 std::string users::problems(const config::settings& settings) {
@@ -102,8 +130,8 @@ std::string users::problems(const config::settings& settings) {
     return wrong;
 }
 
-auth_method users::method_for(const question& q) const {
-    switch (settings_.auth_type) {
+auth_method users::method_for(const state& s, const question& q) {
+    switch (s.auth_type) {
         case auth_type::trust:
             return auth_method::trust;
         case auth_type::plain:
@@ -111,7 +139,7 @@ auth_method users::method_for(const question& q) const {
         case auth_type::md5:
             return auth_method::md5;
         case auth_type::hba:
-            return method_of(rules_.match(
+            return method_of(s.rules.match(
                 q.encrypted ? config::hba_connection::tls : config::hba_connection::plain,
                 q.database, q.user, q.client));
         case auth_type::scram_sha_256:
@@ -129,28 +157,28 @@ core::client_login users::login_of(std::string user) const {
 }
 
 void users::look_up(question q, handler done) {
-    const auto method = method_for(q);
-    look_up_by(method, std::move(q.user), std::move(done));
+    const auto s = now();
+    const auto method = method_for(*s, q);
+    look_up_by(*s, method, std::move(q.user), std::move(done));
 }
 
 void users::look_up_for_console(question q, handler done) {
-    const auto method = method_for(q);
+    const auto s = now();
+    const auto method = method_for(*s, q);
     const bool asks = method != auth_method::trust && method != auth_method::reject;
-    if (asks && settings_.auth_file.empty() && settings_.upstream.control_connection.empty())
-        return done(method, std::nullopt);
-    look_up_by(method, std::move(q.user), std::move(done));
+    if (asks && !s->has_file && !s->asks) return done(method, std::nullopt);
+    look_up_by(*s, method, std::move(q.user), std::move(done));
 }
 
-void users::look_up_by(auth_method method, std::string user, handler done) {
+void users::look_up_by(const state& s, auth_method method, std::string user, handler done) {
     auto login = login_of(std::move(user));
-    if (const auto* known = known_.find(login.user)) {
+    if (const auto* known = s.known.find(login.user)) {
         if (!known->secret.empty()) login.secret = known->secret;
-        login.scram = scram_[static_cast<std::size_t>(known - known_.users.data())];
+        login.scram = s.scram[static_cast<std::size_t>(known - s.known.users.data())];
         return done(method, std::move(login));
     }
     const bool asks = method != auth_method::trust && method != auth_method::reject;
-    if (!asks || settings_.upstream.control_connection.empty())
-        return done(method, std::move(login));
+    if (!asks || !s.asks) return done(method, std::move(login));
     const auto name = login.user;
     secrets_.look_up(name, [method, login = std::move(login),
                             done = std::move(done)](std::optional<std::string> secret) mutable {

@@ -1,8 +1,10 @@
 // Who may log in, where the proxy itself asks for passwords (auth_type): the HBA rules, the users
-// of auth_file, and for those that it does not name auth_query. The files are read once, when the
-// program starts. Called from any thread.
+// of auth_file, and for those that it does not name auth_query. The files are read when the program
+// starts and at each reload. Called from any thread.
 #pragma once
 #include <functional>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,6 +30,9 @@ class users {
 
     // Throws std::runtime_error: a file that cannot be read or is not valid, with its line.
     users(const config::settings& settings, stored_secrets& secrets);
+    // Reads the files anew; log-ins under way go on with what they have found. Nothing changes when
+    // it throws, as the constructor does.
+    void adopt(const config::settings& settings);
     // `done` comes at once, or from another thread.
     void look_up(question q, handler done);
     // Of the admin console, which asks for passwords also with auth_type relay.
@@ -36,16 +41,25 @@ class users {
     [[nodiscard]] static std::string problems(const config::settings& settings);
 
   private:
-    [[nodiscard]] core::auth_method method_for(const question& q) const;
-    void look_up_by(core::auth_method method, std::string user, handler done);
+    struct state {
+        config::auth_type auth_type{};
+        bool asks = false;      // whom it does not know it can ask about
+        bool has_file = false;  // auth_file
+        config::auth_file_result known;
+        std::vector<std::string> scram;  // of plain passwords, by their place among the users
+        config::hba_rules rules;
+    };
+    [[nodiscard]] static std::shared_ptr<const state> read(const config::settings& settings,
+                                                           const state* before);
+    [[nodiscard]] std::shared_ptr<const state> now() const;
+    [[nodiscard]] static core::auth_method method_for(const state& s, const question& q);
+    void look_up_by(const state& s, core::auth_method method, std::string user, handler done);
     [[nodiscard]] core::client_login login_of(std::string user) const;
 
-    const config::settings& settings_;
     stored_secrets& secrets_;
-    config::auth_file_result known_;
-    std::vector<std::string> scram_;  // of plain passwords, by their place among the users
-    config::hba_rules rules_;
-    std::string mock_seed_;
+    const std::string mock_seed_;
+    mutable std::mutex mutex_;
+    std::shared_ptr<const state> state_;
 };
 
 }  // namespace pgsidecar::io

@@ -1,8 +1,11 @@
 #include "proxy/io/worker.h"
 
 #include <algorithm>
+#include <sstream>
 #include <utility>
 
+#include "policy/analyze.h"
+#include "proxy/io/log.h"
 #include "proxy/io/server.h"
 #include "proxy/ops/console_views.h"
 
@@ -24,10 +27,11 @@ worker::worker(server& owner, unsigned index)
       work_{context_.get_executor()},
       timer_{context_},
       watch_timer_{context_},
-      decider_{owner.rules(), {.max_sql_length = owner.settings().max_sql_length}},
-      services_{decider_,          owner.store(),           owner.flights(),
-                owner.databases(), owner.session_options(), key_buffer_,
-                owner.tenants()},
+      live_{owner.live()},
+      options_{live_->options},
+      decider_{live_->rules(), {.max_sql_length = settings().max_sql_length}},
+      services_{decider_, owner.store(), owner.flights(), owner.databases(),
+                options_, key_buffer_,   owner.tenants()},
       scratch_(scratch_size),
       pools_{*this, owner.ledger()} {}
 
@@ -68,7 +72,7 @@ void worker::tick() {
 
 void worker::measure(core::actions& todo) {
     const auto now = std::chrono::steady_clock::now();
-    const bool keeps = owner_.metrics() != nullptr;
+    const bool keeps = live_->keeps_metrics();
     for (const auto& m : todo.measured) {
         collector_.add(m, now);
         if (keeps) keep_metrics(m, now);
@@ -78,7 +82,7 @@ void worker::measure(core::actions& todo) {
 }
 
 void worker::keep_metrics(const core::measurement& m, std::chrono::steady_clock::time_point now) {
-    sampled_ += owner_.settings().metrics.sample_percent;
+    sampled_ += settings().metrics.sample_percent;
     if (sampled_ < 100) return;
     sampled_ -= 100;
     metrics_.push_back({{m.tenant, &m.tenant->name},
@@ -92,6 +96,20 @@ void worker::hand_over_metrics() {
     if (metrics_.empty()) return;
     owner_.metrics()->add(std::move(metrics_));
     metrics_.clear();
+}
+
+// The text itself never reaches the log; its fingerprint is pg_stat_statements' kind of name.
+void worker::note_comparisons(const std::vector<core::comparison>& compared) {
+    for (const auto& c : compared) {
+        const auto now = std::chrono::steady_clock::now();
+        if (!owner_.comparisons().add(*c.rule, c.equal, now)) continue;
+        policy::sql_facts facts;
+        policy::describe(c.text->sql, facts);
+        std::ostringstream fingerprint;
+        fingerprint << std::hex << facts.fingerprint;
+        log_warning("shadow: an answer of the server differs from the cached one: rule=" + *c.rule +
+                    " fingerprint=" + fingerprint.str());
+    }
 }
 
 void worker::watch(std::chrono::steady_clock::time_point due, std::uint64_t token) {
@@ -132,9 +150,13 @@ void worker::drain() {
     });
 }
 
-const config::settings& worker::settings() const noexcept { return owner_.settings(); }
-const ssl_ctx_ptr& worker::client_tls() const noexcept { return owner_.client_tls(); }
-const ssl_ctx_ptr& worker::server_tls() const noexcept { return owner_.server_tls(); }
+void worker::switch_to(std::shared_ptr<const live_settings> next) {
+    const bool others = next->settings != live_->settings;
+    live_ = std::move(next);
+    options_ = live_->options;
+    if (others) decider_.adopt(live_->rules(), settings().max_sql_length);
+    for (const auto copy = pumps_; const auto& [token, p] : copy) p->on_switched();
+}
 
 worker& worker::neighbour(unsigned index) noexcept { return owner_.worker_of(index); }
 
@@ -152,6 +174,7 @@ void worker::distrust_catalogs() {
 
 void worker::carry_out(core::actions& todo) {
     if (!todo.measured.empty() || !todo.transactions.empty()) measure(todo);
+    if (!todo.compared.empty()) note_comparisons(todo.compared);
     for (const auto why : todo.outcomes) collector_.count(why);
     for (const auto& wake : todo.wake) {
         auto& home = owner_.worker_of(static_cast<unsigned>(wake.token >> worker_shift));
@@ -206,7 +229,7 @@ void worker::cancel(std::int32_t pid, const std::string& key, std::function<void
 }
 
 void worker::send_cancel(std::int32_t pid, const std::string& key, std::function<void()> done) {
-    std::make_shared<cancel_sender>(context_, settings(), server_tls())
+    std::make_shared<cancel_sender>(context_, shared_settings(), server_tls())
         ->start(pid, key, std::move(done));
 }
 

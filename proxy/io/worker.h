@@ -18,6 +18,7 @@
 
 #include "proxy/core/session.h"
 #include "proxy/core/traffic.h"
+#include "proxy/io/live_settings.h"
 #include "proxy/io/pools.h"
 #include "proxy/io/pump.h"
 #include "proxy/io/users.h"
@@ -43,6 +44,8 @@ class worker {
     void post(F f) {
         boost::asio::post(context_, std::move(f));
     }
+    // On this worker's thread: from here on it runs by `next`.
+    void switch_to(std::shared_ptr<const live_settings> next);
     void adopt(tcp::socket client);  // on this worker's thread; of any io_context
     void drain();                    // from any thread: sessions end as they become idle
 
@@ -51,9 +54,13 @@ class worker {
     [[nodiscard]] const core::session_services& services() const noexcept { return services_; }
     [[nodiscard]] std::span<char> scratch() noexcept { return scratch_; }
     [[nodiscard]] core::actions& actions() noexcept { return actions_; }
-    [[nodiscard]] const config::settings& settings() const noexcept;
-    [[nodiscard]] const ssl_ctx_ptr& client_tls() const noexcept;
-    [[nodiscard]] const ssl_ctx_ptr& server_tls() const noexcept;
+    // On this worker's thread; of a call that returns to Asio, keep shared_settings() instead.
+    [[nodiscard]] const config::settings& settings() const noexcept { return *live_->settings; }
+    [[nodiscard]] const std::shared_ptr<const config::settings>& shared_settings() const noexcept {
+        return live_->settings;
+    }
+    [[nodiscard]] const ssl_ctx_ptr& client_tls() const noexcept { return live_->client_tls; }
+    [[nodiscard]] const ssl_ctx_ptr& server_tls() const noexcept { return live_->server_tls; }
     [[nodiscard]] io::pools& pools() noexcept { return pools_; }
     [[nodiscard]] worker& neighbour(unsigned index) noexcept;
     [[nodiscard]] std::int32_t new_client_pid() noexcept;
@@ -102,6 +109,7 @@ class worker {
     void measure(core::actions& todo);
     void keep_metrics(const core::measurement& m, std::chrono::steady_clock::time_point now);
     void hand_over_metrics();
+    void note_comparisons(const std::vector<core::comparison>& compared);
     void arm_watch();
 
     server& owner_;
@@ -110,6 +118,8 @@ class worker {
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
     boost::asio::steady_timer timer_;
     boost::asio::steady_timer watch_timer_;
+    std::shared_ptr<const live_settings> live_;
+    core::session_options options_;  // of live_; sessions refer to it
     core::decider decider_;
     core::actions actions_;
     std::string key_buffer_;

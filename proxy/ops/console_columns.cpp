@@ -189,7 +189,8 @@ columns columns_of(console_view v) {
         case console_view::explain:
             return of_explain();
         case console_view::flags:
-            return {{"flag", text}, {"value", text}, {"changeable", text}};
+            return {{"flag", text},   {"value", text}, {"changeable", text},
+                    {"origin", text}, {"equal", int8}, {"different", int8}};
         case console_view::rules:
             return of_rules();
         case console_view::parameter:

@@ -66,6 +66,8 @@ constexpr std::array meanings{
     meaning{reason::doubtful_text, "the server may read the text otherwise: its settings say so"},
     meaning{reason::limited, "a limit of its tenant refused it"},
     meaning{reason::unknown_statement, "the statement is not one that the session has prepared"},
+    meaning{reason::shadow, "its rule only compares answers with what would have been served"},
+    meaning{reason::rollout, "its rule is not in force for this tenant yet"},
 };
 static_assert(meanings.size() == static_cast<std::size_t>(reason::count_));
 

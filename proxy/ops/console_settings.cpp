@@ -32,30 +32,6 @@ console_table config_table(const config::settings& s) {
     return out;
 }
 
-// What lets the DBA turn something on and off without taking anything else away.
-console_table flags_table(const config::settings& s) {
-    console_table out{columns_of(console_view::flags), {}};
-    const auto wanted = [](std::string_view key) {
-        return key == "enable_optimizations" || key == "cache.enable_query_result_caching" ||
-               key == "cache.single_flight" || key == "tenants.limits" ||
-               (key.starts_with("cache.rules[") &&
-                (key.ends_with("].mode") || key.ends_with("].rollout_percent")));
-    };
-    for (auto& one : config::list_settings(s)) {
-        if (!wanted(one.key)) continue;
-        // A rule is known by its name.
-        if (const auto open = one.key.find('['); open != std::string::npos) {
-            const auto close = one.key.find(']');
-            const auto index = std::stoul(one.key.substr(open + 1, close - open - 1));
-            one.key = one.key.substr(0, open + 1) + s.cache.rules.rules[index].name +
-                      one.key.substr(close);
-        }
-        out.rows.push_back(
-            {std::move(one.key), std::move(one.value), cell(one.changeable ? "yes" : "no")});
-    }
-    return out;
-}
-
 console_table rules_table(const config::settings& s) {
     console_table out{columns_of(console_view::rules), {}};
     for (const auto& r : s.cache.rules.rules)
@@ -68,12 +44,19 @@ console_table rules_table(const config::settings& s) {
 }  // namespace
 
 bool is_of_settings(console_view v) noexcept {
-    return v == console_view::config || v == console_view::flags || v == console_view::rules;
+    return v == console_view::config || v == console_view::rules;
 }
 
 console_table settings_table(console_view v, const config::settings& s) {
-    if (v == console_view::flags) return flags_table(s);
     return v == console_view::rules ? rules_table(s) : config_table(s);
+}
+
+console_table flags_table(const std::vector<flag_row>& all) {
+    console_table out{columns_of(console_view::flags), {}};
+    for (const auto& f : all)
+        out.rows.push_back({cell(f.name), cell(f.value), cell("yes"), cell(f.origin),
+                            cell(f.compared.equal), cell(f.compared.different)});
+    return out;
 }
 
 console_table cache_table(const cache::store_statistics& of, const config::settings& s) {

@@ -12,7 +12,7 @@ bool is_space(char c) noexcept { return c == ' ' || (c >= '\t' && c <= '\r'); }
 bool is_word(char c) noexcept {
     const auto lower = ascii_lower(c);
     return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-           c == '.' || c == '$' || static_cast<unsigned char>(c) >= 0x80;
+           c == '.' || c == '$' || c == '[' || c == ']' || static_cast<unsigned char>(c) >= 0x80;
 }
 
 // Behind the comment that begins there; the same place if none does. One that does not end goes to

@@ -15,6 +15,7 @@
 #include "proxy/core/traffic.h"
 #include "proxy/ops/console_command.h"
 #include "proxy/ops/console_table.h"
+#include "proxy/ops/flags.h"
 
 namespace pgsidecar::ops {
 
@@ -67,9 +68,12 @@ struct live_state {
 [[nodiscard]] console_table live_table(console_view v, const live_state& now,
                                        const config::settings& s);
 
-// CONFIG, FLAGS, RULES.
+// CONFIG, RULES.
 [[nodiscard]] bool is_of_settings(console_view v) noexcept;
 [[nodiscard]] console_table settings_table(console_view v, const config::settings& s);
+
+// FLAGS.
+[[nodiscard]] console_table flags_table(const std::vector<flag_row>& all);
 
 [[nodiscard]] console_table cache_table(const cache::store_statistics& of,
                                         const config::settings& s);

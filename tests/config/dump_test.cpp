@@ -110,14 +110,32 @@ TEST_CASE("the difference between two settings names exactly what differs") {
 }
 
 TEST_CASE("only what is made once at start-up needs a restart") {
-    for (const char* key : {"listen_addr", "listen_port", "workers", "cache.shards", "pool_mode",
-                            "default_pool_size", "max_prepared_statements"}) {
+    for (const char* key :
+         {"listen_addr", "listen_port", "workers", "cache.shards", "pool_mode", "auth_type",
+          "upstream.host", "upstream.port", "upstream.control_connection", "metrics.connection"}) {
         CHECK(needs_restart(key));
     }
     for (const char* key : {"enable_optimizations", "cache.rules", "cache.max_memory", "log.level",
-                            "cache.enable_query_result_caching", "no_such_key"}) {
+                            "cache.enable_query_result_caching", "default_pool_size", "auth_file",
+                            "metrics.sample_percent", "no_such_key"}) {
         CHECK_FALSE(needs_restart(key));
     }
+}
+
+TEST_CASE("what needs a restart stays as it is until then") {
+    settings running, next;
+    running.listen_port = 7000;
+    running.upstream.control_connection = "user=a";
+    running.max_client_conn = 5;
+    next.workers = 3;
+    next.upstream.control_connection = "user=b";
+    next.max_client_conn = 6;
+    keep_until_restart(running, next);
+    CHECK(next.listen_port == 7000);
+    CHECK(next.workers == running.workers);
+    CHECK(next.upstream.control_connection == "user=a");
+    CHECK(next.max_client_conn == 6);
+    CHECK(changed_keys(running, next) == std::vector<std::string>{"max_client_conn"});
 }
 
 TEST_CASE("every known key is named once") {

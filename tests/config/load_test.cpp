@@ -244,7 +244,7 @@ TEST_CASE("overrides win over the file and are named as such") {
                 "--set listen_prot: is not a known key; did you mean listen_port?",
                 "--set cache: is no single key; name one below it",
                 "--set: is not of the form key=value", "--set: is not of the form key=value",
-                "--set cache.rules[0].ttl: rules are set as a whole, as cache.rules",
+                "--set cache.rules[0].ttl: there is no rule of that name",
                 "--set cache.key_settings: takes a list, [a, b]",
                 "--set cache.rules: a key must be a name; is a bracket not closed?",
                 "--set log.file: holds a control character"});

@@ -195,7 +195,7 @@ TEST_CASE("rules: what could never apply, or mean two things, is refused") {
 }
 
 TEST_CASE("rules: a mode that is not built must not pass for on") {
-    CHECK(problems("cache: {rules: [{name: a, tables: [x], mode: shadow}]}") ==
+    CHECK(problems("cache: {rules: [{name: a, tables: [x], mode: shade}]}") ==
           lines{"f:1: cache.rules[0].mode: \"shadow\" is not supported by this version, only: off, "
                 "on"});
     CHECK(problems("cache: {rules: [{name: a, tables: [x], mode: dark}]}") ==

@@ -219,7 +219,7 @@ TEST_CASE("tenants: overrides") {
                         "tenants.limit=off", "tenants.tiers=gold",
                         "tenants.tiers=[{name: a, burst: x}]", "tenants.default_tenant="}) ==
           lines{"--set tenants.limits: \"on\" is not one of: off, warn, enforce",
-                "--set tenants.tiers[0].burst: tiers are set as a whole, as tenants.tiers",
+                "--set tenants.tiers[0].burst: there is no tier of that name",
                 "--set tenants: is no single key; name one below it",
                 "--set tenants.limit: is not a known key; did you mean tenants.limits?",
                 "--set tenants.tiers: takes a list of tiers",

@@ -30,41 +30,46 @@ inline std::string show(const std::vector<place>& all) {
 }
 
 struct desk {
-    config::pool_settings s;  // the ledger looks at it when it is asked
+    config::pool_settings s;  // may change between calls
     pool_ledger ledger{s};
     pool_ledger::time_point now{1h};
     pool_ledger::orders todo;
     std::vector<pool_ledger::pool_ptr> held;
 
+    // As its settings are by now.
+    pool_ledger& here() {
+        ledger.adopt(s);
+        return ledger;
+    }
     pool_ledger::pool& pool(const std::string& user = "ann", const std::string& database = "db",
                             const std::string& more = {}) {
-        return *held.emplace_back(ledger.of(user + "@" + database + more, database, user));
+        return *held.emplace_back(here().of(user + "@" + database + more, database, user));
     }
     // "take 1/7", "wait" or "refused ..."; orders are added to those before.
     std::string acquire(pool_ledger::pool& p, place who) {
-        auto got = ledger.acquire(p, who, now);
+        auto got = here().acquire(p, who, now);
         for (const auto& o : got.todo.open) todo.open.push_back(o);
         for (const auto& o : got.todo.close) todo.close.push_back(o);
         if (got.what == answer::refused) return "refused " + got.error;
         return got.what == answer::take ? "take " + show(got.connection) : "wait";
     }
     std::string opened(pool_ledger::pool& p, place c) {
-        return show(ledger.opened(p, c, now, todo));
+        return show(here().opened(p, c, now, todo));
     }
     std::string released(pool_ledger::pool& p, place c) { return released(p, c, now); }
     std::string released(pool_ledger::pool& p, place c, pool_ledger::time_point born) {
-        return show(ledger.released(p, c, born, now, todo));
+        return show(here().released(p, c, born, now, todo));
     }
     std::string refused(pool_ledger::pool& p, std::string error = "no") {
-        return show(ledger.failed(p, std::move(error), false, now, todo));
+        return show(here().failed(p, std::move(error), false, now, todo));
     }
     std::string unreachable(pool_ledger::pool& p, std::string error = "gone") {
-        return show(ledger.failed(p, std::move(error), true, now, todo));
+        return show(here().failed(p, std::move(error), true, now, todo));
     }
-    void closed(pool_ledger::pool& p) { ledger.closed(p, now, todo); }
+    void closed(pool_ledger::pool& p) { here().closed(p, now, todo); }
     void tick(std::chrono::milliseconds later = 0ms) {
         now += later;
-        ledger.tick(now, todo);
+        here().tick(now, todo);
     }
     // A connection that somebody uses.
     void use(pool_ledger::pool& p, place who, place c) {

@@ -325,3 +325,22 @@ TEST_CASE("pool ledger: connections are opened with what the last log-in has sho
     CHECK(d.ledger.of("packet", "db", "ann", shown) == p);
     CHECK(d.ledger.card(*p)->known.password == "second");
 }
+
+TEST_CASE("pool ledger: a pool that becomes smaller closes what lies idle above its size") {
+    desk d;
+    d.s.default_pool_size = 3;
+    auto& p = d.pool();
+    for (unsigned i = 1; i <= 2; ++i) d.idle(p, {0, i});
+    d.use(p, {0, 9}, {0, 3});
+    d.s.default_pool_size = 1;
+    d.tick();
+    CHECK(d.closes() == "0/1 0/2");
+    CHECK(d.count(p) == "1 0 0 0");  // what is in use stays
+    CHECK(d.released(p, {0, 3}) == "nobody");
+    d.tick();
+    CHECK(d.closes() == "");
+    d.s.default_pool_size = 2;
+    CHECK(d.acquire(p, {0, 5}) == "take 0/3");
+    CHECK(d.acquire(p, {0, 6}) == "wait");
+    CHECK(d.opens() == "0");
+}

@@ -43,6 +43,7 @@ class model {
         s.max_user_connections = pick(2) ? 0 : 1 + pick(6);
         s.server_idle_timeout = std::chrono::milliseconds{pick(3) ? 1 + pick(9000) : 0};
         s.server_login_retry = std::chrono::milliseconds{pick(2) ? pick(5000) : 0};
+        ledger_.adopt(s);
         for (const char* database : {"d1", "d2"})
             for (const char* user : {"ann", "bob"})
                 for (const char* more : {"", "+"}) {

@@ -31,6 +31,7 @@ class crossing {
         settings.server_idle_timeout = 1ms;
         settings.min_pool_size = 1;
         settings.server_login_retry = 0ms;  // nobody is left waiting for it
+        ledger.adopt(settings);
         for (std::size_t i = 0; i < pools.size(); ++i)
             pools[i] = ledger.of(std::to_string(i), i < 2 ? "db" : "other", "ann");
     }

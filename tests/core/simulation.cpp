@@ -279,7 +279,24 @@ void simulation::settle_later(line& l, const core::unsettled_commit& lost) {
     });
 }
 
+// The cache goes off for a while, and on again, for all sessions at once, whatever they are at.
+void simulation::switch_later() {
+    after(world_.options.cache ? 3000 : 300, [this] {
+        world_.options.cache = !world_.options.cache;
+        if (world_.options.cache) world_.versions.bump_all();
+        for (std::size_t i = 0; i < connections_.size(); ++i) {
+            auto& c = *connections_[i];
+            if (c.proxy_ended) continue;
+            c.proxy.switched();
+            collect(c);
+        }
+        if (!over()) switch_later();
+    });
+}
+
 simulation_report simulation::run() {
+    world_.options.follow = true;
+    if (options_.seed % 3 == 0) switch_later();
     for (std::size_t i = 0; i < options_.clients; ++i) {
         clients_.push_back(std::make_unique<simulated_client>(*this));
         clients_.back()->connect();

@@ -171,6 +171,7 @@ class simulation : pool_host {
     void cancel_by_itself(connection& c);
     void watch_limits(connection& c, std::string_view to_server, std::size_t hits, bool quiet);
     void end_of_limits();
+    void switch_later();
     void settle_later(line& l, const core::unsettled_commit& lost);
 
     // simulation_pool.cpp

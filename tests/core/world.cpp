@@ -141,6 +141,13 @@ void wired::server(std::string_view bytes) {
     settle();
 }
 
+void wired::switched() {
+    actions_.clear();
+    session_->on_switched(actions_);
+    perform();
+    settle();
+}
+
 void wired::settle() {
     while (!closing) {
         if (std::exchange(ask_login_, false)) {
@@ -197,6 +204,8 @@ void wired::perform_pooled() {
 }
 
 void wired::perform() {
+    measured_ += actions_.measured.size();
+    compared_.insert(compared_.end(), actions_.compared.begin(), actions_.compared.end());
     for (const auto piece : actions_.client.pieces()) to_client_.append(piece);
     for (const auto piece : actions_.server.pieces()) to_server_.append(piece);
     start_tls = start_tls || actions_.start_client_tls;

@@ -94,6 +94,7 @@ class wired : core::server_source {
     void client_tls() { session_->on_client_tls(); }
     void credentials(core::credentials given);
     void wake(const core::wake_up& w);
+    void switched();  // the world's options, rules or limits are others now
     void database_released();
     [[nodiscard]] bool cancel();
     void cancel_sent();
@@ -118,6 +119,8 @@ class wired : core::server_source {
     // Transactions that have ended, of those that are measured.
     [[nodiscard]] std::vector<core::transaction_end> ended() { return std::exchange(ended_, {}); }
     [[nodiscard]] std::vector<core::wake_up> wakes() { return std::exchange(wakes_, {}); }
+    [[nodiscard]] std::size_t measured() { return std::exchange(measured_, 0); }
+    [[nodiscard]] std::vector<core::comparison> compared() { return std::exchange(compared_, {}); }
     [[nodiscard]] core::session& session() { return *session_; }
     // Bytes of both peers that the session has not taken yet.
     [[nodiscard]] std::size_t held() const { return client_rest_.size() + server_rest_.size(); }
@@ -151,6 +154,8 @@ class wired : core::server_source {
     std::vector<core::measurement> measured_;
     std::vector<core::transaction_end> ended_;
     std::vector<core::wake_up> wakes_;
+    std::vector<core::comparison> compared_;
+    std::size_t measured_ = 0;
     bool resume_ = false, ask_login_ = false, acquire_ = false;
 };
 

@@ -98,13 +98,13 @@ class DriversTest(ConsoleCase):
     def test_psql(self):
         done = self.psql("SHOW VERSION", "SHOW POOLS; SHOW STATE")
         self.assertIn("pgsidecar 0.", done.stdout)
-        self.assertIn("pgsidecar|pgsidecar|1|0|", done.stdout)
+        self.assertIn("pgsidecar|pgsidecar|", done.stdout)
         self.assertIn("active|yes", done.stdout)
         self.assertIn("NOTICE:  Console usage", self.psql("SHOW HELP").stderr)
         self.assertIn("SHOW EXPLAIN", self.psql("SELECT now()", ok=False).stderr)
 
     def test_psycopg_simple_and_prepared(self):
-        conn = self.console(application_name="a tool")
+        conn = self.console(application_name="tool")
         for prepare in (False, True):
             for _ in range(2):
                 row = conn.execute("SHOW LISTS", prepare=prepare).fetchall()
@@ -118,7 +118,7 @@ class DriversTest(ConsoleCase):
             self.assertEqual(cache["max_memory"], 64 << 20)
             self.assertIs(cache["enabled"], True)
             self.assertIsInstance(cache["hit_ratio"], float)
-        self.assertEqual(self.row(conn, "SHOW CLIENTS", database="pgsidecar")["application_name"], "a tool")
+        self.assertEqual(self.row(conn, "SHOW CLIENTS", application_name="tool")["user"], ADMIN)
         conn.autocommit = False
         self.assertEqual(conn.execute("SELECT 1").fetchone(), (1,))
         conn.execute("SHOW POOLS")
@@ -153,6 +153,8 @@ class DriversTest(ConsoleCase):
 
 
 class LoginTest(ConsoleCase):
+    config = {**USERS, "auth_type": "relay", "pool_mode": "session"}
+
     def test_who_is_let_in(self):
         self.assertEqual(self.console(database="pgbouncer").execute("SELECT 1").fetchone(), (1,))
         self.refused("28P01", user=ADMIN, password="wrong", database="pgsidecar")
@@ -193,7 +195,7 @@ class LoginTest(ConsoleCase):
     def test_tls_and_trust(self):
         c = env.certificates
         self.sidecar = env.sidecar(client_tls_sslmode="require", client_tls_cert_file=c.cert,
-                                   client_tls_key_file=c.key, **USERS)
+                                   client_tls_key_file=c.key, **self.config)
         self.addCleanup(self.sidecar.finish)
         conn = self.console(sslmode="verify-ca", sslrootcert=c.ca, channel_binding="require")
         self.assertIn("TLSv1.3/", self.row(conn, "SHOW CLIENTS", database="pgsidecar")["tls"])
@@ -282,7 +284,7 @@ class ControlTest(ConsoleCase):
         conn, client, other = self.console(), self.connect(), self.connect(database="postgres")
         client.execute("SELECT 1")
         conn.execute("KILL %s" % self.database)
-        with self.assertRaises(psycopg.errors.AdminShutdown):
+        with self.assertRaisesRegex(psycopg.OperationalError, "administrator command"):
             client.execute("SELECT 1")
         self.assertEqual(self.servers(conn, database=self.database), [])
         other.execute("SELECT 1")
@@ -299,7 +301,7 @@ class ControlTest(ConsoleCase):
         client.execute("SELECT 1")
         ptr = self.row(conn, "SHOW CLIENTS", application_name="one")["ptr"]
         conn.execute("KILL_CLIENT %s" % ptr)
-        with self.assertRaises(psycopg.errors.AdminShutdown):
+        with self.assertRaisesRegex(psycopg.OperationalError, "administrator command"):
             client.execute("SELECT 1")
         other.execute("SELECT 1")
         self.fails("42704", conn, "KILL_CLIENT %s" % ptr)
@@ -352,7 +354,7 @@ class ControlTest(ConsoleCase):
                 self.assertNotEqual(name(), "new %d" % i)  # nobody has told
                 conn.execute("INVALIDATE " + command)
                 self.assertEqual(name(), "new %d" % i)
-        self.fails("42P01", conn, "INVALIDATE TABLE nowhere")
+        self.fails("42P01", conn, "INVALIDATE TABLE nowhere IN " + self.database)
         self.fails("42704", conn, "INVALIDATE RULE nowhere")
 
     def test_shutdown_waits_for_clients(self):
@@ -421,8 +423,9 @@ class PoolTest(ConsoleCase):
         old = client.execute("SELECT pg_backend_pid()").fetchone()[0]
         other.execute("SELECT 1")
         conn.execute("RECONNECT %s" % self.database)
-        server = self.row(conn, "SHOW SERVERS", database=self.database)  # the idle one has gone
-        self.assertEqual((server["remote_pid"], server["close_needed"]), (old, 1))
+        wait_until("the idle one's end", lambda: [
+            (r["remote_pid"], r["close_needed"]) for r in self.rows(conn, "SHOW SERVERS")
+            if r["database"] == self.database] == [(old, 1)])
         closed = self.in_background(lambda: conn.execute("WAIT_CLOSE %s" % self.database))
         self.assertNotEqual(other.execute("SELECT pg_backend_pid()").fetchone()[0], old)
         self.assertTrue(closed.pending())

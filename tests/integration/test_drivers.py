@@ -13,13 +13,15 @@ JDBC = "/usr/share/java/postgresql.jar"
 
 
 class DriverTest(ProxyTest):
+    config = {"admin_users": ["scram_user"]}
+
     def build(self, command, **more):
         done = subprocess.run(command, text=True, stdout=subprocess.PIPE, timeout=600,
                               stderr=subprocess.STDOUT, **more)
         self.assertEqual(done.returncode, 0, done.stdout[-4000:])
 
-    def drive(self, command, at_least):
-        done = subprocess.run([*command, str(self.sidecar.port), self.database], text=True,
+    def drive(self, command, at_least, *more):
+        done = subprocess.run([*command, str(self.sidecar.port), self.database, *more], text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT * 10)
         lines = done.stdout.splitlines()
         for line in lines:
@@ -53,4 +55,5 @@ class DriverTest(ProxyTest):
                     DRIVERS + "/dotnet/DriverTest.csproj"],
                    env={**os.environ, "PGSIDECAR_OUT": out, "DOTNET_CLI_TELEMETRY_OPTOUT": "1",
                         "DOTNET_NOLOGO": "1"})
-        self.drive(["dotnet", out + "/bin/Release/net10.0/DriverTest.dll"], 18)
+        console = () if self.sidecar.control else ("scram_user", "sesame")
+        self.drive(["dotnet", out + "/bin/Release/net10.0/DriverTest.dll"], 22 if console else 18, *console)

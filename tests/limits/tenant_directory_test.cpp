@@ -153,7 +153,7 @@ TEST_CASE("directory: no limit does more than the master switch allows") {
     for (const auto most : modes) {
         tenant_directory d{{.limits = most}};
         CHECK(d.active() == (most != enforcement::off));
-        for (const auto mode : modes) CHECK(d.effective(mode) == std::min(mode, most));
+        for (const auto mode : modes) CHECK(d.options()->effective(mode) == std::min(mode, most));
     }
     CHECK(!tenant_directory{{}}.active());
 }
@@ -181,8 +181,72 @@ TEST_CASE("directory: requests wait for their limits only where these are enforc
 }
 
 TEST_CASE("directory: whether statements' texts are looked at") {
-    CHECK(!tenant_directory{{.sources = default_sources()}}.reads_comments());
-    CHECK(tenant_directory{{.sources = {{.where = tenant_source::from::user},
-                                        {.where = tenant_source::from::comment, .name = "tenant"}}}}
+    CHECK(!tenant_options{.sources = default_sources()}.reads_comments());
+    CHECK(tenant_options{.sources = {{.where = tenant_source::from::user},
+                                     {.where = tenant_source::from::comment, .name = "tenant"}}}
               .reads_comments());
+}
+
+TEST_CASE("directory: other options give other tiers, and what was used stays") {
+    tenant_options options{.limits = enforcement::enforce,
+                           .tiers = {named("default"), named("gold", {"t"})}};
+    options.tiers[0].queries_per_minute = options.tiers[1].queries_per_minute = 60;
+    options.tiers[0].burst = options.tiers[1].burst = 2;
+    options.tiers[1].max_concurrent = 1;
+    tenant_directory d{options};
+    const auto before = d.find("t", start);
+    CHECK(before->of->name == "gold");
+    CHECK(before->queries.take(start, before->of->rate(), 2).count() == 0);
+    std::vector<gate::ticket> admitted;
+    CHECK(d.gate().enter(before->lane, 1, admitted));
+    CHECK_FALSE(d.gate().enter(before->lane, 2, admitted));
+
+    const auto generation = d.generation();
+    options.tiers[1].members.clear();
+    options.tiers[0].max_concurrent = 3;
+    d.adopt(options);
+    CHECK(d.generation() != generation);
+    const auto after = d.find("t", start);
+    CHECK(after->of->name == "default");
+    CHECK(before->of->name == "gold");  // who has it goes on with it
+    CHECK(after->queries.take(start, after->of->rate()).count() > 0);
+    CHECK(&after->lane == &before->lane);
+    CHECK(d.gate().enter(after->lane, 3, admitted));
+    CHECK(admitted == std::vector<gate::ticket>{2});
+    CHECK_FALSE(d.gate().enter(after->lane, 4, admitted));
+    CHECK(d.size() == 2);
+
+    options.limits = enforcement::off;
+    d.adopt(options);
+    CHECK_FALSE(d.active());
+    CHECK(d.gate().enter(after->lane, 5, admitted));
+}
+
+TEST_CASE("directory: another default tenant is one that may be known, and the old one stays") {
+    tenant_options options{.limits = enforcement::enforce, .tiers = {named("default")}};
+    tenant_directory d{options};
+    const auto old = d.find("", start);
+    const auto t = d.find("t", start);
+    options.default_tenant = "t";
+    d.adopt(options);
+    CHECK(d.find("", start)->name == "t");
+    CHECK(d.find("", start)->usage == t->usage);
+    CHECK(d.find("t", start) == d.find("", start));
+    CHECK(d.find("default", start)->usage == old->usage);
+    CHECK(d.size() == 2);
+    options.default_tenant = "new";
+    d.adopt(options);
+    CHECK(d.find("", start)->name == "new");
+    CHECK(d.find("t", start)->usage == t->usage);
+    CHECK(d.size() == 3);
+}
+
+TEST_CASE("directory: whoever is used under its old tier is not forgotten") {
+    tenant_options options{.tiers = {named("default")}, .max_tenants = 1};
+    options.tiers[0].queries_per_minute = 60;
+    tenant_directory d{options};
+    const auto held = d.find("a", start);
+    d.adopt(options);
+    CHECK(d.find("b", start)->name == "default");  // no room: "a" is used by somebody
+    CHECK(d.find("a", start)->usage == held->usage);
 }

@@ -112,7 +112,8 @@ TEST_CASE("console commands: SET takes a key and the rest as its value") {
         {"SET cache.max_memory TO 64MB", "cache.max_memory", "64MB"},
         {"SET cache.max_memory='64 MB'", "cache.max_memory", "64 MB"},
         {"SET cache.key_settings = [a, 'b']", "cache.key_settings", "[a, 'b']"},
-        {"SET \"cache.rules[all].mode\" = off", "cache.rules[all].mode", "off"},
+        {"SET cache.rules[all].mode = off", "cache.rules[all].mode", "off"},
+        {"SET \"cache.rules[a b].mode\" = shadow", "cache.rules[a b].mode", "shadow"},
     };
     for (const auto& row : rows) {
         CAPTURE(row.text);

@@ -82,7 +82,7 @@ struct talk {
                 asked += (asked.empty() ? "" : " ") + command->tag;
                 auto a = next;
                 with.answer(std::move(a), out);
-                more = !rest.empty();
+                more = !rest.empty() || with.waiting();  // the next of a simple query
             }
         }
     }

@@ -152,8 +152,14 @@ TEST_CASE("console views: secrets are not in SHOW CONFIG") {
     CHECK(at(t, {"listen_port"}, "changeable") == "no");
     CHECK(at(t, {"max_client_conn"}, "changeable") == "yes");
     CHECK(at(t, {"cache.rules[0].tables"}, "value") == "public.dose, x");
-    CHECK(at(settings_table(console_view::flags, s), {"cache.rules[doses].mode"}, "value") == "on");
-    CHECK(at(settings_table(console_view::flags, s), {"enable_optimizations"}, "value") == "true");
+    const auto f = flags_table({{.name = "cache.rules[doses].mode",
+                                 .scope = "rule doses",
+                                 .value = "shadow",
+                                 .origin = "SET",
+                                 .compared = {7, 2}}});
+    CHECK(at(f, {"cache.rules[doses].mode"}, "value") == "shadow");
+    CHECK(at(f, {"cache.rules[doses].mode"}, "origin") == "SET");
+    CHECK(at(f, {"cache.rules[doses].mode"}, "different") == "2");
     CHECK(at(settings_table(console_view::rules, s), {"doses"}, "tables") == "public.dose, x");
 }
 
