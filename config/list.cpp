@@ -1,6 +1,7 @@
 #include "config/list.h"
 
 #include <type_traits>
+#include <utility>
 #include <variant>
 
 #include "config/conninfo.h"
@@ -8,6 +9,18 @@
 
 namespace pgsidecar::config {
 namespace {
+
+// A path is where such services put their tokens.
+std::string without_path(const std::string& url) {
+    const auto scheme = url.find("://");
+    if (scheme == std::string::npos) return url.empty() ? url : "...";
+    const auto host = scheme + 3;
+    const auto end = url.find_first_of("/?#", host);
+    const auto at = url.substr(host, end == std::string::npos ? end : end - host).rfind('@');
+    const auto begin = at == std::string::npos ? host : host + at + 1;
+    return url.substr(0, host) + url.substr(begin, end == std::string::npos ? end : end - begin) +
+           (end == std::string::npos ? "" : "/...");
+}
 
 // Without the quotation marks that YAML wants.
 std::string plain(const slot& value, key_flag flag) {
@@ -46,7 +59,9 @@ std::vector<listed_setting> list_settings(const settings& s) {
         const slot value = row.at(now);
         if (with_items(value, [&](const auto& items) { add_items(items, key, changeable, out); }))
             continue;
-        out.push_back({key, plain(value, row.flag), plain(row.at(fresh), row.flag), changeable});
+        auto shown = plain(value, row.flag);
+        if (key == "alerts.webhook_url") shown = without_path(shown);
+        out.push_back({key, std::move(shown), plain(row.at(fresh), row.flag), changeable});
     }
     return out;
 }

@@ -1,5 +1,5 @@
 // The settings in effect as a table, for whoever shows them in a program: SHOW CONFIG. Passwords in
-// connection strings are replaced, as in dump().
+// connection strings are replaced, as in dump(), and of a webhook only the host is shown.
 #pragma once
 #include <string>
 #include <vector>

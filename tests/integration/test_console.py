@@ -251,9 +251,9 @@ class ShowTest(ConsoleCase):
         self.assertEqual((good["reason"], good["rule"], good["tables"]), ("cacheable", "all", "public.dose"))
         self.assertIn("dose WHERE id = $1", good["query"])
         self.assertNotIn("4711", str(good))
-        for sql, reason, culprit in (("SELECT random() FROM dose", "volatile_function", "random"),
-                                     ("SELECT * FROM nowhere", "unknown_table", "nowhere"),
-                                     ("UPDATE dose SET name = 'x;y'", "not_a_select", "")):
+        for sql, reason, culprit in (("SELECT random() FROM dose", "bypass:volatile_function", "random"),
+                                     ("SELECT * FROM nowhere", "bypass:unknown_table", "nowhere"),
+                                     ("UPDATE dose SET name = 'x;y'", "bypass:not_a_select", "")):
             with self.subTest(sql):
                 got = row(sql)
                 self.assertEqual((got["cached"], got["reason"]), (False, reason))

@@ -140,6 +140,7 @@ TEST_CASE("console views: secrets are not in SHOW CONFIG") {
     config::settings s;
     s.upstream.control_connection = "host=h user=u password=hunter2";
     s.metrics.connection = "postgresql://u:hunter2@h/db";
+    s.alerts.webhook_url = "https://user:hunter2@hooks.example/services/hunter2?t=hunter2";
     pgsidecar::policy::cache_rule rule;
     rule.name = "doses";
     rule.tables = {"public.dose", "x"};
@@ -148,6 +149,7 @@ TEST_CASE("console views: secrets are not in SHOW CONFIG") {
     for (const auto& row : t.rows)
         for (const auto& one : row) CHECK(one.value_or("").find("hunter2") == std::string::npos);
     CHECK(at(t, {"upstream.control_connection"}, "value").find("user=u") != std::string::npos);
+    CHECK(at(t, {"alerts.webhook_url"}, "value") == "https://hooks.example/...");
     CHECK(at(t, {"listen_port"}, "value") == "6432");
     CHECK(at(t, {"listen_port"}, "changeable") == "no");
     CHECK(at(t, {"max_client_conn"}, "changeable") == "yes");
