@@ -144,6 +144,7 @@ alerts:
   windows: 77
   min_statements: 78
   repeat_interval: 79s
+  max_tenants: 80
   notify_channel: slow
   connection: user=a
   webhook_url: http://relay.example:81/x
@@ -248,6 +249,7 @@ log:
     CHECK(s.alerts.windows == 77);
     CHECK(s.alerts.min_statements == 78);
     CHECK(s.alerts.repeat_interval == 79s);
+    CHECK(s.alerts.max_tenants == 80);
     CHECK(s.alerts.notify_channel == "slow");
     CHECK(s.alerts.connection == "user=a");
     CHECK(s.alerts.webhook_url == "http://relay.example:81/x");
