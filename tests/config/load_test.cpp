@@ -80,6 +80,9 @@ client_login_timeout: 6s
 client_idle_timeout: 71s
 idle_transaction_timeout: 72s
 shutdown_timeout: 7s
+takeover_socket: /run/t.sock
+handover_timeout: 47s
+so_reuseport: yes
 max_sql_length: 9kB
 client_tls_sslmode: verify-ca
 client_tls_cert_file: c.crt
@@ -130,6 +133,18 @@ metrics:
   performance_metrics_retention_days: 33
   sample_percent: 34
   max_queued_rows: 1035
+alerts:
+  enable_alerts: yes
+  window: 2m
+  windows: 48
+  min_statements: 49
+  repeat_interval: 50m
+  max_tenants: 51
+  notify_channel: slow
+  connection: user=a
+  webhook_url: http://relay.example/x
+  webhook_hosts: [relay.example]
+  webhook_timeout: 52s
 log:
   level: warning
   file: /var/log/p.log
@@ -162,6 +177,9 @@ log:
     CHECK(s.client_idle_timeout == 71s);
     CHECK(s.idle_transaction_timeout == 72s);
     CHECK(s.shutdown_timeout == 7s);
+    CHECK(s.takeover_socket == "/run/t.sock");
+    CHECK(s.handover_timeout == 47s);
+    CHECK(s.so_reuseport);
     CHECK(s.max_sql_length == 9 * 1024);
     CHECK(s.client_tls.mode == tls_mode::verify_ca);
     CHECK(s.client_tls.cert_file == "c.crt");
@@ -210,6 +228,17 @@ log:
     CHECK(s.metrics.performance_metrics_retention_days == 33);
     CHECK(s.metrics.sample_percent == 34);
     CHECK(s.metrics.max_queued_rows == 1035);
+    CHECK(s.alerts.enable_alerts);
+    CHECK(s.alerts.window == 2min);
+    CHECK(s.alerts.windows == 48);
+    CHECK(s.alerts.min_statements == 49);
+    CHECK(s.alerts.repeat_interval == 50min);
+    CHECK(s.alerts.max_tenants == 51);
+    CHECK(s.alerts.notify_channel == "slow");
+    CHECK(s.alerts.connection == "user=a");
+    CHECK(s.alerts.webhook_url == "http://relay.example/x");
+    CHECK(s.alerts.webhook_hosts == std::vector<std::string>{"relay.example"});
+    CHECK(s.alerts.webhook_timeout == 52s);
     CHECK(s.log.level == log_level::warning);
     CHECK(s.log.file == "/var/log/p.log");
     // What is left at its default here was not tested above: only what has one allowed value.
