@@ -10,7 +10,7 @@ import psycopg
 
 from cache_case import CacheTest, env
 
-SLOW = "SELECT pg_sleep(0.12)"
+SLOW = "SELECT pg_sleep(0.8)"
 SCHEMA = "CREATE TABLE t AS SELECT 1 AS i"
 
 
@@ -45,7 +45,7 @@ class AlertTest(CacheTest):
         threading.Thread(target=cls.hook.serve_forever, daemon=True).start()
         cls.addClassCleanup(cls.hook.server_close)
         cls.addClassCleanup(cls.hook.shutdown)
-        cls.config = {"performance_target": "50ms", "tenants": {"limits": "off"}, "alerts": alerts(
+        cls.config = {"performance_target": "500ms", "tenants": {"limits": "off"}, "alerts": alerts(
             notify_channel="Slow tenants", webhook_url="http://localhost:%d/hook?x=1"
             % cls.hook.server_port)}
         if not env.control:
@@ -71,8 +71,16 @@ class AlertTest(CacheTest):
         self.addCleanup(listener.close)
         listener.execute('LISTEN "Slow tenants"')
 
+        def listen():
+            try:
+                for told in listener.notifies():
+                    heard.append(json.loads(told.payload))
+            except psycopg.OperationalError:
+                pass  # the test has ended
+
+        threading.Thread(target=listen, daemon=True).start()
+
         def hears(state):
-            heard.extend(json.loads(n.payload) for n in listener.notifies(timeout=0))
             return [a for a in heard if a["state"] == state]
 
         def posted(state):
@@ -85,11 +93,11 @@ class AlertTest(CacheTest):
             self.assertEqual(len(told), 1, told)
             self.assertEqual(told[0]["tenant"], "sluggish")
             self.assertEqual(told[0]["tier"], "default")
-            self.assertEqual(told[0]["target_ms"], 50.0)
-            self.assertGreaterEqual(told[0]["p95_ms"], 120)
+            self.assertEqual(told[0]["target_ms"], 500.0)
+            self.assertGreaterEqual(told[0]["p95_ms"], 800)
             self.assertGreaterEqual(told[0]["statements"], 5)
         line = self.sidecar.output.wait_for("alert fired: tenant=sluggish tier=default p95=")
-        self.assertIn("target=50.0ms", line)
+        self.assertIn("target=500.0ms", line)
         self.work("sluggish", "SELECT i FROM t", lambda: hears("cleared") and posted("cleared"))
         self.sidecar.output.wait_for("alert cleared: tenant=sluggish")
         self.assertNotIn("quick", "".join(l for l in self.sidecar.output.lines if "alert " in l))
@@ -101,7 +109,7 @@ class AlertTest(CacheTest):
 
 
 class NobodyThereTest(CacheTest):
-    config = {"performance_target": "50ms", "tenants": {"limits": "off"}, "alerts": alerts(
+    config = {"performance_target": "500ms", "tenants": {"limits": "off"}, "alerts": alerts(
         notify_channel="x", connection="host=127.0.0.1 port=1 user=postgres password=zz91qsecret",
         webhook_url="http://127.0.0.1:1/zz91qpath")}
 
@@ -117,6 +125,6 @@ class NobodyThereTest(CacheTest):
             self.assertEqual(session.q(SLOW).error, None)
             longest = max(longest, time.monotonic() - began)
             self.assertLess(time.monotonic(), end)
-        self.assertLess(longest, 5)
+        self.assertLess(longest, 10)
         self.assertTrue(told("alert fired: tenant=sluggish"))
         self.assertFalse(told("zz91q"))
