@@ -1,7 +1,7 @@
 // The table of all keys: one row each, from which loading, dumping, suggestions, the comparison of
 // two settings and the reference page are derived. A new key is a member in settings.h and a row
-// in schema.cpp, of the pools in schema_pool.cpp; a key of a rule or a tier is a row in
-// schema_lists.cpp.
+// in schema.cpp, of the pools in schema_pool.cpp, of the shared cache in schema_shared.cpp; a key
+// of a rule or a tier is a row in schema_lists.cpp.
 #pragma once
 #include <span>
 #include <string>
@@ -42,7 +42,9 @@ struct key_row {
 };
 
 [[nodiscard]] std::span<const key_row<settings>> setting_rows() noexcept;
-[[nodiscard]] std::span<const key_row<settings>> pool_rows() noexcept;  // part of setting_rows()
+// Parts of setting_rows().
+[[nodiscard]] std::span<const key_row<settings>> pool_rows() noexcept;
+[[nodiscard]] std::span<const key_row<settings>> shared_cache_rows() noexcept;
 
 // The elements of a list of maps: how messages and the reference speak of them, and their keys.
 template <class Item>

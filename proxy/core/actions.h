@@ -2,6 +2,7 @@
 // before each call; the outboxes are to be written in full (or copied) before the next read.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "proxy/core/databases.h"
 #include "proxy/core/measurement.h"
 #include "proxy/core/outbox.h"
+#include "proxy/core/tier.h"
 
 namespace pgsidecar::core {
 
@@ -76,6 +78,11 @@ struct actions {
     std::vector<policy::reason> outcomes;  // one for each statement
     std::vector<measurement> measured;     // one for each that is over, where that is wanted
     std::optional<unsettled_commit> unsettled;
+    std::unique_ptr<tier_work> tier;  // for the shared tier; null: nothing
+    [[nodiscard]] tier_work& for_tier() {
+        if (!tier) tier = std::make_unique<tier_work>();
+        return *tier;
+    }
 
     void clear() {
         client.clear();
@@ -91,6 +98,7 @@ struct actions {
         outcomes.clear();
         measured.clear();
         unsettled.reset();
+        tier.reset();
     }
 };
 

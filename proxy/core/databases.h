@@ -51,6 +51,11 @@ class database {
     void begin_schema_change() noexcept { schema_changes_.fetch_add(1), epoch_.fetch_add(1); }
     void end_schema_change() noexcept;
 
+    // whole()'s version is up to this one while nothing has been written or changed here: the first
+    // catalog is no change.
+    [[nodiscard]] std::uint64_t first_version() const noexcept { return first_version_.load(); }
+    [[nodiscard]] bool is_whole(const cache::table_state* t) const noexcept { return t == &whole_; }
+
     std::atomic<std::uint32_t> writers{0};  // sessions that have a commit in flight here
     std::atomic<std::uint32_t> clients{0};  // logged-in sessions
 
@@ -62,6 +67,7 @@ class database {
     std::atomic<std::uint64_t> wanted_{1};
     std::atomic<std::uint64_t> epoch_{1};
     std::atomic<std::uint32_t> schema_changes_{0};
+    std::atomic<std::uint64_t> first_version_{cache::table_state::first_version};
     mutable std::mutex mutex_;
     std::shared_ptr<const policy::catalog> catalog_;
 };

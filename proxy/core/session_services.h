@@ -13,6 +13,8 @@
 
 namespace pgsidecar::core {
 
+class tier_guard;
+
 struct session_options {
     bool cache = false;  // false: pass everything through unread
     bool client_tls_offered = false;
@@ -35,6 +37,7 @@ struct session_options {
     bool measures = false;             // tells of each statement that is over (measurement.h)
     // Start-up parameters that do not make a pool of their own: they are set where they differ.
     std::vector<std::string> followed_startup{};
+    std::chrono::milliseconds tier_timeout{20};  // that a miss waits for the shared tier
 };
 
 // Shared by the sessions of one worker, which keep a reference; outlives them.
@@ -46,7 +49,8 @@ struct session_services {
     const session_options& options;
     std::string& key_buffer;  // scratch
     policy::tenant_directory* tenants =
-        nullptr;  // null: no limits are in force, and nothing is measured
+        nullptr;                 // null: no limits are in force, and nothing is measured
+    tier_guard* tier = nullptr;  // null: there is no shared tier
 };
 
 }  // namespace pgsidecar::core

@@ -54,7 +54,8 @@ core::session_options options_from(const config::settings& s) {
             .server_check_delay = s.pool.server_check_delay,
             .server_check_query = s.pool.server_check_query,
             .measures = s.enable_optimizations && s.metrics.enable_performance_metrics,
-            .followed_startup = followed_startup(s)};
+            .followed_startup = followed_startup(s),
+            .tier_timeout = s.shared_cache.timeout};
 }
 
 std::uint32_t first_client_pid() {
@@ -86,6 +87,9 @@ server::server(std::shared_ptr<const config::settings> settings)
       pool_timer_{context_} {
     listen();
     if (options_.measures) metrics_ = std::make_unique<metrics_sink>(*settings_);
+    tier_ = shared_tier::make(*settings_);
+    if (tier_ && settings_->cache.provider == config::cache_provider::database)
+        purger_ = std::make_unique<cache_purger>(*settings_);
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
     const unsigned wanted = settings_->workers == 0 ? cores : settings_->workers;
     for (unsigned i = 0; i < wanted; ++i) workers_.push_back(std::make_unique<worker>(*this, i));
@@ -93,6 +97,7 @@ server::server(std::shared_ptr<const config::settings> settings)
 
 server::~server() {
     secrets_.stop();
+    if (tier_) tier_->stop();
     for (auto& w : workers_) w->stop();
     catalogs_.stop();
 }
@@ -132,12 +137,14 @@ int server::run() {
 #endif
     wait_for_signal();
     for (auto& w : workers_) w->run();
+    if (tier_) tier_->start();
     if (const auto name = control_parameters{*settings_}.database();
         (options_.cache || options_.pooled) && !settings_->upstream.control_connection.empty() &&
         !name.empty()) {
         catalogs_.use(name);
         catalogs_.wait_ready(name, catalog_patience);
     }
+    if (tier_) tier_->wait_ready(catalog_patience);
     const auto endpoint = acceptor_.local_endpoint();
     log_info("listening on " + settings_->listen_addr + ":" + std::to_string(endpoint.port()));
     housekeeping();
@@ -145,6 +152,8 @@ int server::run() {
     accept();
     context_.run();
     secrets_.stop();
+    if (tier_) tier_->stop();
+    if (purger_) purger_->stop();
     for (auto& w : workers_) w->stop();
     if (metrics_) metrics_->stop();
     catalogs_.stop();
@@ -296,7 +305,23 @@ std::string server::statistics() const {
                                        ",\"waiting\":" + std::to_string(m.waiting) +
                                        ",\"dropped\":" + std::to_string(m.dropped) + "}");
     }
+    if (tier_) out.insert(out.size() - 1, tier_statistics());
     return out;
+}
+
+std::string server::tier_statistics() const {
+    const auto t = tier_->totals();
+    const std::pair<const char*, std::uint64_t> numbers[] = {
+        {"asked", t.asked},         {"found", t.found},
+        {"used", t.used},           {"refused", t.refused},
+        {"harmed", t.harmed},       {"late", t.late},
+        {"outages", t.outages},     {"puts", t.puts},
+        {"put_bytes", t.put_bytes}, {"put_refused", t.put_refused},
+        {"dropped", t.dropped},     {"queued_bytes", t.queued_bytes}};
+    std::string out = ",\"shared_cache\":{\"up\":" + std::string{t.up ? "true" : "false"};
+    for (const auto& [name, number] : numbers)
+        out.append(",\"").append(name).append("\":") += std::to_string(number);
+    return out + "}";
 }
 
 // Why sessions keep shared server connections, and how many do.

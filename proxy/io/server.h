@@ -15,9 +15,11 @@
 #include "policy/tenants.h"
 #include "proxy/core/databases.h"
 #include "proxy/core/pool_ledger.h"
+#include "proxy/io/cache_purger.h"
 #include "proxy/io/cancel.h"
 #include "proxy/io/catalogs.h"
 #include "proxy/io/metrics_sink.h"
+#include "proxy/io/shared_tier.h"
 #include "proxy/io/stored_secrets.h"
 #include "proxy/io/tls.h"
 #include "proxy/io/users.h"
@@ -43,10 +45,12 @@ class server {
     [[nodiscard]] io::catalogs& catalogs() noexcept { return catalogs_; }
     // Null: no limits are in force, and nothing is measured.
     [[nodiscard]] policy::tenant_directory* tenants() noexcept {
-        const bool wanted = tenants_.active() || options_.measures;
+        // The shared cache's table has a column for them.
+        const bool wanted = tenants_.active() || options_.measures || (tier_ && purger_);
         return settings_->enable_optimizations && wanted ? &tenants_ : nullptr;
     }
     [[nodiscard]] metrics_sink* metrics() noexcept { return metrics_.get(); }  // null: none
+    [[nodiscard]] shared_tier* tier() noexcept { return tier_.get(); }         // null: none
     [[nodiscard]] stored_secrets& secrets() noexcept { return secrets_; }
     [[nodiscard]] io::users& users() noexcept { return users_; }
     [[nodiscard]] cancel_keys& keys() noexcept { return keys_; }
@@ -71,6 +75,7 @@ class server {
     [[nodiscard]] std::size_t clients() const;
     [[nodiscard]] std::string statistics() const;
     [[nodiscard]] std::string pinned() const;
+    [[nodiscard]] std::string tier_statistics() const;
 
     std::shared_ptr<const config::settings> settings_;
     core::session_options options_;
@@ -87,6 +92,8 @@ class server {
     cancel_keys keys_;
     core::pool_ledger ledger_;
     std::unique_ptr<metrics_sink> metrics_;
+    std::unique_ptr<shared_tier> tier_;
+    std::unique_ptr<cache_purger> purger_;
     std::atomic<std::uint32_t> next_pid_;
     boost::asio::io_context context_{1};
     tcp::acceptor acceptor_;

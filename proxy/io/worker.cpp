@@ -23,9 +23,14 @@ worker::worker(server& owner, unsigned index)
       timer_{context_},
       watch_timer_{context_},
       decider_{owner.rules(), {.max_sql_length = owner.settings().max_sql_length}},
-      services_{decider_,          owner.store(),           owner.flights(),
-                owner.databases(), owner.session_options(), key_buffer_,
-                owner.tenants()},
+      services_{decider_,
+                owner.store(),
+                owner.flights(),
+                owner.databases(),
+                owner.session_options(),
+                key_buffer_,
+                owner.tenants(),
+                owner.tier() ? &owner.tier()->guard() : nullptr},
       scratch_(scratch_size),
       pools_{*this, owner.ledger()} {}
 
@@ -200,6 +205,21 @@ void worker::cancel(std::int32_t pid, const std::string& key, std::function<void
 void worker::send_cancel(std::int32_t pid, const std::string& key, std::function<void()> done) {
     std::make_shared<cancel_sender>(context_, settings(), server_tls())
         ->start(pid, key, std::move(done));
+}
+
+void worker::carry_to_tier(core::tier_work& work, std::uint64_t token) {
+    auto& tier = *owner_.tier();
+    tier.count(work);
+    if (!work.offers.empty()) tier.put(std::move(work.offers));
+    if (!work.question) return;
+    const auto number = work.question->number;
+    tier.get(std::move(*work.question), [this, token, number](core::tier_finds found) {
+        // A function has to be copyable, an answer is not worth copying.
+        auto kept = std::make_shared<core::tier_finds>(std::move(found));
+        post([this, token, number, kept] {
+            if (const auto p = find(token)) p->on_tier_answer(number, std::move(*kept));
+        });
+    });
 }
 
 void worker::look_up_secret(const std::string& user, std::uint64_t token) {

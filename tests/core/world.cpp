@@ -79,7 +79,17 @@ void world::limit(policy::tenant_options given) {
     std::deque<core::session_services> with;
     for (const auto& s : each_services)
         with.push_back(
-            {s.decide, s.store, s.flights, s.dbs, s.options, s.key_buffer, tenants.get()});
+            {s.decide, s.store, s.flights, s.dbs, s.options, s.key_buffer, tenants.get(), s.tier});
+    each_services.swap(with);
+}
+
+void world::share_tier() {
+    guard = std::make_unique<core::tier_guard>(self, [this] { return now; });
+    guard->set_available(true);
+    std::deque<core::session_services> with;
+    for (const auto& s : each_services)
+        with.push_back(
+            {s.decide, s.store, s.flights, s.dbs, s.options, s.key_buffer, s.tenants, guard.get()});
     each_services.swap(with);
 }
 
@@ -214,7 +224,23 @@ void wired::perform() {
     if (actions_.unsettled) unsettled.push_back(*actions_.unsettled);
     outcomes_.insert(outcomes_.end(), actions_.outcomes.begin(), actions_.outcomes.end());
     wakes_.insert(wakes_.end(), actions_.wake.begin(), actions_.wake.end());
+    if (actions_.tier) {
+        auto& work = *actions_.tier;
+        told.used += work.used;
+        told.refused += work.refused;
+        told.late += work.late;
+        for (auto& o : work.offers) offers.push_back(std::move(o));
+        if (work.question) question = std::move(work.question), ++questions;
+    }
     perform_pooled();
+}
+
+void wired::tier_answer(core::tier_finds found) {
+    actions_.clear();
+    session_->on_tier_answer(question ? question->number : 0, std::move(found), world_.now,
+                             actions_);
+    perform();
+    settle();
 }
 
 void wired::connected() {

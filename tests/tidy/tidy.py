@@ -32,6 +32,7 @@ LIBRARIES = {
     "Boost.JSON": (r"<boost/json", r"(policy/analyze\w*\.(cpp|h)|config/json_tree\.cpp)$", None),
     "Boost.Asio": (r"<boost/(asio|beast)", r"proxy/io/", None),
     "OpenSSL": (r"<openssl/", r"proxy/io/", None),
+    "hiredis": (r"<hiredis/", r"proxy/io/", None),
     "libpq": (r"<libpq", r"(proxy/io|bench)/", None),
     "spdlog": (r"<spdlog/", r"proxy/io/log\w*\.cpp$", None),
     "CLI11": (r"<CLI/", r"(proxy/main\.cpp$|proxy/io/|bench/)", None),
