@@ -271,8 +271,9 @@ void shared_tier::serve(std::vector<question> all) {
     if (!gets.empty()) {
         const auto why = engine_->get(gets, asked + settings_.timeout + get_patience);
         if (!why.empty()) {
+            down(why);
             for (auto& q : all) q.then({});
-            return down(why);
+            return;
         }
     }
     const bool in_time = steady::now() - asked <= settings_.timeout;

@@ -22,7 +22,7 @@ std::string body_of(std::string_view value) {
 
 core::tier_find find(world& w, std::string body, std::chrono::microseconds age = 10s) {
     core::tier_find f{.bytes = std::move(body), .rows = 1, .filler = another, .ttl = 5min};
-    f.catalog = w.db().usable_catalog()->fingerprint();
+    f.catalog = w.db().latest_catalog()->fingerprint();
     f.asked = w.now;
     f.age = age;
     return f;
@@ -41,9 +41,8 @@ struct one {
         l->log_in();
     }
     ~one() {
-        auto left = l->unsettled;
         if (!l->closing) l->client_gone();
-        left.insert(left.end(), l->unsettled.begin(), l->unsettled.end());
+        const auto left = l->unsettled;
         l.reset();
         CHECK(w.unrest(left) == "");
     }

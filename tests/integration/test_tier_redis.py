@@ -5,7 +5,7 @@ import threading
 import unittest
 
 from cache_case import env
-from harness import wait_until
+from harness import free_port, wait_until
 from redis_server import PROGRAM, Redis, RedisError
 from tier_case import Sharing, TierTest, Trouble
 
@@ -212,9 +212,12 @@ class SecureTest(RedisTest):
 
     def test_keys_that_it_may_not_have(self):
         other = self.another(prefix="elsewhere")
-        session = self.on(other)
-        wait_until("it is told", lambda: session.q(self.of(1)).value == "old1"
-                   and "NOPERM" in other.output.text())
+        self.ready(other, self.on(other))
+
+        def is_told():
+            self.check_wrong_nowhere(range(1, 4), other)
+            return "shared cache: it is not used: GET: NOPERM" in other.output.text()
+        wait_until("it is told", is_told)
 
 
 class SentinelTest(RedisTest):
@@ -276,16 +279,19 @@ class SentinelTest(RedisTest):
 class ClusterTest(RedisTest):
     @classmethod
     def open_tier(cls):
-        cls.nodes = [Redis("cluster-enabled yes", "cluster-config-file nodes.conf",
-                           "cluster-node-timeout 2000", "cluster-require-full-coverage no").start()
-                     for _ in range(3)]
+        cls.nodes, buses = [], [free_port() for _ in range(3)]
+        for bus in buses:
+            cls.nodes.append(Redis("cluster-enabled yes", "cluster-config-file nodes.conf",
+                                   "cluster-port %d" % bus, "cluster-node-timeout 2000",
+                                   "cluster-require-full-coverage no",
+                                   "cluster-allow-replica-migration no").start())
         for node in cls.nodes:
             cls.addClassCleanup(node.close)
         cls.redis = cls.nodes[0]
         bounds = (0, 5461, 10923, 16384)
-        for node, first, after in zip(cls.nodes, bounds, bounds[1:]):
+        for node, bus, first, after in zip(cls.nodes, buses, bounds, bounds[1:]):
             node("CLUSTER", "ADDSLOTS", *range(first, after))
-            cls.nodes[0]("CLUSTER", "MEET", "127.0.0.1", node.port)
+            cls.nodes[0]("CLUSTER", "MEET", "127.0.0.1", node.port, bus)
         for node in cls.nodes:
             wait_until("the cluster", lambda: b"cluster_state:ok" in node("CLUSTER", "INFO")
                        and b"cluster_slots_ok:16384" in node("CLUSTER", "INFO"))
