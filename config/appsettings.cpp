@@ -181,7 +181,12 @@ class reader {
         std::string written;
         std::string reason = convert(one.value->text, key, written);
         if (!reason.empty()) return problem(one.line, one.path(), std::move(reason));
-        if (key.setting.empty()) {
+        if (key.how == as::always) {
+            if (written == "false")
+                out_.notes.push_back({one.line, 0, one.path(),
+                                      "changes nothing: answers are "
+                                      "streamed in any case"});
+        } else if (key.setting.empty()) {
             out_.notes.push_back({one.line, 0, one.path(), "has no effect in this version"});
         } else if (!written.empty()) {
             put(one, key.setting, tier, written);
@@ -192,12 +197,13 @@ class reader {
     static std::string convert(const std::string& text, const json_key& key, std::string& out) {
         switch (key.how) {
             case as::flag:
+            case as::always:
             case as::detailed: {
                 const bool on = protocol::same_in_any_case(text, "true");
                 if (!on && !protocol::same_in_any_case(text, "false")) {
                     return show(text) + " is neither true nor false";
                 }
-                if (key.how == as::flag) out = on ? "true" : "false";
+                if (key.how == as::flag || key.how == as::always) out = on ? "true" : "false";
                 if (key.how == as::detailed && on) out = "debug";
                 return {};
             }

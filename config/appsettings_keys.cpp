@@ -20,13 +20,13 @@ constexpr std::array performance_table{
     json_key{"MaxConcurrentRequests", as::count, "tenants.max_concurrent_requests"},
     json_key{"DatabaseConnectionPoolSize", as::count, "default_pool_size"},
     json_key{"EnableDetailedLogging", as::detailed, "log.level"},
-    json_key{"EnableAsyncStreaming", as::flag},
+    json_key{"EnableAsyncStreaming", as::always},
     json_key{"EnablePerformanceMetrics", as::flag, "metrics.enable_performance_metrics"},
     json_key{"PerformanceMetricsRetentionDays", as::count,
              "metrics.performance_metrics_retention_days"},
-    json_key{"EnableLoadTesting", as::flag},
-    json_key{"EnableAlerts", as::flag},
-    json_key{"PerformanceTargetMs", as::count},
+    json_key{"EnableLoadTesting", as::flag, "enable_load_testing"},
+    json_key{"EnableAlerts", as::flag, "alerts.enable_alerts"},
+    json_key{"PerformanceTargetMs", as::milliseconds, "performance_target"},
 };
 constexpr std::array limit_table{
     json_key{"QueryTimeoutMs", as::milliseconds, "tenants.tiers[].query_timeout"},
@@ -61,8 +61,7 @@ trailing commas and a byte order mark are allowed, upper and lower case of keys 
 at most.
 
 Read are the sections `Performance` and `PerformanceLimits`, where an unknown key is an error, and
-`Default` and `pgsidecar` of `Logging.LogLevel`. Everything else is passed over. Keys without a
-setting below are checked and have no effect in this version; `check` and the log say so.
+`Default` and `pgsidecar` of `Logging.LogLevel`. Everything else is passed over.
 
 In `PerformanceLimits` a tier goes by its name, in any case, with or without `Tenant` behind it:
 `DefaultTenant` is `default`, `PremiumTenant` is `premium`. Others must be named in
@@ -83,6 +82,7 @@ std::string value_of(const json_key& key) {
         std::to_string(range.min).append(" to ").append(std::to_string(range.max));
     switch (key.how) {
         case as::flag:
+        case as::always:
             return "`true`, `false`";
         case as::detailed:
             return "`true`; `false` says nothing";
@@ -109,6 +109,7 @@ std::string value_of(const json_key& key) {
 std::string line(const std::string& path, const json_key& key) {
     std::string out = "| `";
     out.append(path).append("` | ").append(value_of(key)).append(" | ");
+    if (key.how == as::always) return out.append("none: answers are streamed in any case |\n");
     if (key.setting.empty()) return out.append("none yet |\n");
     out.append("`").append(key.setting).append("`");
     if (key.how == as::detailed) out.append(": `debug`");

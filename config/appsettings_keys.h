@@ -1,5 +1,5 @@
 // The keys of appsettings.json that are read, and the settings that they become. A new key is a row
-// in appsettings_keys.cpp; one whose `setting` is empty is checked and has no effect.
+// in appsettings_keys.cpp; one whose `setting` is empty is checked, and sets nothing.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -20,6 +20,7 @@ enum class as : std::uint8_t {
     seconds,
     minutes,
     level,  // of the log, in .NET's words
+    always,  // a flag for what is so anyway: false changes nothing, and that is said
 };
 
 struct json_key {

@@ -7,6 +7,7 @@
 
 #include "config/text_checks.h"
 #include "config/values.h"
+#include "config/webhook_url.h"
 
 namespace pgsidecar::config {
 namespace {
@@ -81,6 +82,30 @@ void check_metrics(const settings& s, findings& out) {
                        "upstream.control_connection"});
 }
 
+void check_alerts(const settings& s, findings& out) {
+    const alert_settings& a = s.alerts;
+    if (!a.notify_channel.empty() && a.connection.empty() && s.upstream.control_connection.empty())
+        out.push_back({"alerts.notify_channel",
+                       {"alerts.connection", "upstream.control_connection"},
+                       "has no connection: set alerts.connection, or "
+                       "upstream.control_connection"});
+    std::string ignored;
+    const auto url = read_webhook_url(a.webhook_url, ignored);
+    if (url && !is_loopback(url->host) &&
+        std::ranges::find(a.webhook_hosts, url->host) == a.webhook_hosts.end())
+        out.push_back({"alerts.webhook_url",
+                       {"alerts.webhook_hosts"},
+                       "goes to another machine; name its host in alerts.webhook_hosts"});
+}
+
+void check_hand_over(const settings& s, findings& out) {
+    if (s.so_reuseport && s.takeover_socket.empty())
+        out.push_back({"so_reuseport",
+                       {"takeover_socket"},
+                       "needs takeover_socket: two processes that know nothing of each other must "
+                       "not cache"});
+}
+
 using names = std::map<std::string_view, std::size_t>;
 
 // The element `i` of a list has a name of its own.
@@ -146,17 +171,16 @@ void check_tiers(const policy::tenant_options& tenants, findings& out) {
                    show(tenants.default_tier) + " is not one of the tiers: " + some_of(known)});
 }
 
-bool is_loopback(std::string_view address) {
-    return address.starts_with("127.") || address == "::1";
-}
-
 void check_authentication(const settings& s, findings& out) {
     if (s.auth_type == auth_type::hba && s.auth_hba_file.empty())
         out.push_back({"auth_type", {"auth_hba_file"}, "needs auth_hba_file"});
     if (s.auth_type != auth_type::hba && !s.auth_hba_file.empty())
         out.push_back({"auth_hba_file", {"auth_type"}, "is read with auth_type: hba alone"});
-    if (s.auth_type == auth_type::relay && !s.auth_file.empty())
-        out.push_back({"auth_file", {"auth_type"}, "is not read while auth_type is relay"});
+    const bool console = !s.admin_users.empty() || !s.stats_users.empty();
+    if (s.auth_type == auth_type::relay && !s.auth_file.empty() && !console)
+        out.push_back({"auth_file",
+                       {"auth_type"},
+                       "is not read while auth_type is relay, but for users of the admin console"});
     if (s.auth_type == auth_type::trust && !is_loopback(s.listen_addr))
         out.push_back({"auth_type",
                        {"listen_addr"},
@@ -168,6 +192,22 @@ void check_authentication(const settings& s, findings& out) {
                        {"auth_file", "upstream.control_connection"},
                        "knows no users: set auth_file, or upstream.control_connection for "
                        "auth_query"});
+}
+
+void check_http(const settings& s, findings& out) {
+    if (s.http.listen_port == 0) return;
+    if (!is_loopback(s.http.listen_addr) && s.http.token_file.empty())
+        out.push_back({"http.listen_addr",
+                       {"http.token_file", "http.listen_port"},
+                       show(s.http.listen_addr) +
+                           " is reached from other machines: set http.token_file too, or listen on "
+                           "a loopback address"});
+    if (s.http.listen_port == s.listen_port &&
+        (s.listen_addr == s.http.listen_addr || same_address(s.listen_addr, s.http.listen_addr) ||
+         same_address(s.http.listen_addr, s.listen_addr)))
+        out.push_back({"http.listen_port",
+                       {"listen_port", "http.listen_addr", "listen_addr"},
+                       "is where clients of the database connect"});
 }
 
 // One finding for all that the mode lacks: of two on the same key the loader would show the first.
@@ -219,6 +259,9 @@ std::vector<finding> check_combinations(const settings& s) {
     check_cache(s.cache, s.upstream, out);
     check_shared_cache(s, out);
     check_metrics(s, out);
+    check_http(s, out);
+    check_alerts(s, out);
+    check_hand_over(s, out);
     check_rules(s.cache.rules.rules, out);
     check_tiers(s.tenants, out);
     return out;

@@ -54,6 +54,14 @@ constexpr std::array setting_table{
                       {},
                       nullptr,
                       key_flag::restart},
+    key_row<settings>{"performance_target",
+                      PGSIDECAR_AT(performance_target),
+                      "What 95 of 100 answers are to take at most; 0 is no target. `pgsidecar "
+                      "validate` fails when they take longer through the proxy.",
+                      {0, hour}},
+    key_row<settings>{"enable_load_testing", PGSIDECAR_AT(enable_load_testing),
+                      "Whether `pgsidecar validate` may run with more than 2 clients, 20 rounds or "
+                      "60 seconds. For environments where nobody is disturbed by a load."},
     key_row<settings>{"server_connect_timeout",
                       PGSIDECAR_AT(server_connect_timeout),
                       "How long connecting to the server may take, TLS included.",
@@ -146,6 +154,21 @@ constexpr std::array setting_table{
                       "the end of a VALID UNTIL, and a password that does not fit (but not more "
                       "than once a second) end it earlier.",
                       {0, hour}},
+
+    key_row<settings>{"admin_users",
+                      PGSIDECAR_AT(admin_users),
+                      "Users of the admin console, which a client reaches as the database "
+                      "`pgsidecar` (or `pgbouncer`). They show the password that `auth_file` has, "
+                      "or else `auth_query`, also with `auth_type: relay`. While neither this nor "
+                      "`stats_users` names anybody there is no console, and databases of these "
+                      "names are the server's.",
+                      {0, 1000},
+                      check_user_name},
+    key_row<settings>{"stats_users",
+                      PGSIDECAR_AT(stats_users),
+                      "Users of the admin console who may look, and change nothing.",
+                      {0, 1000},
+                      check_user_name},
 
     key_row<settings>{"tcp_keepalive", PGSIDECAR_AT(keepalive.enabled),
                       "Whether idle connections, to clients and to the server, are probed."},
@@ -364,22 +387,37 @@ error), `timestamp` when it was over, in the time zone of the connection that wr
 server connection is in it. What a limit refused, or the server before it ran, has no row. No
 statement waits for any of this.)";
 
-constexpr std::array section_table{
+constexpr std::string_view alerts_meaning =
+    R"(Who is told when a tenant's statements take too long. For each `window` the 95th percentile of
+a tenant's statements, with hits and with those that failed, is compared with `performance_target`.
+An alert fires when it was above the target in `windows` windows in a row, and clears when it is
+below nine tenths of the target. The log always tells (`warning` when one fires, `info` when it
+clears); NOTIFY and the webhook are sent by threads of their own, and what they cannot deliver is
+given up and counted in the log.)";
+
+const std::array section_table{
     section{"upstream", "The PostgreSQL server behind the proxy."},
     section{"cache", "The cache of query results."},
     section{"shared_cache", shared_cache_meaning},
     section{"tenants", tenants_meaning},
     section{"metrics", metrics_meaning},
+    section{"alerts", alerts_meaning},
+    section{"http", http_meaning()},
     section{"log", "The log."},
 };
 
-// The pools' keys follow the mode that makes use of them.
+// The keys of a part follow the key that they belong to.
 std::vector<key_row<settings>> all_rows() {
     std::vector<key_row<settings>> out{setting_table.begin(), setting_table.end()};
-    const auto mode = std::ranges::find(out, "pool_mode", &key_row<settings>::path);
-    out.insert(mode + 1, pool_rows().begin(), pool_rows().end());
-    const auto tenants = std::ranges::find(out, "tenants.limits", &key_row<settings>::path);
-    out.insert(tenants, shared_cache_rows().begin(), shared_cache_rows().end());
+    const auto put_behind = [&out](std::string_view path, std::span<const key_row<settings>> rows) {
+        const auto at = std::ranges::find(out, path, &key_row<settings>::path);
+        out.insert(at + 1, rows.begin(), rows.end());
+    };
+    put_behind("pool_mode", pool_rows());
+    put_behind("shutdown_timeout", hand_over_rows());
+    put_behind("cache.rules", shared_cache_rows());
+    put_behind("metrics.max_queued_rows", http_rows());
+    put_behind("metrics.max_queued_rows", alert_rows());
     return out;
 }
 

@@ -1,7 +1,8 @@
 // The table of all keys: one row each, from which loading, dumping, suggestions, the comparison of
 // two settings and the reference page are derived. A new key is a member in settings.h and a row
-// in schema.cpp, of the pools in schema_pool.cpp, of the shared cache in schema_shared.cpp; a key
-// of a rule or a tier is a row in schema_lists.cpp.
+// in schema.cpp, of a part in schema_pool.cpp, schema_http.cpp, schema_hand_over.cpp,
+// schema_alerts.cpp,
+// schema_shared.cpp; a key of a rule or a tier is a row in schema_lists.cpp.
 #pragma once
 #include <span>
 #include <string>
@@ -45,6 +46,10 @@ struct key_row {
 // Parts of setting_rows().
 [[nodiscard]] std::span<const key_row<settings>> pool_rows() noexcept;
 [[nodiscard]] std::span<const key_row<settings>> shared_cache_rows() noexcept;
+[[nodiscard]] std::span<const key_row<settings>> hand_over_rows() noexcept;
+[[nodiscard]] std::span<const key_row<settings>> alert_rows() noexcept;
+[[nodiscard]] std::span<const key_row<settings>> http_rows() noexcept;
+[[nodiscard]] std::string_view http_meaning() noexcept;
 
 // The elements of a list of maps: how messages and the reference speak of them, and their keys.
 template <class Item>

@@ -86,6 +86,31 @@ struct metrics_settings {
     unsigned max_queued_rows = 1'000'000;              // of at most 64 bytes each
 };
 
+// Metrics, health and the dashboard, over plain HTTP.
+struct http_settings {
+    std::string listen_addr = "127.0.0.1";  // IP address; "*" = every interface
+    std::uint16_t listen_port = 0;          // 0 = none of it is there
+    std::string token_file;                 // holds the token that requests must show; empty = none
+    unsigned max_connections = 64;
+    unsigned tenant_series = 100;  // tenants that have metrics of their own
+};
+
+// Tenants whose statements take too long; see proxy/ops/alerts.h.
+struct alert_settings {
+    bool enable_alerts = false;
+    std::chrono::milliseconds window{std::chrono::minutes{1}};
+    unsigned windows = 2;          // in a row over the target, before anything is said
+    unsigned min_statements = 20;  // of a tenant in a window; with fewer it is passed over
+    std::chrono::milliseconds repeat_interval{std::chrono::minutes{15}};
+    unsigned max_tenants = 10;   // named at a time
+    std::string notify_channel;  // empty = no NOTIFY
+    // libpq conninfo, as upstream.control_connection, which it is when this is empty.
+    std::string connection;
+    std::string webhook_url;                 // empty = none
+    std::vector<std::string> webhook_hosts;  // that it may name, beside loopback addresses
+    std::chrono::milliseconds webhook_timeout{std::chrono::seconds{5}};
+};
+
 // 0 = what the operating system says.
 struct keepalive_settings {
     bool enabled = true;               // key tcp_keepalive
@@ -121,12 +146,20 @@ struct settings {
     bool enable_optimizations = true;  // false: pure pass-through
     config::pool_mode pool_mode = config::pool_mode::session;
     pool_settings pool;
+    // What 95 of 100 answers are to take at most; 0 = no target.
+    std::chrono::milliseconds performance_target{500};
+    bool enable_load_testing = false;  // `validate` may load the server
 
     std::chrono::milliseconds server_connect_timeout{std::chrono::seconds{15}};
     std::chrono::milliseconds client_login_timeout{std::chrono::seconds{60}};
     std::chrono::milliseconds client_idle_timeout{0};       // 0 = none
     std::chrono::milliseconds idle_transaction_timeout{0};  // 0 = none
     std::chrono::milliseconds shutdown_timeout{std::chrono::seconds{30}};
+    // Where the next process asks this one for its place; empty = nowhere. Beside it lies the lock
+    // that says who may cache.
+    std::string takeover_socket;
+    std::chrono::milliseconds handover_timeout{0};  // 0 = as long as clients stay
+    bool so_reuseport = false;
 
     std::size_t max_sql_length = 1u
                                  << 20;  // bytes; a longer text is forwarded unread, never cached
@@ -142,6 +175,9 @@ struct settings {
         "valuntil - pg_catalog.now()) END "
         "FROM pg_catalog.pg_shadow WHERE usename = $1";
     std::chrono::milliseconds auth_query_ttl{std::chrono::seconds{10}};  // 0 = ask each time
+    // Of the admin console, by PgBouncer's words. Without any there is no console.
+    std::vector<std::string> admin_users;
+    std::vector<std::string> stats_users;  // may look, and change nothing
     keepalive_settings keepalive;
     upstream_settings upstream;
     cache_settings cache;
@@ -152,6 +188,8 @@ struct settings {
     std::vector<std::string> tenant_source_texts = {policy::default_tenant_sources.begin(),
                                                     policy::default_tenant_sources.end()};
     metrics_settings metrics;
+    alert_settings alerts;
+    http_settings http;
     log_settings log;
 };
 

@@ -150,6 +150,13 @@ std::string check_tenant_name(std::string_view text) { return policy::bad_tenant
 // A pattern longer than any name could match nothing but by its stars.
 std::string check_tenant_pattern(std::string_view text) { return policy::bad_tenant_name(text); }
 
+std::string check_user_name(std::string_view text) {
+    constexpr std::size_t longest = 63;  // bytes, of the server's names
+    if (text.empty()) return "is empty";
+    if (text.size() > longest) return show(text) + " is longer than 63 bytes";
+    return {};
+}
+
 std::string check_tier_name(std::string_view text) {
     if (text.empty()) return "is empty";
     if (text.size() > 50) return show(text) + " is longer than 50 characters";

@@ -213,6 +213,8 @@ port, run it again: the new row is there.
   log        $home/pgsidecar.log
   counters   kill -USR1 $(proxy_pid), then look at the end of the log
   directly   psql -h 127.0.0.1 -p $postgres_port -U app clinic
+  compare    $program validate -c $home/pgsidecar.yaml \\
+                 --workload $root/deploy/validate/prescriptions.sql --database clinic --user app
   stop       deploy/quickstart.sh --stop
 TEXT
 }

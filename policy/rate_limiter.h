@@ -46,6 +46,15 @@ class rate_limiter {
         return full_at_.load(std::memory_order_relaxed) <= now.time_since_epoch().count();
     }
 
+    // How much of a full bucket has been taken and has not come back yet: 0, none of it, to 1.
+    [[nodiscard]] double used(time_point now, const rate& r) const noexcept {
+        if (r.per_minute == 0) return 0;
+        const auto owed = full_at_.load(std::memory_order_relaxed) - now.time_since_epoch().count();
+        const auto whole = minute / r.per_minute * std::max<std::int64_t>(r.burst, 1);
+        return owed <= 0 ? 0.0
+                         : std::min(1.0, static_cast<double>(owed) / static_cast<double>(whole));
+    }
+
   private:
     static constexpr std::int64_t most_at_once = 1'000'000;  // so that no product overflows
     static constexpr std::int64_t minute = 60'000'000'000;   // ns

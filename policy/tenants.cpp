@@ -253,6 +253,14 @@ std::shared_ptr<tenant> tenant_directory::find(std::string_view name,
     return known_.emplace(std::string{name}, make(name)).first->second;
 }
 
+std::vector<std::shared_ptr<const tenant>> tenant_directory::known() const {
+    std::vector<std::shared_ptr<const tenant>> out{default_};
+    const std::lock_guard lock{mutex_};
+    out.reserve(known_.size() + 1);
+    for (const auto& [name, one] : known_) out.push_back(one);
+    return out;
+}
+
 std::size_t tenant_directory::size() const {
     const std::lock_guard lock{mutex_};
     return known_.size() + 1;

@@ -101,6 +101,7 @@ class tenant_directory {
     // for ten times a second at most); if there are none, a new name counts as the default tenant.
     [[nodiscard]] std::shared_ptr<tenant> find(std::string_view name, rate_limiter::time_point now);
     [[nodiscard]] std::size_t size() const;
+    [[nodiscard]] std::vector<std::shared_ptr<const tenant>> known() const;
     [[nodiscard]] policy::gate& gate() noexcept { return gate_; }
     [[nodiscard]] const policy::gate& gate() const noexcept { return gate_; }
 

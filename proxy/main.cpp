@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "config/load.h"
+#include "proxy/io/http_service.h"
 #include "proxy/io/log.h"
 #include "proxy/io/migrate_command.h"
 #include "proxy/io/server.h"
+#include "proxy/io/validate_command.h"
 #include "proxy/version.h"
 
 namespace {
@@ -24,6 +26,7 @@ struct arguments {
     std::string config_file;
     std::vector<std::string> overrides;
     bool print_origins = false;
+    bool take_over = false;
 };
 
 // Nothing after every problem has been printed, one a line.
@@ -35,7 +38,9 @@ std::optional<pgsidecar::config::load_result> load(const arguments& given) {
         std::cerr << "pgsidecar: " << pgsidecar::config::to_string(problem) << '\n';
     if (!loaded.ok()) return std::nullopt;
     // What the files that it names hold is a part of the configuration.
-    if (const auto wrong = pgsidecar::io::users::problems(loaded.value); !wrong.empty()) {
+    if (const auto wrong = pgsidecar::io::users::problems(loaded.value) +
+                           pgsidecar::io::http_service::problems(loaded.value);
+        !wrong.empty()) {
         std::cerr << wrong;
         return std::nullopt;
     }
@@ -54,7 +59,9 @@ int run(const arguments& given) {
             // A line is what somebody wrote to no effect; without one it is said for orientation.
             note.line > 0 ? pgsidecar::io::log_warning(line) : pgsidecar::io::log_info(line);
         }
-        return pgsidecar::io::server{settings}.run();
+        return pgsidecar::io::server{settings, std::string{"pgsidecar "} + pgsidecar::version,
+                                     given.take_over}
+            .run();
     } catch (const std::exception& error) {
         std::cerr << "pgsidecar: " << error.what() << '\n';
         return exit_failure;
@@ -97,7 +104,9 @@ int main(int argc, char** argv) {
         "  pgsidecar check -c pgsidecar.yaml     check the file, print the settings in effect\n"
         "  pgsidecar check --print -c ...        the same, with where each setting comes from\n"
         "  pgsidecar run -c pgsidecar.yaml       run in the foreground, log to standard error\n"
-        "  pgsidecar migrate up -c pgsidecar.yaml  make pgsidecar's tables in the database\n"};
+        "  pgsidecar run --take-over -c ...      the same, in the place of the process that runs\n"
+        "  pgsidecar migrate up -c pgsidecar.yaml  make pgsidecar's tables in the database\n"
+        "  pgsidecar validate -c ...             compare the proxy's answers with the server's\n"};
     app.require_subcommand(1);
     app.set_version_flag("--version", std::string{"pgsidecar "} + pgsidecar::version);
     app.footer(
@@ -106,7 +115,8 @@ int main(int argc, char** argv) {
         "Test, Staging, Production, Live): what pgsidecar.<Environment>.yaml beside the file says\n"
         "goes on top of it.\n\n"
         "Signals: SIGTERM or SIGINT end it once sessions are idle (a second one at once),\n"
-        "SIGUSR1 logs the counters. Exit code 2: the configuration is invalid.");
+        "SIGUSR1 logs the counters. Exit code 2: the configuration or the command line is "
+        "invalid.");
 
     arguments given;
     auto* run_command = app.add_subcommand("run", "Run the proxy in the foreground");
@@ -115,11 +125,19 @@ int main(int argc, char** argv) {
     auto* version_command = app.add_subcommand("version", "Print the version");
     add_config_options(*run_command, given);
     add_config_options(*check_command, given);
+    run_command->add_flag("--take-over", given.take_over,
+                          "Take the place of the process that runs now (takeover_socket), if one "
+                          "does,\nwithout a client's notice");
     check_command->add_flag("--print", given.print_origins,
                             "Say behind each setting where its value comes from");
-    const pgsidecar::io::migrate_command migrate{
-        app, [&given](CLI::App& command) { add_config_options(command, given); }};
-    CLI11_PARSE(app, argc, argv);
+    const auto add_config = [&given](CLI::App& command) { add_config_options(command, given); };
+    const pgsidecar::io::migrate_command migrate{app, add_config};
+    const pgsidecar::io::validate_command validate{app, add_config};
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : exit_bad_config;  // 0: --help, --version
+    }
 
     if (*version_command) {
         std::cout << "pgsidecar " << pgsidecar::version << '\n';
@@ -128,6 +146,10 @@ int main(int argc, char** argv) {
     if (migrate.chosen()) {
         const auto loaded = load(given);
         return loaded ? migrate.run(loaded->value) : exit_bad_config;
+    }
+    if (validate.chosen()) {
+        const auto loaded = load(given);
+        return loaded ? validate.run(loaded->value, pgsidecar::version) : exit_bad_config;
     }
     return *check_command ? check(given) : run(given);
 }

@@ -53,6 +53,7 @@ struct actions {
     bool doubt_credentials = false;  // what was said of user(): a log-in by it has failed
     bool ask_credentials = false;    // of user(); then on_credentials()
     bool ask_login = false;          // how user() is to log in; then on_login_rules()
+    bool open_console = false;  // the client has shown who it is; its bytes go there from now on
     // pool_mode: transaction; in this order.
     bool join_pool = false;         // pool_start_up() and shown_credentials() tell which
     bool forget_server = false;     // it waits no more
@@ -75,8 +76,9 @@ struct actions {
     std::optional<cancel> cancel_request;  // this connection was a CancelRequest
 
     std::vector<wake_up> wake;
-    std::vector<policy::reason> outcomes;  // one for each statement
-    std::vector<measurement> measured;     // one for each that is over, where that is wanted
+    std::vector<policy::reason> outcomes;       // one for each statement
+    std::vector<measurement> measured;          // one for each that is over, where that is wanted
+    std::vector<transaction_end> transactions;  // likewise
     std::optional<unsettled_commit> unsettled;
     std::unique_ptr<tier_work> tier;  // for the shared tier; null: nothing
     [[nodiscard]] tier_work& for_tier() {
@@ -89,6 +91,7 @@ struct actions {
         server.clear();
         start_client_tls = connect_upstream = ask_credentials = doubt_credentials = ask_login =
             close = resume_client = false;
+        open_console = false;
         wants_catalog = join_pool = forget_server = release_server = acquire_server = false;
         logged_in = database_settled = catalog_changed = cancel_upstream = false;
         release_database.reset();
@@ -97,6 +100,7 @@ struct actions {
         wake.clear();
         outcomes.clear();
         measured.clear();
+        transactions.clear();
         unsettled.reset();
         tier.reset();
     }

@@ -6,7 +6,8 @@ namespace pgsidecar::core {
 
 std::shared_ptr<const policy::catalog> database::usable_catalog() const {
     const std::lock_guard lock{mutex_};
-    if (schema_changes_.load() > 0 || !catalog_ || catalog_->generation() != wanted_.load())
+    if (suspended_.load() || schema_changes_.load() > 0 || !catalog_ ||
+        catalog_->generation() != wanted_.load())
         return nullptr;
     return catalog_;
 }
@@ -53,7 +54,7 @@ void database::end_schema_change() noexcept {
 database& databases::of(std::string_view name) {
     const std::lock_guard lock{mutex_};
     if (const auto it = by_name_.find(name); it != by_name_.end()) return *it->second;
-    auto made = std::make_unique<database>(std::string{name}, versions_);
+    auto made = std::make_unique<database>(std::string{name}, versions_, suspended_);
     return *by_name_.emplace(std::string{name}, std::move(made)).first->second;
 }
 
@@ -64,6 +65,22 @@ void databases::for_each(const std::function<void(database&)>& visit) {
 
 void databases::want_reload_everywhere() {
     for_each([](database& d) { d.want_reload(); });
+}
+
+void databases::suspend() {
+    suspended_.store(true);
+    for_each([](database& d) { d.move_epoch(); });
+}
+
+void databases::resume_anew() {
+    versions_.bump_all();
+    resume_first();
+}
+
+void databases::resume_first() {
+    want_reload_everywhere();
+    suspended_.store(false);
+    for_each([](database& d) { d.move_epoch(); });
 }
 
 }  // namespace pgsidecar::core

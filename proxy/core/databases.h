@@ -22,9 +22,10 @@ namespace pgsidecar::core {
 
 class database {
   public:
-    database(std::string name, cache::versions& versions)
+    database(std::string name, cache::versions& versions, const std::atomic<bool>& suspended)
         : name_{std::move(name)},
           versions_{versions},
+          suspended_{suspended},
           whole_{versions.database(name_)},
           cluster_{versions.cluster()} {}
 
@@ -33,7 +34,8 @@ class database {
     [[nodiscard]] cache::table_state& cluster() noexcept { return cluster_; }
     [[nodiscard]] cache::table_state& table(policy::oid id) { return versions_.of(name_, id); }
 
-    // Any thread. Null with nothing published, or with what is published being out of date.
+    // Any thread. Null with nothing published, with what is published being out of date, or while
+    // the cache is suspended.
     [[nodiscard]] std::shared_ptr<const policy::catalog> usable_catalog() const;
     // What there is, usable or not: good enough to widen a write's reach, not to allow a read.
     [[nodiscard]] std::shared_ptr<const policy::catalog> latest_catalog() const;
@@ -50,6 +52,7 @@ class database {
     // enabled and disabled again around a write.
     void begin_schema_change() noexcept { schema_changes_.fetch_add(1), epoch_.fetch_add(1); }
     void end_schema_change() noexcept;
+    void move_epoch() noexcept { epoch_.fetch_add(1); }
 
     // whole()'s version is up to this one while nothing has been written or changed here: the first
     // catalog is no change.
@@ -62,6 +65,7 @@ class database {
   private:
     std::string name_;
     cache::versions& versions_;
+    const std::atomic<bool>& suspended_;
     cache::table_state& whole_;
     cache::table_state& cluster_;
     std::atomic<std::uint64_t> wanted_{1};
@@ -80,11 +84,23 @@ class databases {
     // After a change that concerns every database (roles, privileges, server settings).
     void want_reload_everywhere();
 
+    // While suspended nothing is served from the cache and nothing is put into it, in any database;
+    // a session that is in the middle of a call may have seen the state before. Writes are followed
+    // as ever.
+    void suspend();
+    // Somebody else may have written meanwhile, data and definitions: all that was cached before is
+    // outdated, and catalogs are to be read again before anything is served.
+    void resume_anew();
+    // Nobody has written meanwhile, and nothing was cached before.
+    void resume_first();
+    [[nodiscard]] bool suspended() const noexcept { return suspended_.load(); }
+
     // Moved before and after each statement that alters what a log-in is given.
     std::atomic<std::uint64_t> defaults_altered{0};
 
   private:
     cache::versions& versions_;
+    std::atomic<bool> suspended_{false};
     std::mutex mutex_;
     std::map<std::string, std::unique_ptr<database>, std::less<>> by_name_;
 };

@@ -45,8 +45,8 @@ class limiter {
     // False: it only tells who the tenant is.
     [[nodiscard]] bool in_force() const noexcept { return directory_.active(); }
     [[nodiscard]] bool reads_comments() const noexcept { return directory_.reads_comments(); }
-    [[nodiscard]] std::shared_ptr<const std::string> tenant_name() const noexcept {
-        return {tenant_, &tenant_->name};
+    [[nodiscard]] std::shared_ptr<const policy::tenant> shared_tenant() const noexcept {
+        return tenant_;
     }
 
     // Once for each request, however often it is shown.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cache/entry.h"
+#include "policy/reason.h"
 #include "proxy/core/prepared.h"
 
 namespace pgsidecar::core {
@@ -32,8 +33,9 @@ struct owed_reply {
     reply what = reply::sync;
     bool injected = false;  // ours: the client must not see its answer
     bool close_statement = false;
-    bool page_over = false;               // the row behind the page has come
-    bool stands_for_parse = false;        // a Close was sent instead, for it is prepared there
+    bool page_over = false;         // the row behind the page has come
+    bool stands_for_parse = false;  // a Close was sent instead, for it is prepared there
+    policy::reason why = policy::reason::unknown_statement;  // query, execute: it was not answered
     std::int16_t fill = -1;               // which of the session's fills records this answer
     std::uint32_t page = 0;               // execute: rows after which the answer ends; 0 = none
     std::uint32_t done = 0;               // query: statements that have completed

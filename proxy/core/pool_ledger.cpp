@@ -57,6 +57,7 @@ bool pool_ledger::full(const counted& by, const std::string& name, std::size_t m
 }
 
 bool pool_ledger::may_open(const pool& p, time_point now) const {
+    if (held(p)) return false;
     // A refused log-in holds the next one back only while there are others to wait for.
     if (now < p.not_before && (p.total > p.opening || !p.error.empty())) return false;
     std::size_t most = settings_.default_pool_size;
@@ -151,7 +152,7 @@ pool_ledger::acquired pool_ledger::acquire(pool& p, place who, time_point now) {
         p.idle.erase(std::next(it).base());
         return out;
     }
-    if (now < p.not_before && p.total == 0 && !p.error.empty()) {
+    if (now < p.not_before && p.total == 0 && !p.error.empty() && !held(p)) {
         out.what = answer::refused;
         out.error = p.error;
         return out;
@@ -184,6 +185,13 @@ bool pool_ledger::forget(pool& p, place who) {
 
 std::optional<pool_ledger::place> pool_ledger::settle(pool& p, place connection, time_point since,
                                                       time_point now, orders& todo) {
+    if (held(p) || doomed(p, since)) {
+        todo.close.push_back({p.shared_from_this(), connection});
+        drop(p);
+        open_for_waiting(p, now, todo);
+        serve_starving(now, todo);
+        return std::nullopt;
+    }
     if (!p.waiting.empty()) {
         const auto first = p.waiting.front().who;
         p.waiting.pop_front();
@@ -238,7 +246,7 @@ std::vector<pool_ledger::place> pool_ledger::failed(pool& p, std::string error, 
     drop(p);
     std::vector<place> told;
     // While others of the pool are there, whoever waits is served by them.
-    const bool alone = p.total == p.opening;
+    const bool alone = p.total == p.opening && !held(p);
     p.not_before = now + settings_.server_login_retry;
     // A server that refuses is there; and whom it refuses has to log in before more is opened.
     p.error = unreachable ? std::move(error) : std::string{};
@@ -291,6 +299,66 @@ void pool_ledger::close_idle(std::string_view database, orders& todo) {
         p->proven = false;
         while (!p->idle.empty()) close_longest_idle(*p, todo);
     }
+}
+
+bool pool_ledger::held(const pool& p) const { return all_held_ || held_.contains(p.database); }
+
+bool pool_ledger::doomed(const pool& p, time_point opened) const {
+    const auto before = [&](std::string_view name) {
+        const auto it = outdated_.find(name);
+        return it != outdated_.end() && opened <= it->second;
+    };
+    return !outdated_.empty() && (before({}) || before(p.database));
+}
+
+bool pool_ledger::outdated(const pool& p, time_point opened) const {
+    const std::lock_guard lock{mutex_};
+    return doomed(p, opened);
+}
+
+std::pair<std::string, std::string> pool_ledger::names(const pool& p) {
+    return {p.database, p.user};  // they never change
+}
+
+void pool_ledger::hold(std::string_view database, orders& todo) {
+    const std::lock_guard lock{mutex_};
+    if (database.empty())
+        all_held_ = true;
+    else
+        held_.emplace(database);
+    for (const auto& [key, p] : pools_)
+        while (held(*p) && !p->idle.empty()) close_longest_idle(*p, todo);
+}
+
+void pool_ledger::let_go(std::string_view database, time_point now, orders& todo) {
+    const std::lock_guard lock{mutex_};
+    if (database.empty())
+        all_held_ = false;
+    else if (const auto it = held_.find(database); it != held_.end())
+        held_.erase(it);
+    open_for_all(now, todo);
+}
+
+void pool_ledger::outdate(std::string_view database, time_point now, orders& todo) {
+    const std::lock_guard lock{mutex_};
+    outdated_[std::string{database}] = now;
+    for (const auto& [key, p] : pools_)
+        if (database.empty() || p->database == database)
+            while (!p->idle.empty()) close_longest_idle(*p, todo);
+    open_for_all(now, todo);
+}
+
+std::vector<pool_ledger::overview> pool_ledger::list(time_point now) const {
+    const std::lock_guard lock{mutex_};
+    std::vector<overview> out;
+    for (const auto& [key, p] : pools_) {
+        out.push_back(
+            {p->database, p->user, {p->total, p->idle.size(), p->opening, p->waiting.size()}, {}});
+        if (!p->waiting.empty())
+            out.back().longest_wait = std::chrono::duration_cast<std::chrono::milliseconds>(
+                now - p->waiting.front().since);
+    }
+    return out;
 }
 
 pool_ledger::counts pool_ledger::count(const pool& p) const {

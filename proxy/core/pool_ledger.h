@@ -20,8 +20,10 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/settings.h"
@@ -104,17 +106,35 @@ class pool_ledger {
     // Every idle connection to that database.
     void close_idle(std::string_view database, orders& todo);
 
+    // The operator's word; an empty name is every database, a word apart from those by name.
+    // hold(): idle connections are closed, others as they become free, none is opened, and who asks
+    // waits, until let_go(). outdate(): every connection opened before goes when it becomes free.
+    void hold(std::string_view database, orders& todo);
+    void let_go(std::string_view database, time_point now, orders& todo);
+    void outdate(std::string_view database, time_point now, orders& todo);
+
     struct counts {
         std::size_t total = 0, idle = 0, opening = 0, waiting = 0;
     };
     [[nodiscard]] counts count(const pool& p) const;
     [[nodiscard]] counts count() const;  // of all pools
+    [[nodiscard]] bool outdated(const pool& p, time_point opened) const;
+    [[nodiscard]] static std::pair<std::string, std::string> names(
+        const pool& p);  // database, user
+    struct overview {
+        std::string database, user;
+        counts of;
+        std::chrono::milliseconds longest_wait{0};
+    };
+    [[nodiscard]] std::vector<overview> list(time_point now) const;
     [[nodiscard]] std::size_t pools() const;
 
   private:
     using counted = std::map<std::string, std::size_t, std::less<>>;
 
     [[nodiscard]] static bool full(const counted& by, const std::string& name, std::size_t most);
+    [[nodiscard]] bool held(const pool& p) const;
+    [[nodiscard]] bool doomed(const pool& p, time_point opened) const;
     [[nodiscard]] bool may_open(const pool& p, time_point now) const;
     void open_for_waiting(pool& p, time_point now, orders& todo);
     void order_open(pool& p, unsigned worker, orders& todo);
@@ -132,6 +152,9 @@ class pool_ledger {
     mutable std::mutex mutex_;
     std::map<std::string, pool_ptr, std::less<>> pools_;
     counted by_database_, by_user_;
+    bool all_held_ = false;
+    std::set<std::string, std::less<>> held_;
+    std::map<std::string, time_point, std::less<>> outdated_;  // "" is every database
 };
 
 }  // namespace pgsidecar::core

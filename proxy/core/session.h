@@ -5,6 +5,7 @@
 //     startup --StartupMessage--> (authenticating, where the proxy asks for passwords itself) -->
 //     connecting --connected--> login --ReadyForQuery--> ready -->
 //     closed
+//     authenticating --admitted to the admin console--> console --> closed
 //     login --not admitted, server_tls_sslmode allow or prefer--> connecting, once
 //
 // In `ready`, requests are forwarded as they come, and what the server owes is kept in order
@@ -40,6 +41,7 @@
 #include "proxy/core/pooling.h"
 #include "proxy/core/portals.h"
 #include "proxy/core/prepared.h"
+#include "proxy/core/session_overview.h"
 #include "proxy/core/session_parts.h"
 #include "proxy/core/session_services.h"
 #include "proxy/core/session_settings.h"
@@ -69,6 +71,7 @@ class session {
     // pool_mode: transaction. After actions::acquire_server: a connection, which is this session's
     // until actions::release_server and outlives that; or there is none, and why: an ErrorResponse.
     // on_pool_joined() comes first, once: the number and the key by which the client may cancel.
+    // The admin console has them, too.
     void on_pool_joined(std::int32_t pid, std::string cancel_key);
     void on_server_attached(server_link& link, time_point now, actions& out);
     void on_no_server(std::string_view error, actions& out);
@@ -94,6 +97,13 @@ class session {
     void on_tier_answer(std::uint64_t number, core::tier_finds found, time_point now, actions& out);
     void on_database_released() noexcept { releasing_ = release::done; }
     void on_shutdown(actions& out);  // ends now if idle, else as soon as it is
+    void on_kill(actions& out);      // ends now, and the client is told
+    // Before it is logged in: its database, or whom it may be, does not allow it.
+    void refuse(std::string_view sqlstate, std::string_view message, actions& out);
+    // Its start-up packet names the admin console; after actions::open_console its bytes are not
+    // shown here any more.
+    [[nodiscard]] bool at_console() const noexcept { return console_; }
+    [[nodiscard]] session_overview overview() const;
     // A CancelRequest with our key. True: open a connection and send it on with server_key(), and
     // call on_cancel_sent() when the server has closed that connection. Until then nothing is sent,
     // so that the cancel cannot meet a later query.
@@ -114,14 +124,14 @@ class session {
     }
     [[nodiscard]] bool expects_startup() const noexcept { return state_ == state::startup; }
     [[nodiscard]] bool logged_in() const noexcept {
-        return state_ == state::ready && !(pool_ && pool_->greeting);
+        return (state_ == state::ready && !(pool_ && pool_->greeting)) || state_ == state::console;
     }
     [[nodiscard]] bool closed() const noexcept { return state_ == state::closed; }
     [[nodiscard]] bool idle() const noexcept { return quiet() && status_ == 'I'; }
     [[nodiscard]] std::int32_t server_pid() const noexcept { return server_pid_; }
     // The number that the client knows its server process by.
     [[nodiscard]] std::int32_t client_pid() const noexcept {
-        return pool_ ? client_pid_ : server_pid_;
+        return pool_ || console_ ? client_pid_ : server_pid_;
     }
     [[nodiscard]] const std::string& server_key() const noexcept { return server_key_; }
     [[nodiscard]] const std::string& client_key() const noexcept { return client_key_; }
@@ -130,7 +140,15 @@ class session {
     [[nodiscard]] const std::string& database_name() const noexcept;
 
   private:
-    enum class state : std::uint8_t { startup, authenticating, connecting, login, ready, closed };
+    enum class state : std::uint8_t {
+        startup,
+        authenticating,
+        connecting,
+        login,
+        ready,
+        console,
+        closed
+    };
     enum class release : std::uint8_t { none, waiting, done };
     enum class wait : std::uint8_t { none, flight, drain, gate, rows, server, tier };
 
@@ -181,7 +199,7 @@ class session {
                        actions& out);
     void forward_sync();
     void forward_function_call();
-    void count_forwarded(const statement_text& text, const plan& effects, actions& out);
+    policy::reason count_forwarded(const statement_text& text, const plan& effects, actions& out);
     owed_reply& owe(owed_reply&& item);
 
     // session_extended.cpp
@@ -274,8 +292,10 @@ class session {
     [[nodiscard]] bool front_request_is_whole();
     // session_measure.cpp
     [[nodiscard]] bool measures() const noexcept { return services_.options.measures && limits_; }
-    void measure_here(const plan& p, std::uint64_t rows, actions& out);
-    void measure_front(std::uint64_t rows, time_point now, actions& out);
+    void measure_here(const std::shared_ptr<const statement_text>& text, const plan& p,
+                      const cache::entry* answer, actions& out);
+    void measure_front(std::uint64_t rows, bool failed, time_point now, actions& out);
+    void end_measured_transaction(actions& out);
     // session_cut.cpp
     void begin_cut(bool answer, time_point now, actions& out);
     void fail_rest(actions& out);
@@ -322,7 +342,7 @@ class session {
     [[nodiscard]] std::size_t on_detached(const protocol::head& head, protocol::bytes in,
                                           actions& out);
     std::size_t refuse_detached(const protocol::head& head, protocol::bytes in, actions& out);
-    [[nodiscard]] bool answer_here(const statement_text& text, actions& out);
+    [[nodiscard]] bool answer_here(const std::shared_ptr<const statement_text>& text, actions& out);
 
     // session_holds.cpp
     [[nodiscard]] pin pinned() const noexcept;
@@ -450,6 +470,7 @@ class session {
     bool control_done_ = false;  // a part of the request under way has begun or ended a block
     bool copy_in_ = false;       // it reads CopyData now; Sync and Flush are ignored there
     bool draining_ = false;
+    bool console_ = false;          // the admin console is what it asked for
     bool terminating_ = false;      // the client has ended; the server is to finish what it owes
     bool server_fatal_ = false;     // the server has said why it ends
     bool server_restarts_ = false;  // or may: it said so, or vanished without a word
@@ -465,6 +486,8 @@ class session {
     char status_ = 'I';
     time_point quiet_since_{};        // the last bytes of either peer
     time_point measured_until_{};     // the last statement's end
+    time_point measured_since_{};     // the transaction's first statement; never measured: none
+    std::uint64_t answer_bytes_ = 0;  // of the statement under way
     std::uint64_t page_rows_ = 0;     // of the statement under way, since its last page
     std::uint32_t minor_ = 0;         // protocol minor version spoken with the client
     std::uint32_t taints_ = 0;        // how often something happened that cannot be followed

@@ -53,12 +53,18 @@ void session::negotiate(actions& out) {
 
 void session::on_login_rules(auth_method method, std::optional<client_login> given, actions& out) {
     if (state_ != state::authenticating || start_up_->guard) return;
+    if (!given && console_)
+        return fail("28000", "nobody could be asked for this user's password",
+                    "console: no auth_file names the user and auth_query could not be asked: set "
+                    "auth_file, or upstream.control_connection",
+                    out);
     if (!given)
         return fail("08006", "passwords cannot be checked at the moment",
                     "auth_query could not be asked", out);
     start_up_->random = given->random.substr(client_login::random_size);
-    start_up_->guard =
-        std::make_unique<authenticator>(*services_.options.scram, method, std::move(*given));
+    start_up_->guard = std::make_unique<authenticator>(
+        console_ ? *services_.options.console : *services_.options.scram, method,
+        std::move(*given));
     std::string to_client;
     start_up_->guard->begin(to_client);
     follow_guard(std::move(to_client), out);
@@ -75,6 +81,12 @@ void session::follow_guard(std::string to_client, actions& out) {
         case authenticator::result::admitted:
             start_up_->known = guard.proven();
             start_up_->guard.reset();
+            if (console_) {
+                start_up_->known = {};
+                state_ = state::console;
+                out.open_console = true;
+                return;
+            }
             if (services_.options.pooled) return join_pool(out);
             state_ = state::connecting;
             out.connect_upstream = true;
@@ -290,6 +302,9 @@ void session::finish_login(time_point now, actions& out) {
     database_->clients.fetch_add(1);
     login_altered_ = services_.dbs.defaults_altered.load();
     adopt_login_defaults(database_->latest_catalog());
+    // What alters log-ins may pass through another process now: of the first catalog after this
+    // one nobody can say that it shows what was given.
+    if (!login_ && services_.dbs.suspended()) --login_altered_;
     begin_limits(now);
     out.logged_in = true;
     out.resume_client = true;

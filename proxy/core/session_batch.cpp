@@ -238,7 +238,8 @@ void session::serve_batch(batch& b, actions& out) {
                 statements_.set_client(s.name, std::move(s.definition));
                 break;
             case batch::step::unit:
-                measure_here(*b.units[next].planned, b.units[next].entry->rows(), out);
+                measure_here(b.units[next].definition->text, *b.units[next].planned,
+                             b.units[next].entry.get(), out);
                 out.client.answer(std::move(b.units[next++].entry));
                 break;
             case batch::step::close:

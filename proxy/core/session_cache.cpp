@@ -75,7 +75,7 @@ session::verdict session::look_up_query(const std::shared_ptr<const statement_te
             } else if (entry) {
                 statements_.set_client("", nullptr);
                 portals_.drop_unnamed();
-                measure_here(*planned, entry->rows(), out);
+                measure_here(text, *planned, entry.get(), out);
                 out.client.answer(std::move(entry));
                 out.client.literal(ready_idle);
                 count_hit(1, out);

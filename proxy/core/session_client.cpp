@@ -104,7 +104,7 @@ std::size_t session::on_query(const protocol::head& head, protocol::bytes in, ti
         return frame.whole.size();
     }
     if (limits_) limits_->pages_judged = true;
-    if (!attached() && answer_here(*text, out)) return frame.whole.size();
+    if (!attached() && answer_here(text, out)) return frame.whole.size();
     if (page > 0) {
         if (lacks_server(now, out)) return 0;
         forward_cut_query(text, page, out);
@@ -289,11 +289,14 @@ void session::forward_query(const std::shared_ptr<const statement_text>& text,
     note_rows(*text, effects);
     batch_writes_ = batch_rows_ = false;
     if (!effects.inert) repair_before_dialect_change(effects, true, out);
-    count_forwarded(*text, effects, out);
+    const auto why = count_forwarded(*text, effects, out);
     statements_.set("", {});  // a simple query drops the unnamed statement
     portals_.drop_unnamed();
-    owed_reply item{
-        .what = reply::query, .fill = next_fill_, .text = text, .effects = std::move(planned)};
+    owed_reply item{.what = reply::query,
+                    .why = why,
+                    .fill = next_fill_,
+                    .text = text,
+                    .effects = std::move(planned)};
     next_fill_ = -1;
     batch_reason_ = policy::reason::miss;
     owe(std::move(item));
@@ -301,7 +304,8 @@ void session::forward_query(const std::shared_ptr<const statement_text>& text,
     out.server.forward(whole);
 }
 
-void session::count_forwarded(const statement_text& text, const plan& effects, actions& out) {
+policy::reason session::count_forwarded(const statement_text& text, const plan& effects,
+                                        actions& out) {
     auto why = effects.read.why;
     if (why == policy::reason::miss && batch_reason_ != policy::reason::miss) why = batch_reason_;
     if (why == policy::reason::miss && next_fill_ < 0) why = session_verdict();
@@ -309,6 +313,7 @@ void session::count_forwarded(const statement_text& text, const plan& effects, a
         out.outcomes.insert(out.outcomes.end(), text.facts().statements.size(), why);
     else
         out.outcomes.push_back(why);
+    return why;
 }
 
 }  // namespace pgsidecar::core

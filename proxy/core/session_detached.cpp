@@ -107,8 +107,8 @@ std::size_t session::refuse_detached(const protocol::head& head, protocol::bytes
 }
 
 // Simple queries that need no server while nothing of this session is at one.
-bool session::answer_here(const statement_text& text, actions& out) {
-    const auto& facts = text.facts();
+bool session::answer_here(const std::shared_ptr<const statement_text>& text, actions& out) {
+    const auto& facts = text->facts();
     if (!facts.parsed || facts.statements.size() > 1) return false;
     std::string reply;
     if (facts.statements.empty()) {
@@ -145,7 +145,7 @@ bool session::answer_here(const statement_text& text, actions& out) {
     protocol::write_ready(reply, 'I');
     out.client.own(std::move(reply));
     out.outcomes.push_back(policy::reason::not_a_select);
-    if (measures() && !facts.statements.empty()) measure_here(*plan_of(text), 0, out);
+    if (measures() && !facts.statements.empty()) measure_here(text, *plan_of(*text), nullptr, out);
     consumed(out);
     return true;
 }

@@ -298,7 +298,7 @@ void session::forward_execute(const portal* bound, std::uint32_t page, actions& 
         for (const auto name : named_statements(*text)) send_repair(name, false, out);
         repair_before_dialect_change(effects, false, out);
     }
-    count_forwarded(*text, effects, out);
+    item.why = count_forwarded(*text, effects, out);
     item.text = text;
     item.effects = std::move(planned);
     if (pool_) item.definition = bound->definition;

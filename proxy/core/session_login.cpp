@@ -69,6 +69,7 @@ std::size_t session::on_client(protocol::bytes in, time_point now, actions& out)
                 step = on_request(rest, now, out);
                 break;
             case state::connecting:
+            case state::console:
             case state::closed:
                 break;
         }
@@ -211,6 +212,13 @@ void session::accept_startup(const protocol::startup_message& m, actions& out) {
         return fail("28000", "no PostgreSQL user name specified in startup packet", "no user name",
                     out);
     if (start_up_->database.empty()) start_up_->database = *user_;
+    if (services_.options.console && names_console(start_up_->database)) {
+        console_ = true;
+        negotiate(out);
+        state_ = state::authenticating;
+        out.ask_login = true;
+        return;
+    }
     const bool pooled = services_.options.pooled;
     if (pooled && transparent_)
         return fail("0A000", "replication connections need pool_mode: session",
@@ -316,8 +324,17 @@ void session::on_client_closed(actions& out) {
 void session::on_shutdown(actions& out) {
     draining_ = true;
     if (state_ == state::startup || state_ == state::authenticating ||
-        state_ == state::connecting || idle())
+        state_ == state::connecting || state_ == state::console || idle())
         fail("57P01", "terminating connection due to administrator command", "shutdown", out);
+}
+
+void session::on_kill(actions& out) {
+    fail("57P01", "terminating connection due to administrator command", "killed at the console",
+         out);
+}
+
+void session::refuse(std::string_view sqlstate, std::string_view message, actions& out) {
+    fail(sqlstate, message, message, out);
 }
 
 }  // namespace pgsidecar::core

@@ -1,4 +1,4 @@
-// What is told of each statement when it is over, for prescription_query_metrics.
+// What is told of each statement when it is over, and of each transaction.
 #include <algorithm>
 #include <utility>
 
@@ -7,21 +7,48 @@
 namespace pgsidecar::core {
 
 // One that is answered without the server, from the cache most of all.
-void session::measure_here(const plan& p, std::uint64_t rows, actions& out) {
-    if (measures())
-        out.measured.push_back({limits_->tenant_name(), p.type_of(0), limits_->since(), rows});
+void session::measure_here(const std::shared_ptr<const statement_text>& text, const plan& p,
+                           const cache::entry* answer, actions& out) {
+    if (!measures()) return;
+    out.measured.push_back({.tenant = limits_->shared_tenant(),
+                            .type = p.type_of(0),
+                            .text = text,
+                            .where = database_,
+                            .since = limits_->since(),
+                            .rows = answer ? answer->rows() : 0,
+                            .bytes = answer ? answer->body().size() : 0,
+                            .why = answer == nullptr ? policy::reason::not_a_select
+                                   : waited_         ? policy::reason::coalesced
+                                                     : policy::reason::hit,
+                            .by_rule = p.read.rule >= 0,
+                            .alone = true});
 }
 
 // The server has ended a statement of the front item.
-void session::measure_front(std::uint64_t rows, time_point now, actions& out) {
+void session::measure_front(std::uint64_t rows, bool failed, time_point now, actions& out) {
     static const auto unknown = std::make_shared<const std::string>("unknown");
     auto& item = owed_.front();
+    const auto bytes = std::exchange(answer_bytes_, 0);
     if (item.injected || item.refusal || (item.what != reply::query && item.what != reply::execute))
         return;
-    out.measured.push_back({limits_->tenant_name(),
-                            item.effects ? item.effects->type_of(item.done) : unknown,
-                            std::max(item.since, measured_until_), rows});
+    const auto since = std::max(item.since, measured_until_);
+    if (measured_since_ == time_point{}) measured_since_ = since;
+    out.measured.push_back({.tenant = limits_->shared_tenant(),
+                            .type = item.effects ? item.effects->type_of(item.done) : unknown,
+                            .text = item.text,
+                            .where = database_,
+                            .since = since,
+                            .rows = rows,
+                            .bytes = bytes,
+                            .why = item.why,
+                            .by_rule = item.effects && item.effects->read.rule >= 0,
+                            .failed = failed});
     measured_until_ = now;
+}
+
+void session::end_measured_transaction(actions& out) {
+    const auto since = std::exchange(measured_since_, time_point{});
+    if (since != time_point{}) out.transactions.push_back({.where = database_, .since = since});
 }
 
 }  // namespace pgsidecar::core

@@ -70,6 +70,7 @@ std::size_t session::on_reply(protocol::bytes in, time_point now, actions& out) 
     if (head.type == 'T' || head.type == 't') return 0;
     if (head.type == 'V') bump_marks();
     if (data) ++page_rows_;
+    answer_bytes_ += head.length;
     server_hidden_ =
         restoring() || (data && count_row(head.length, now, out)) || (cut_ && cut_->hides());
     server_stream_ = static_cast<std::uint32_t>(head.length - in.size());
@@ -105,6 +106,7 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
     const auto named =
         pool_ && f.type == 'E' && !owed_.empty() ? owed_.front().name : std::string{};
     bool hide = swallow() || (cut_ && cut_->hides());
+    answer_bytes_ += f.whole.size();
     switch (f.type) {
         case 'D':
         case 'd':
@@ -222,7 +224,8 @@ void session::on_completed(const protocol::frame& f, time_point now, actions& ou
     auto& item = owed_.front();
     protocol::command_complete m;
     if (f.type == 'C' && protocol::parse(f.body, m)) return;
-    if (measures() && f.type != 'I') measure_front(f.type == 'C' ? rows_of(m.tag) : rows, now, out);
+    if (measures() && f.type != 'I')
+        measure_front(f.type == 'C' ? rows_of(m.tag) : rows, false, now, out);
     if (item.what == reply::query) {
         statement_done(item, m.tag);
     } else if (item.what == reply::execute) {
@@ -252,7 +255,7 @@ void session::on_copy_in() {
 // True: the client does not get this one.
 bool session::answer_error(const protocol::frame& f, time_point now, actions& out) {
     page_rows_ = 0;
-    if (measures() && !owed_.empty()) measure_front(0, now, out);
+    if (measures() && !owed_.empty()) measure_front(0, true, now, out);
     const auto refusal = owed_.empty() ? nullptr : owed_.front().refusal;
     const bool hidden = swallow();
     note_outdated(f);
@@ -354,6 +357,8 @@ void session::on_ready(const protocol::frame& f, time_point now, actions& out) {
     copy_in_ = false;
     skipping_ = control_done_ = false;
     status_ = ready.status;
+    answer_bytes_ = 0;
+    if (status_ == 'I') end_measured_transaction(out);
     if (!hide) {
         note_sight_of_writes();
         if (status_ == 'I') {

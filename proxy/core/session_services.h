@@ -35,6 +35,8 @@ struct session_options {
     std::chrono::milliseconds server_check_delay{0};
     std::string server_check_query{};  // empty: none
     bool measures = false;             // tells of each statement that is over (measurement.h)
+    // What log-ins at the admin console compute with; null: there is none.
+    const crypto* console = nullptr;
     // Start-up parameters that do not make a pool of their own: they are set where they differ.
     std::vector<std::string> followed_startup{};
     std::chrono::milliseconds tier_timeout{20};  // that a miss waits for the shared tier

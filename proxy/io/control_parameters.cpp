@@ -3,10 +3,12 @@
 #include <string_view>
 #include <vector>
 
-namespace pgsidecar::io {
-namespace {
+#include "config/conninfo.h"
+#include "protocol/ascii.h"
 
-const char* sslmode_of(config::tls_mode mode) {
+namespace pgsidecar::io {
+
+const char* sslmode_of(config::tls_mode mode) noexcept {
     switch (mode) {
         case config::tls_mode::disable:
             return "disable";
@@ -24,7 +26,41 @@ const char* sslmode_of(config::tls_mode mode) {
     return "prefer";
 }
 
-}  // namespace
+bool is_uri(std::string_view conninfo) noexcept {
+    return conninfo.starts_with("postgresql://") || conninfo.starts_with("postgres://");
+}
+
+// A password with a bare '@' or '/' makes libpq take its rest for a host, which it would then name.
+std::string conninfo_problem(const std::string& conninfo) {
+    if (auto wrong = config::check_conninfo(conninfo); !wrong.empty())
+        return "the connection string " + wrong;
+    char* error = nullptr;
+    const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> parsed{
+        PQconninfoParse(conninfo.c_str(), &error), PQconninfoFree};
+    PQfreemem(error);
+    if (!parsed)
+        return "libpq cannot read the connection string: an option that it does not know, or a "
+               "malformed URI";
+    if (!is_uri(conninfo)) return {};
+    const auto at = conninfo.rfind('@');
+    const auto user_info = std::string_view{conninfo}.substr(conninfo.find("://") + 3);
+    const auto end = user_info.find_first_of("@/?");
+    if (at != std::string::npos && user_info.data() + end != conninfo.data() + at)
+        return "the connection string holds a bare '@', '/' or '?' before its last '@': in a "
+               "password write %40, %2F or %3F";
+    return {};
+}
+
+std::string one_line(std::string_view message) {
+    std::string out;
+    for (const char c : message.substr(0, message.find_last_not_of('\n') + 1)) {
+        if (c == '\n')
+            out += "; ";
+        else if (c != '\t')
+            out += c;
+    }
+    return protocol::printable(out);
+}
 
 control_parameters::control_parameters(const config::settings& s) {
     char* error = nullptr;

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "config/settings.h"
 
@@ -44,6 +45,15 @@ class control_parameters {
     std::map<std::string, std::string> items_;
 };
 
+[[nodiscard]] bool is_uri(std::string_view conninfo) noexcept;
+// Empty when libpq can read the connection string, else why not: a sentence of ours, for what libpq
+// says may quote any part of the text.
+[[nodiscard]] std::string conninfo_problem(const std::string& conninfo);
+// libpq's word for it.
+[[nodiscard]] const char* sslmode_of(config::tls_mode mode) noexcept;
+
+// A message of libpq's as one line fit for a terminal.
+[[nodiscard]] std::string one_line(std::string_view message);
 // Of PQerrorMessage(): the rest may quote a statement.
 [[nodiscard]] std::string first_line(const char* message);
 

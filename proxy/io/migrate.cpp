@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "config/conninfo.h"
 #include "protocol/ascii.h"
 #include "proxy/io/control_parameters.h"
 #include "proxy/ops/migration.h"
@@ -29,52 +28,12 @@ struct failure {
 constexpr int exit_missing = 1;
 constexpr int exit_unusable = 2;
 
-bool is_uri(std::string_view text) {
-    return text.starts_with("postgresql://") || text.starts_with("postgres://");
-}
-
 // The conninfo to use; a bare name replaces the database of control_connection.
 std::pair<config::settings, std::string> target_of(config::settings s, const std::string& given) {
     if (!is_uri(given) && given.find('=') == std::string::npos)
         return std::pair{std::move(s), given};
     s.upstream.control_connection = given;
     return std::pair{std::move(s), std::string{}};
-}
-
-// What libpq says about a text that it cannot read may quote any part of it, so it is not asked for
-// words. A password with a bare '@' or '/' makes libpq take its rest for a host, which it would
-// then name.
-void check_readable(const std::string& conninfo) {
-    if (auto wrong = config::check_conninfo(conninfo); !wrong.empty())
-        throw failure{exit_unusable, "the connection string " + wrong};
-    char* error = nullptr;
-    const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> parsed{
-        PQconninfoParse(conninfo.c_str(), &error), PQconninfoFree};
-    PQfreemem(error);
-    if (!parsed)
-        throw failure{exit_unusable,
-                      "libpq cannot read the connection string: an option that it "
-                      "does not know, or a malformed URI"};
-    if (is_uri(conninfo)) {
-        const auto at = conninfo.rfind('@');
-        const auto user_info = std::string_view{conninfo}.substr(conninfo.find("://") + 3);
-        const auto end = user_info.find_first_of("@/?");
-        if (at != std::string::npos && user_info.data() + end != conninfo.data() + at)
-            throw failure{exit_unusable,
-                          "the connection string holds a bare '@', '/' or '?' before its last '@': "
-                          "in a password write %40, %2F or %3F"};
-    }
-}
-
-std::string one_line(std::string_view message) {
-    std::string out;
-    for (const char c : message.substr(0, message.find_last_not_of('\n') + 1)) {
-        if (c == '\n')
-            out += "; ";
-        else if (c != '\t')
-            out += c;
-    }
-    return printable(out);
 }
 
 class session {
@@ -262,7 +221,8 @@ int migrate(const config::settings& settings, const migrate_request& request, st
             throw failure{exit_unusable,
                           "where to connect? The configuration has no upstream.control_connection, "
                           "and --database is not given"};
-        check_readable(there.upstream.control_connection);
+        if (auto wrong = conninfo_problem(there.upstream.control_connection); !wrong.empty())
+            throw failure{exit_unusable, std::move(wrong)};
         control_parameters parameters{there};
         parameters.application_name("pgsidecar migrate");
         if (!database.empty()) parameters.database(database);

@@ -3,8 +3,6 @@
 #pragma once
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <chrono>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -22,7 +20,6 @@ class observer {
     using taker = std::function<void(const snapshot&)>;
 
     observer(boost::asio::io_context& context, server& of);
-    ~observer();
     observer(const observer&) = delete;
     observer& operator=(const observer&) = delete;
 
@@ -30,18 +27,18 @@ class observer {
     void stop();
     // A copy made now. Askers at the same moment share one. Dropped when the program ends first.
     void look(taker then);
-    // Called with each sample of the history, every ops::history::interval.
+    // Called with each sample of the history, every ops::history::interval; without statements
+    // (observations::queries), which would be much to copy that often.
     void on_sample(taker then) { samplers_.push_back(std::move(then)); }
     [[nodiscard]] const ops::history& history() const noexcept { return history_; }
 
   private:
-    struct round;
-    void sample();
+    void begin(bool whole, taker then);  // `whole`: with statements
+    void wait();
 
-    boost::asio::io_context& context_;
     server& server_;
     boost::asio::steady_timer timer_;
-    std::shared_ptr<round> under_way_;
+    std::vector<taker> takers_;  // of the copy under way
     std::vector<taker> samplers_;
     ops::history history_;
 };

@@ -13,6 +13,10 @@
 #include "proxy/io/connector.h"
 #include "proxy/io/transport.h"
 
+namespace pgsidecar::ops {
+struct live_server;
+}
+
 namespace pgsidecar::io {
 
 class worker;
@@ -46,6 +50,7 @@ class pools {
     void release(pooled_ptr connection);  // free for others
     void destroy(pooled_ptr connection);  // was in use
     void carry_out(const core::pool_ledger::orders& todo);
+    void tell(std::vector<ops::live_server>& servers);  // of those that lie idle
     void stop();
 
   private:

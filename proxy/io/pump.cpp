@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "proxy/io/console.h"
 #include "proxy/io/log.h"
 #include "proxy/io/worker.h"
 
@@ -21,7 +22,7 @@ constexpr int turn = 16;
 }  // namespace
 
 bool pump::client_paused() const {
-    return closing_ || client_finished_ || client_.shaking_hands() ||
+    return closing_ || client_finished_ || client_.shaking_hands() || console_waits() ||
            (session_.blocked() && !client_rest_.empty()) ||
            (server_ && server_->pending() > pause_above);
 }
@@ -100,6 +101,7 @@ void pump::read_client() {
             perform();
             return;
         }
+        if (traffic_) traffic_->received += got;
         take_client({buffer.data(), got});
         // A plain socket that gave less than asked for is empty.
         if (got < buffer.size() && !client_.encrypted()) break;
@@ -108,6 +110,7 @@ void pump::read_client() {
 }
 
 void pump::take_client(std::string_view fresh) {
+    if (console_) return take_console(fresh);
     auto& todo = home_.actions();
     todo.clear();
     const auto shown = client_rest_.join(fresh);
@@ -172,6 +175,7 @@ void pump::take_server(std::string_view fresh) {
 
 // Shows the session what was held back, for as long as that changes something.
 void pump::settle() {
+    if (console_) return settle_console();
     while (!ended_ && !closing_) {
         if (std::exchange(acquire_, false)) {
             acquire_server();
@@ -189,6 +193,7 @@ void pump::settle() {
         client_rest_.keep(shown, used);
     }
     if (ended_) return;
+    if (console_) return settle_console();
     watch();
     wait_client();
     wait_server();
@@ -200,6 +205,7 @@ void pump::perform() {
         // The server is gone; what it said before that is read first.
         todo.server.clear();
     }
+    if (traffic_) traffic_->sent += todo.client.size();
     if (!todo.client.empty() && !client_.write(todo.client.pieces())) {
         if (!session_.closed()) {
             core::actions last;
@@ -224,6 +230,7 @@ void pump::perform_side_effects() {
     const bool close = todo.close;
     if (todo.logged_in) {
         deadline_ = {};
+        traffic_ = &home_.collector().of_database(session_.database_name());
         if (session_.client_pid() != 0) {
             home_.register_key(session_.client_pid(), session_.client_key(), token_);
             registered_ = true;
@@ -237,11 +244,14 @@ void pump::perform_side_effects() {
     if (todo.join_pool) join_pool();
     if (todo.wants_catalog) home_.use_database(session_.database_name());
     acquire_ = acquire_ || todo.acquire_server;
+    if ((todo.connect_upstream || todo.ask_login) && turned_away()) return;
     if (todo.connect_upstream) connect_upstream();
     if (todo.cancel_upstream) send_cancel({});
     if (todo.ask_login) ask_login();
     if (todo.doubt_credentials) home_.doubt_secret(session_.user());
     if (todo.ask_credentials) home_.look_up_secret(session_.user(), token_);
+    if (todo.open_console) open_console();
+    if (ended_) return;
     if (todo.cancel_request) return answer_cancel_request(*todo.cancel_request);
     if (close) {
         closing_ = true;
@@ -261,6 +271,7 @@ void pump::flush_client() {
         if (error || !self->client_.flush()) return self->kill();
         if (self->client_.pending() > 0) self->flush_client();
         if (self->closing_ && self->client_.pending() == 0) return self->end();
+        if (self->console_) return self->settle_console();
         // What TLS had decrypted already no readiness will announce.
         if (!self->server_paused() && self->server_ && !self->server_waits_) self->read_server();
     });
@@ -308,6 +319,10 @@ void pump::on_tier_answer(std::uint64_t number, core::tier_finds found) {
 }
 
 void pump::on_cancel(std::function<void()> done) {
+    if (console_) {
+        home_.console().cancel(token_);
+        return done();
+    }
     auto& todo = home_.actions();
     todo.clear();
     const bool forward = session_.on_cancel(todo);
@@ -384,6 +399,7 @@ void pump::end() {
         home_.carry_out(last);
     }
     ended_ = true;
+    leave_console();
     if (registered_) home_.forget_key(session_.client_pid(), token_);
     if (kept_for_ != core::pin::none) note_kept(core::pin::none);
     if (connecting_) connecting_->cancel();

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "config/address.h"
 #include "proxy/core/session.h"
@@ -16,6 +17,13 @@
 #include "proxy/io/pools.h"
 #include "proxy/io/rest.h"
 #include "proxy/io/transport.h"
+#include "proxy/ops/observations.h"
+
+namespace pgsidecar::ops {
+struct console_answer;
+struct live_client;
+struct live_server;
+}  // namespace pgsidecar::ops
 
 namespace pgsidecar::io {
 
@@ -24,6 +32,7 @@ class worker;
 class pump : public std::enable_shared_from_this<pump>, private core::server_source {
   public:
     pump(worker& home, tcp::socket client, std::uint64_t token);
+    ~pump() override;
     void start();
 
     void on_wake(const core::wake_up& wake);
@@ -42,6 +51,17 @@ class pump : public std::enable_shared_from_this<pump>, private core::server_sou
                      std::chrono::steady_clock::time_point now);
     void shut_down();  // once idle
     void kill();       // now
+    void dismiss();    // now, and the client is told
+    void unpark();     // its database is not paused any more
+    void on_console_answer(std::uint64_t number, ops::console_answer answer);
+    // For those who list sessions: this one, and its server connection if it has one.
+    void tell(std::vector<ops::live_client>& clients, std::vector<ops::live_server>& servers);
+    // Of that database (empty: any) it has a server connection, or is about to; with `outdated` one
+    // that RECONNECT has doomed.
+    [[nodiscard]] bool holds_server(std::string_view database, bool outdated) const;
+    [[nodiscard]] bool serves(std::string_view database) const {
+        return session_.database_name() == database && !session_.at_console();
+    }
     // Past its deadline while not logged in.
     [[nodiscard]] bool too_late(std::chrono::steady_clock::time_point now) const noexcept;
     void give_up();
@@ -65,6 +85,13 @@ class pump : public std::enable_shared_from_this<pump>, private core::server_sou
     void perform_side_effects();
     void settle();
     void connect_upstream();
+    [[nodiscard]] bool turned_away();
+    void open_console();
+    void take_console(std::string_view fresh);
+    void after_console(const std::string& out);
+    void settle_console();
+    [[nodiscard]] bool console_waits() const;
+    void leave_console();
     void ask_login();
     void send_cancel(std::function<void()> done);
     void watch();
@@ -86,6 +113,8 @@ class pump : public std::enable_shared_from_this<pump>, private core::server_sou
     const std::uint64_t token_;
     core::session session_;
     std::unique_ptr<config::ip_address> client_address_;  // until it is asked for
+    struct console_link;
+    std::unique_ptr<console_link> console_;  // once it is logged in there
     transport client_;
     std::unique_ptr<transport> server_;
     pooled_ptr pooled_;  // what server_ is, while it is a pool's
@@ -97,6 +126,8 @@ class pump : public std::enable_shared_from_this<pump>, private core::server_sou
     std::chrono::steady_clock::time_point deadline_;  // of the log-in
     // The worker calls on_deadline() then, or earlier.
     std::chrono::steady_clock::time_point watched_ = core::limiter::never;
+    ops::database_totals* traffic_ = nullptr;  // of its database, once logged in
+    std::chrono::steady_clock::time_point acquiring_since_;
     bool client_waits_ = false;  // a wait for readability is armed
     bool client_talks_ = false;  // while it waits for a server connection: there is more to read
     bool server_waits_ = false;
@@ -109,6 +140,8 @@ class pump : public std::enable_shared_from_this<pump>, private core::server_sou
     bool client_finished_ = false;  // it sends no more
     bool closing_ = false;          // no more reads; ends when all output is sent
     bool ended_ = false;
+    bool parked_ = false;  // it would connect to the server, but its database is paused
+    std::chrono::system_clock::time_point began_ = std::chrono::system_clock::now();
     core::pin kept_for_ = core::pin::none;  // as counted
     bool registered_ = false;
 };

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "protocol/startup.h"
+#include "proxy/io/console_link.h"
 #include "proxy/io/crypto.h"
 #include "proxy/io/log.h"
 #include "proxy/io/pump.h"
@@ -29,6 +30,8 @@ pump::pump(worker& home, tcp::socket client, std::uint64_t token)
       client_address_{home.settings().auth_type == config::auth_type::hba ? address_of(client)
                                                                           : nullptr},
       client_{home.context(), std::move(client), home.settings().keepalive} {}
+
+pump::~pump() = default;
 
 void pump::start() {
     deadline_ = std::chrono::steady_clock::now() + home_.settings().client_login_timeout;
@@ -75,6 +78,10 @@ void pump::shake_hands(bool direct) {
 }
 
 void pump::connect_upstream() {
+    if (!server_ && home_.traffic().paused(session_.database_name())) {
+        parked_ = true;
+        return;
+    }
     // A second time: the server did not take the first connection as it was.
     const bool encrypted = server_ ? !server_->encrypted()
                                    : home_.settings().upstream.tls.mode != config::tls_mode::allow;
@@ -125,7 +132,7 @@ void pump::ask_login() {
     q.encrypted = client_.encrypted();
     // Without an address the client has gone already.
     if (const auto address = std::exchange(client_address_, nullptr)) q.client = *address;
-    home_.look_up_login(std::move(q), token_);
+    home_.look_up_login(std::move(q), session_.at_console(), token_);
 }
 
 void pump::on_login_rules(core::auth_method method, std::optional<core::client_login> login) {

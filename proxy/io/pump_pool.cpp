@@ -30,6 +30,7 @@ void pump::acquire_server() {
     if (auto connection = home_.pools().acquire(pool_, token_, error))
         return attach(std::move(connection));
     acquiring_ = error.empty();
+    acquiring_since_ = std::chrono::steady_clock::now();
     if (!acquiring_) {
         auto& todo = home_.actions();
         todo.clear();
@@ -48,6 +49,9 @@ void pump::on_server(pooled_ptr connection) {
     // It has given up waiting while this was on its way.
     if (closing_ || !std::exchange(acquiring_, false))
         return home_.pools().release(std::move(connection));
+    if (traffic_)
+        traffic_->wait_time += std::chrono::duration_cast<std::chrono::microseconds>(
+            std::chrono::steady_clock::now() - acquiring_since_);
     attach(std::move(connection));
     if (!ended_) settle();
 }

@@ -6,7 +6,11 @@
 #include <utility>
 
 #include "protocol/backend.h"
+#include "proxy/io/alert_sender.h"
+#include "proxy/io/console.h"
 #include "proxy/io/crypto.h"
+#include "proxy/io/handover.h"
+#include "proxy/io/http_service.h"
 #include "proxy/io/log.h"
 
 namespace pgsidecar::io {
@@ -53,9 +57,20 @@ core::session_options options_from(const config::settings& s) {
             .max_prepared_statements = s.pool.max_prepared_statements,
             .server_check_delay = s.pool.server_check_delay,
             .server_check_query = s.pool.server_check_query,
-            .measures = s.enable_optimizations && s.metrics.enable_performance_metrics,
+            .measures = s.enable_optimizations,
+            .console = s.admin_users.empty() && s.stats_users.empty() ? nullptr : &openssl_crypto(),
             .followed_startup = followed_startup(s),
             .tier_timeout = s.shared_cache.timeout};
+}
+
+// Not of Asio: systems differ in whether they have it.
+void share_port([[maybe_unused]] tcp::acceptor& listener, error_code& error) {
+#ifdef SO_REUSEPORT
+    using reuse_port = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
+    listener.set_option(reuse_port{true}, error);
+#else
+    error = asio::error::operation_not_supported;
+#endif
 }
 
 std::uint32_t first_client_pid() {
@@ -67,8 +82,10 @@ std::uint32_t first_client_pid() {
 
 }  // namespace
 
-server::server(std::shared_ptr<const config::settings> settings)
+server::server(std::shared_ptr<const config::settings> settings, std::string program,
+               bool take_over)
     : settings_{std::move(settings)},
+      program_{program},
       options_{options_from(*settings_)},
       client_tls_{make_client_side_tls(settings_->client_tls)},
       server_tls_{make_server_side_tls(settings_->upstream.tls)},
@@ -84,12 +101,22 @@ server::server(std::shared_ptr<const config::settings> settings)
       signals_{context_},
       drain_timer_{context_},
       housekeeping_timer_{context_},
-      pool_timer_{context_} {
-    listen();
-    if (options_.measures) metrics_ = std::make_unique<metrics_sink>(*settings_);
+      pool_timer_{context_},
+      observer_{context_, *this},
+      console_{std::make_unique<io::console>(context_, *this, program_)} {
+    if (!settings_->takeover_socket.empty())
+        hand_over_ = std::make_unique<handover>(context_, *this, take_over);
+    else if (take_over)
+        throw std::runtime_error("--take-over needs takeover_socket");
+    const bool takes_over = hand_over_ && hand_over_->takes_over();
+    takes_over ? inherit(hand_over_->inherited_listener()) : listen();
+    if (options_.measures && settings_->metrics.enable_performance_metrics)
+        metrics_ = std::make_unique<metrics_sink>(*settings_);
     tier_ = shared_tier::make(*settings_);
     if (tier_ && settings_->cache.provider == config::cache_provider::database)
         purger_ = std::make_unique<cache_purger>(*settings_);
+    // Its port is still the other process's.
+    if (!takes_over) open_http();
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
     const unsigned wanted = settings_->workers == 0 ? cores : settings_->workers;
     for (unsigned i = 0; i < wanted; ++i) workers_.push_back(std::make_unique<worker>(*this, i));
@@ -106,13 +133,18 @@ std::shared_ptr<const policy::cache_rules> server::rules() const {
     return {settings_, &settings_->cache.rules};
 }
 
-void server::listen() {
+tcp::endpoint server::listen_endpoint() const {
     const auto& address = settings_->listen_addr;
-    const auto where = address + ":" + std::to_string(settings_->listen_port);
     error_code error;
     const auto ip = asio::ip::make_address(address == "*" ? "::" : address, error);
     if (error) throw std::runtime_error("listen_addr " + address + ": " + error.message());
-    const tcp::endpoint endpoint{ip, settings_->listen_port};
+    return {ip, settings_->listen_port};
+}
+
+void server::listen() {
+    const auto where = settings_->listen_addr + ":" + std::to_string(settings_->listen_port);
+    error_code error;
+    const auto endpoint = listen_endpoint();
     const auto check = [&](const char* step) {
         if (error)
             throw std::runtime_error(std::string{"cannot "} + step + " " + where + ": " +
@@ -123,6 +155,8 @@ void server::listen() {
 #ifndef _WIN32
     acceptor_.set_option(tcp::acceptor::reuse_address{true}, error);
 #endif
+    if (settings_->so_reuseport) share_port(acceptor_, error);
+    check("share the port of");
     acceptor_.bind(endpoint, error);
     check("listen on");
     acceptor_.listen(static_cast<int>(settings_->listen_backlog), error);
@@ -138,16 +172,17 @@ int server::run() {
     wait_for_signal();
     for (auto& w : workers_) w->run();
     if (tier_) tier_->start();
-    if (const auto name = control_parameters{*settings_}.database();
-        (options_.cache || options_.pooled) && !settings_->upstream.control_connection.empty() &&
-        !name.empty()) {
-        catalogs_.use(name);
-        catalogs_.wait_ready(name, catalog_patience);
-    }
+    read_first_catalogs();
     if (tier_) tier_->wait_ready(catalog_patience);
+    if (hand_over_) hand_over_->begin();
+    if (!http_) open_http();
+    if (settings_->alerts.enable_alerts && options_.measures) watch_for_alerts();
     const auto endpoint = acceptor_.local_endpoint();
     log_info("listening on " + settings_->listen_addr + ":" + std::to_string(endpoint.port()));
     housekeeping();
+    console_->start();
+    observer_.start();
+    if (http_) http_->start();
     if (options_.pooled) look_after_pools();
     accept();
     context_.run();
@@ -161,10 +196,28 @@ int server::run() {
     return 0;
 }
 
+void server::read_first_catalogs() {
+    const bool takes_over = hand_over_ && hand_over_->takes_over();
+    const auto name = control_parameters{*settings_}.database();
+    bool read = true;
+    if ((options_.cache || options_.pooled) && !settings_->upstream.control_connection.empty() &&
+        !name.empty()) {
+        std::vector<std::string> all{name};
+        if (takes_over) all = hand_over_->databases_in_use();
+        if (takes_over) all.push_back(name);  // the last one decides
+        const std::chrono::milliseconds most =
+            takes_over ? settings_->server_connect_timeout : catalog_patience;
+        for (const auto& one : all) catalogs_.use(one);
+        for (const auto& one : all) read = catalogs_.wait_ready(one, most);
+    }
+    if (takes_over) check_place(read);
+}
+
 void server::accept() {
+    if (!acceptor_.is_open()) return;  // it was given away
     auto& home = *workers_[next_worker_++ % workers_.size()];
     acceptor_.async_accept([this, &home](error_code error, tcp::socket client) {
-        if (draining_) return;
+        if (draining_ || awaits_clients_ || error == asio::error::operation_aborted) return;
         if (!error) {
             if (clients() >= settings_->max_client_conn)
                 refuse(std::move(client));
@@ -178,7 +231,7 @@ void server::accept() {
         log_warning("cannot accept a connection: " + error.message());
         drain_timer_.expires_after(accept_pause);
         drain_timer_.async_wait([this](error_code) {
-            if (!draining_) accept();
+            if (!draining_ && !awaits_clients_) accept();
         });
     });
 }
@@ -204,7 +257,9 @@ void server::wait_for_signal() {
         if (error) return;
 #ifdef SIGUSR1
         if (number == SIGUSR1) {
-            log_info("statistics " + statistics());
+            observer_.look([this](const io::observer::snapshot& now) {
+                log_info("statistics " + statistics(*now));
+            });
             return wait_for_signal();
         }
 #endif
@@ -218,6 +273,7 @@ void server::wait_for_signal() {
 void server::drain() {
     draining_ = true;
     error_code ignored;
+    if (hand_over_) hand_over_->stop();
     acceptor_.close(ignored);
     for (auto& w : workers_) w->drain();
     drain_timer_.expires_after(settings_->shutdown_timeout);
@@ -232,10 +288,38 @@ void server::drain() {
 void server::session_ended() {
     asio::post(context_, [this] {
         if (draining_ && clients() == 0) finish();
+        if (awaits_clients_ && !draining_ && only_consoles()) drain();
+        if (leaving_ && !draining_ && only_consoles()) finish();
     });
 }
 
+bool server::only_consoles() const {
+    int consoles = 0;
+    for (const auto& w : workers_) consoles += w->consoles();
+    return clients() <= static_cast<std::size_t>(std::max(consoles, 0));
+}
+
+void server::shut_down(ops::console_command::ending how) {
+    using ending = ops::console_command::ending;
+    if (draining_ && how != ending::at_once) return;
+    log_info("shutting down: at the console's word");
+    if (how == ending::at_once) {
+        if (!draining_) drain();  // so that the console's client has its answer
+        // Posted behind what the workers were given, and behind it here.
+        auto& last = *workers_.front();
+        last.post([this] { asio::post(context_, [this] { finish(); }); });
+    } else if (how == ending::wait_for_servers) {
+        drain();
+    } else {
+        awaits_clients_ = true;
+        error_code ignored;
+        acceptor_.close(ignored);
+        session_ended();
+    }
+}
+
 void server::finish() {
+    console_->stop();
     drain_timer_.cancel();
     context_.stop();
 }
@@ -244,7 +328,9 @@ void server::housekeeping() {
     housekeeping_timer_.expires_after(housekeeping_interval);
     housekeeping_timer_.async_wait([this](error_code error) {
         if (error) return;
-        catalogs_.close_unused(std::chrono::steady_clock::now());
+        // Who leaves is not to stand in the way of a DROP DATABASE through the one that came.
+        const auto idle_since = leaving_ ? std::chrono::hours{1} : std::chrono::hours{0};
+        catalogs_.close_unused(std::chrono::steady_clock::now() + idle_since);
         housekeeping();
     });
 }
@@ -269,48 +355,64 @@ std::int32_t server::new_client_pid() noexcept {
     return next == 0 ? new_client_pid() : static_cast<std::int32_t>(next);
 }
 
-std::string server::statistics() const {
-    std::string out = "{\"reasons\":{";
-    bool first = true;
-    for (std::size_t i = 0; i < static_cast<std::size_t>(policy::reason::count_); ++i) {
-        const auto reason = static_cast<policy::reason>(i);
-        std::uint64_t total = 0;
-        for (const auto& w : workers_) total += w->count(reason);
-        if (total == 0) continue;
-        if (!std::exchange(first, false)) out += ",";
-        out.append("\"").append(policy::to_string(reason)).append("\":") += std::to_string(total);
-    }
-    const auto s = store_.statistics();
-    out += "},\"entries\":" + std::to_string(s.entries) + ",\"bytes\":" + std::to_string(s.bytes) +
-           ",\"evictions\":" + std::to_string(s.evictions) +
-           ",\"invalidations\":" + std::to_string(s.invalidations) +
-           ",\"clients\":" + std::to_string(clients()) + ",\"limits\":{";
-    for (std::size_t i = 0; i < policy::limit_kinds; ++i) {
-        const auto kind = static_cast<policy::limit_kind>(i);
-        out.append(i == 0 ? "\"" : ",\"").append(policy::to_string(kind)).append("\":") +=
-            std::to_string(tenants_.met(kind));
-    }
-    const auto& gate = tenants_.gate();
-    out += "},\"tenants\":" + std::to_string(tenants_.size()) +
-           ",\"requests\":{\"running\":" + std::to_string(gate.running()) +
-           ",\"waiting\":" + std::to_string(gate.waiting()) + "}}";
+void server::add_to(ops::observations& sum) const {
+    for (std::size_t i = 0; i < policy::limit_kinds; ++i)
+        sum.limits_met[i] = tenants_.met(static_cast<policy::limit_kind>(i));
+    sum.cache = store_.statistics();
+    sum.clients = clients();
     const auto p = ledger_.count();
-    out.insert(out.size() - 1, ",\"pools\":{\"servers\":" + std::to_string(p.total) +
-                                   ",\"idle\":" + std::to_string(p.idle) +
-                                   ",\"opening\":" + std::to_string(p.opening) + ",\"waiting\":" +
-                                   std::to_string(p.waiting) + ",\"pinned\":{" + pinned() + "}}");
+    sum.servers = p.total;
+    sum.servers_idle = p.idle;
+    sum.clients_waiting = p.waiting;
+    sum.running = tenants_.gate().running();
+    sum.queued = tenants_.gate().waiting();
     if (metrics_) {
         const auto m = metrics_->count();
-        out.insert(out.size() - 1, ",\"metrics\":{\"written\":" + std::to_string(m.written) +
-                                       ",\"waiting\":" + std::to_string(m.waiting) +
-                                       ",\"dropped\":" + std::to_string(m.dropped) + "}");
+        sum.metrics = {.written = m.written, .dropped = m.dropped, .waiting = m.waiting};
     }
-    if (tier_) out.insert(out.size() - 1, tier_statistics());
-    return out;
+    if (tier_) sum.shared_cache = tier_->totals();
+    sum.started = started_;
+    sum.taken = std::chrono::system_clock::now();
 }
 
-std::string server::tier_statistics() const {
-    const auto t = tier_->totals();
+// The line that SIGUSR1 logs.
+std::string server::statistics(const ops::observations& now) const {
+    const auto list = [](std::string& out, std::string_view name, std::uint64_t value) {
+        out.append(out.empty() ? "\"" : ",\"").append(name).append("\":") += std::to_string(value);
+    };
+    std::string reasons, limits;
+    for (std::size_t i = 0; i < now.reasons.size(); ++i)
+        if (now.reasons[i] > 0)
+            list(reasons, policy::to_string(static_cast<policy::reason>(i)), now.reasons[i]);
+    for (std::size_t i = 0; i < now.limits_met.size(); ++i)
+        list(limits, policy::to_string(static_cast<policy::limit_kind>(i)), now.limits_met[i]);
+    std::string rest, requests, pools, metrics;
+    list(rest, "entries", now.cache.entries);
+    list(rest, "bytes", now.cache.bytes);
+    list(rest, "evictions", now.cache.evictions);
+    list(rest, "invalidations", now.cache.invalidations);
+    list(rest, "clients", now.clients);
+    list(rest, "tenants", tenants_.size());
+    list(requests, "running", now.running);
+    list(requests, "waiting", now.queued);
+    list(pools, "servers", now.servers);
+    list(pools, "idle", now.servers_idle);
+    list(pools, "opening", ledger_.count().opening);
+    list(pools, "waiting", now.clients_waiting);
+    auto out = "{\"reasons\":{" + reasons + "}," + rest + ",\"limits\":{" + limits +
+               "},\"requests\":{" + requests + "},\"pools\":{" + pools + ",\"pinned\":{" +
+               pinned() + "}}";
+    if (metrics_) {
+        list(metrics, "written", now.metrics.written);
+        list(metrics, "waiting", now.metrics.waiting);
+        list(metrics, "dropped", now.metrics.dropped);
+        out += ",\"metrics\":{" + metrics + "}";
+    }
+    if (tier_) out += tier_statistics(now.shared_cache);
+    return out + ",\"hand_over\":" + hand_over_state() + "}";
+}
+
+std::string server::tier_statistics(const ops::tier_totals& t) {
     const std::pair<const char*, std::uint64_t> numbers[] = {
         {"asked", t.asked},         {"found", t.found},
         {"used", t.used},           {"refused", t.refused},

@@ -182,4 +182,28 @@ void transport::close() noexcept {
     socket_->close();
 }
 
+socket_addresses transport::addresses() {
+    socket_addresses out;
+    if (!socket_->is_open()) return out;
+    const auto ask = [this](auto function, std::string& address, std::uint16_t& port) {
+        tcp::endpoint end;
+        auto size = static_cast<socklen_t>(end.capacity());
+        if (function(socket_->native_handle(), end.data(), &size) != 0) return;
+        end.resize(static_cast<std::size_t>(size));
+        auto ip = end.address();
+        if (ip.is_v6() && ip.to_v6().is_v4_mapped())
+            ip = boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, ip.to_v6());
+        address = ip.to_string();
+        port = end.port();
+    };
+    ask(::getpeername, out.peer, out.peer_port);
+    ask(::getsockname, out.own, out.own_port);
+    return out;
+}
+
+std::string transport::tls_text() const {
+    if (!tls_ || shaking_hands()) return {};
+    return std::string{SSL_get_version(tls_.get())} + "/" + SSL_get_cipher_name(tls_.get());
+}
+
 }  // namespace pgsidecar::io

@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -23,6 +24,12 @@ struct ssl_free {
     void operator()(SSL* s) const noexcept { SSL_free(s); }
 };
 using ssl_ptr = std::unique_ptr<SSL, ssl_free>;
+
+// Both ends of a connection, as texts; empty once it is closed.
+struct socket_addresses {
+    std::string peer, own;
+    std::uint16_t peer_port = 0, own_port = 0;
+};
 
 class transport {
   public:
@@ -62,6 +69,10 @@ class transport {
     }
     [[nodiscard]] bool encrypted() const noexcept { return tls_ != nullptr; }
     [[nodiscard]] SSL* tls() const noexcept { return tls_.get(); }
+
+    [[nodiscard]] socket_addresses addresses();
+    // Version and cipher; empty without TLS.
+    [[nodiscard]] std::string tls_text() const;
 
     void close() noexcept;
     [[nodiscard]] bool is_open() const { return socket_->is_open(); }

@@ -54,7 +54,8 @@ auth_method method_of(config::hba_method m) {
 // The files of the settings; what is wrong with them is appended.
 void read_files(const config::settings& s, config::auth_file_result& known,
                 config::hba_rules& rules, std::string& wrong) {
-    if (s.auth_type == auth_type::relay) return;
+    const bool console = !s.admin_users.empty() || !s.stats_users.empty();
+    if (s.auth_type == auth_type::relay && !console) return;
     if (!s.auth_file.empty()) {
         if (const auto text = text_of(s.auth_file))
             known = config::read_auth_file(*text);
@@ -129,10 +130,22 @@ core::client_login users::login_of(std::string user) const {
 
 void users::look_up(question q, handler done) {
     const auto method = method_for(q);
-    auto login = login_of(std::move(q.user));
-    if (const auto* user = known_.find(login.user)) {
-        if (!user->secret.empty()) login.secret = user->secret;
-        login.scram = scram_[static_cast<std::size_t>(user - known_.users.data())];
+    look_up_by(method, std::move(q.user), std::move(done));
+}
+
+void users::look_up_for_console(question q, handler done) {
+    const auto method = method_for(q);
+    const bool asks = method != auth_method::trust && method != auth_method::reject;
+    if (asks && settings_.auth_file.empty() && settings_.upstream.control_connection.empty())
+        return done(method, std::nullopt);
+    look_up_by(method, std::move(q.user), std::move(done));
+}
+
+void users::look_up_by(auth_method method, std::string user, handler done) {
+    auto login = login_of(std::move(user));
+    if (const auto* known = known_.find(login.user)) {
+        if (!known->secret.empty()) login.secret = known->secret;
+        login.scram = scram_[static_cast<std::size_t>(known - known_.users.data())];
         return done(method, std::move(login));
     }
     const bool asks = method != auth_method::trust && method != auth_method::reject;

@@ -30,11 +30,14 @@ class users {
     users(const config::settings& settings, stored_secrets& secrets);
     // `done` comes at once, or from another thread.
     void look_up(question q, handler done);
+    // Of the admin console, which asks for passwords also with auth_type relay.
+    void look_up_for_console(question q, handler done);
     // What is wrong with the files that the settings name, one a line; empty: nothing.
     [[nodiscard]] static std::string problems(const config::settings& settings);
 
   private:
     [[nodiscard]] core::auth_method method_for(const question& q) const;
+    void look_up_by(core::auth_method method, std::string user, handler done);
     [[nodiscard]] core::client_login login_of(std::string user) const;
 
     const config::settings& settings_;

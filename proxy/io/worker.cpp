@@ -1,8 +1,10 @@
 #include "proxy/io/worker.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "proxy/io/server.h"
+#include "proxy/ops/console_views.h"
 
 namespace pgsidecar::io {
 namespace {
@@ -69,18 +71,26 @@ void worker::tick() {
     });
 }
 
-void worker::measure(std::vector<core::measurement>& measured) {
+void worker::measure(core::actions& todo) {
     const auto now = std::chrono::steady_clock::now();
-    const auto ended = std::chrono::system_clock::now();
-    for (auto& m : measured) {
-        sampled_ += owner_.settings().metrics.sample_percent;
-        if (sampled_ < 100) continue;
-        sampled_ -= 100;
-        metrics_.push_back({std::move(m.tenant), std::move(m.type), ended,
-                            ops::metrics_row::clamp(now - m.since),
-                            ops::metrics_row::clamp(m.rows)});
+    const bool keeps = owner_.metrics() != nullptr;
+    for (const auto& m : todo.measured) {
+        collector_.add(m, now);
+        if (keeps) keep_metrics(m, now);
     }
+    for (const auto& t : todo.transactions) collector_.add(t, now);
     if (metrics_.size() >= most_metrics) hand_over_metrics();
+}
+
+void worker::keep_metrics(const core::measurement& m, std::chrono::steady_clock::time_point now) {
+    sampled_ += owner_.settings().metrics.sample_percent;
+    if (sampled_ < 100) return;
+    sampled_ -= 100;
+    metrics_.push_back({{m.tenant, &m.tenant->name},
+                        m.type,
+                        std::chrono::system_clock::now(),
+                        ops::metrics_row::clamp(now - m.since),
+                        ops::metrics_row::clamp(m.rows)});
 }
 
 void worker::hand_over_metrics() {
@@ -146,11 +156,8 @@ void worker::distrust_catalogs() {
 }
 
 void worker::carry_out(core::actions& todo) {
-    if (!todo.measured.empty()) measure(todo.measured);
-    for (const auto why : todo.outcomes) {
-        auto& count = reasons_[static_cast<std::size_t>(why)];  // nobody else adds to it
-        count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    }
+    if (!todo.measured.empty() || !todo.transactions.empty()) measure(todo);
+    for (const auto why : todo.outcomes) collector_.count(why);
     for (const auto& wake : todo.wake) {
         auto& home = owner_.worker_of(static_cast<unsigned>(wake.token >> worker_shift));
         const auto session = wake.token >> wait_bits << wait_bits;
@@ -185,7 +192,7 @@ void worker::forget_key(std::int32_t pid, std::uint64_t token) { owner_.keys().r
 
 void worker::cancel(std::int32_t pid, const std::string& key, std::function<void()> done) {
     const auto target = owner_.keys().find(pid, key);
-    if (!target) return post(std::move(done));
+    if (!target && !owner_.may_be_elsewhere()) return post(std::move(done));
     // It stays here: it keeps a pump alive, which must not end on another thread.
     const auto number = next_cancel_++;
     cancels_.emplace(number, std::move(done));
@@ -195,6 +202,7 @@ void worker::cancel(std::int32_t pid, const std::string& key, std::function<void
             if (!waiting.empty()) waiting.mapped()();
         });
     };
+    if (!target) return owner_.cancel_elsewhere(pid, key, answer);
     auto& home = owner_.worker_of(target->worker);
     home.post([&home, token = target->token, answer] {
         if (const auto p = home.find(token)) return p->on_cancel(answer);
@@ -232,13 +240,40 @@ void worker::look_up_secret(const std::string& user, std::uint64_t token) {
 
 void worker::doubt_secret(const std::string& user) { owner_.secrets().doubt(user); }
 
-void worker::look_up_login(users::question q, std::uint64_t token) {
-    owner_.users().look_up(std::move(q), [this, token](core::auth_method method,
-                                                       std::optional<core::client_login> login) {
+void worker::look_up_login(users::question q, bool for_console, std::uint64_t token) {
+    auto done = [this, token](core::auth_method method, std::optional<core::client_login> login) {
         post([this, token, method, login = std::move(login)]() mutable {
             if (const auto p = find(token)) p->on_login_rules(method, std::move(login));
         });
-    });
+    };
+    if (for_console)
+        owner_.users().look_up_for_console(std::move(q), std::move(done));
+    else
+        owner_.users().look_up(std::move(q), std::move(done));
+}
+
+io::console& worker::console() noexcept { return owner_.console(); }
+const core::traffic& worker::traffic() const noexcept { return owner_.traffic(); }
+const core::pool_ledger& worker::ledger() const noexcept { return owner_.ledger(); }
+
+void worker::list(std::vector<ops::live_client>& clients, std::vector<ops::live_server>& servers) {
+    for (const auto& [token, p] : pumps_)
+        if (!p->ended()) p->tell(clients, servers);
+    pools_.tell(servers);
+}
+
+std::size_t worker::count_servers(std::string_view database, bool outdated) const {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        pumps_, [&](const auto& item) { return item.second->holds_server(database, outdated); }));
+}
+
+void worker::dismiss(std::string_view database) {
+    for (const auto copy = pumps_; const auto& [token, p] : copy)
+        if (p->serves(database)) p->dismiss();
+}
+
+void worker::unpark() {
+    for (const auto copy = pumps_; const auto& [token, p] : copy) p->unpark();
 }
 
 void worker::remove(std::uint64_t token) {

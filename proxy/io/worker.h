@@ -17,13 +17,16 @@
 #include <vector>
 
 #include "proxy/core/session.h"
+#include "proxy/core/traffic.h"
 #include "proxy/io/pools.h"
 #include "proxy/io/pump.h"
 #include "proxy/io/users.h"
+#include "proxy/ops/collector.h"
 #include "proxy/ops/metrics_queue.h"
 
 namespace pgsidecar::io {
 
+class console;
 class server;
 
 class worker {
@@ -68,10 +71,21 @@ class worker {
     void carry_to_tier(core::tier_work& work, std::uint64_t token);
     void look_up_secret(const std::string& user, std::uint64_t token);
     void doubt_secret(const std::string& user);
-    void look_up_login(users::question q, std::uint64_t token);
+    void look_up_login(users::question q, bool for_console, std::uint64_t token);
+    [[nodiscard]] io::console& console() noexcept;
+    [[nodiscard]] const core::traffic& traffic() const noexcept;
+    [[nodiscard]] const core::pool_ledger& ledger() const noexcept;
     void remove(std::uint64_t token);
 
     [[nodiscard]] std::shared_ptr<pump> find(std::uint64_t token);
+    // For the operator: the sessions and server connections that live here, the end of those of a
+    // database or of one client, and the end of a pause.
+    void list(std::vector<ops::live_client>& clients, std::vector<ops::live_server>& servers);
+    [[nodiscard]] std::size_t count_servers(std::string_view database, bool outdated) const;
+    void dismiss(std::string_view database);
+    void unpark();
+    void count_console(int change) noexcept { consoles_.fetch_add(change); }
+    [[nodiscard]] int consoles() const noexcept { return consoles_.load(); }
     // Sessions that keep their shared server connection for that reason.
     [[nodiscard]] std::int64_t kept(core::pin why) const noexcept {
         return kept_[static_cast<std::size_t>(why)].load(std::memory_order_relaxed);
@@ -79,15 +93,15 @@ class worker {
     void count_kept(core::pin why, int change) noexcept {
         kept_[static_cast<std::size_t>(why)].fetch_add(change, std::memory_order_relaxed);
     }
-    [[nodiscard]] std::uint64_t count(policy::reason r) const noexcept {
-        return reasons_[static_cast<std::size_t>(r)].load(std::memory_order_relaxed);
-    }
+    // On this worker's thread.
+    [[nodiscard]] ops::collector& collector() noexcept { return collector_; }
     [[nodiscard]] std::size_t clients() const noexcept { return clients_.load(); }
     [[nodiscard]] unsigned index() const noexcept { return index_; }
 
   private:
     void tick();
-    void measure(std::vector<core::measurement>& measured);
+    void measure(core::actions& todo);
+    void keep_metrics(const core::measurement& m, std::chrono::steady_clock::time_point now);
     void hand_over_metrics();
     void arm_watch();
 
@@ -113,10 +127,10 @@ class worker {
     std::uint64_t next_cancel_ = 0;
     std::uint64_t next_session_ = 1;
     std::atomic<std::size_t> clients_{0};
-    std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(policy::reason::count_)>
-        reasons_{};
+    std::atomic<int> consoles_{0};  // of the clients
     std::array<std::atomic<std::int64_t>, static_cast<std::size_t>(core::pin::count_)> kept_{};
     bool draining_ = false;
+    ops::collector collector_;
     ops::metrics_queue::batch metrics_;
     unsigned sampled_ = 0;  // hundredths of a statement that are due
     std::thread thread_;

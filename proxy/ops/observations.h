@@ -19,6 +19,7 @@
 #include "policy/reason.h"
 #include "policy/tenants.h"
 #include "proxy/ops/latency.h"
+#include "proxy/ops/tier_totals.h"
 
 namespace pgsidecar::ops {
 
@@ -58,11 +59,11 @@ struct tenant_totals {
 };
 
 struct query_totals {
-    std::string database;
-    std::string text;  // normal form
-    std::string rule;  // the cache rule that its answers are kept by; empty: none
+    std::string database{};
+    std::string text{};  // normal form
+    std::string rule{};  // the cache rule that its answers are kept by; empty: none
     policy::reason last_reason = policy::reason::miss;
-    statement_totals statements;
+    statement_totals statements{};
 };
 
 // PgBouncer's SHOW STATS, by its words.
@@ -91,6 +92,7 @@ struct observations {
     std::uint64_t clients = 0, servers = 0, servers_idle = 0, clients_waiting = 0;
     std::uint64_t running = 0, queued = 0;  // requests at the tenants' gate
     metrics_totals metrics;
+    tier_totals shared_cache;                         // of the tier that several sidecars share
     std::chrono::system_clock::time_point taken{};    // when this copy was made
     std::chrono::system_clock::time_point started{};  // the program
 

@@ -144,23 +144,39 @@ TEST_CASE("appsettings: as .NET has it") {
           lines{});
 }
 
-TEST_CASE("appsettings: what has no effect yet is checked, and said") {
-    const load_result r = load(
-        "{\"Performance\": {\n\"EnableAlerts\": true,\n"
-        "\"EnableAsyncStreaming\": false, \"EnableLoadTesting\": false,\n"
-        "\"PerformanceTargetMs\": 500}}");
-    CHECK(problems_of(r) == lines{});
-    CHECK(changed_keys(r.value, settings{}).empty());
-    lines notes;
-    for (const problem& p : r.notes) notes.push_back(to_string(p));
-    REQUIRE(notes.size() == 4);
-    CHECK(notes[0] == "a.json:2: Performance.EnableAlerts: has no effect in this version");
-    CHECK(notes[3] == "a.json:4: Performance.PerformanceTargetMs: has no effect in this version");
+TEST_CASE("appsettings: answers are always streamed; to ask for less is said to be in vain") {
+    for (const bool asked : {true, false}) {
+        CAPTURE(asked);
+        const load_result r = load(std::string{"{\"Performance\": {\n\"EnableAsyncStreaming\": "} +
+                                   (asked ? "true" : "false") + "}}");
+        CHECK(problems_of(r) == lines{});
+        CHECK(changed_keys(r.value, settings{}).empty());
+        lines notes;
+        for (const problem& p : r.notes) notes.push_back(to_string(p));
+        const lines said{
+            "a.json:2: Performance.EnableAsyncStreaming: changes nothing: answers are streamed in "
+            "any case"};
+        CHECK(notes == (asked ? lines{} : said));
+    }
+    CHECK(refused_key("\"EnableAsyncStreaming\": 1") ==
+          lines{"a.json:2: Performance.EnableAsyncStreaming: \"1\" is neither true nor false"});
+}
+
+TEST_CASE("appsettings: alerts are asked for by one key") {
+    CHECK(performance("\"EnableAlerts\": true").alerts.enable_alerts);
+    CHECK_FALSE(performance("\"EnableAlerts\": false").alerts.enable_alerts);
     CHECK(refused_key("\"EnableAlerts\": 1") ==
           lines{"a.json:2: Performance.EnableAlerts: \"1\" is neither true nor false"});
+}
+
+TEST_CASE("appsettings: the target and the leave to load") {
+    CHECK(performance("\"PerformanceTargetMs\": 250").performance_target == 250ms);
+    CHECK(performance("\"PerformanceTargetMs\": 0").performance_target == 0ms);
+    CHECK_FALSE(performance("\"PerformanceTargetMs\": 0").enable_load_testing);
+    CHECK(performance("\"EnableLoadTesting\": true").enable_load_testing);
     CHECK(refused_key("\"PerformanceTargetMs\": true") ==
           lines{"a.json:2: Performance.PerformanceTargetMs: \"true\" is not a whole number from 0 "
-                "to 2147483647"});
+                "to 3600000"});
 }
 
 TEST_CASE("appsettings: a value that does not fit") {

@@ -269,6 +269,19 @@ TEST_CASE("combinations that cannot work are refused at the line of the key to c
         {"pool_mode: transaction\nauth_type: relai\nupstream: {control_connection: user=u}\n",
          {"f:2: auth_type: \"relai\" is not one of: relay, trust, plain, md5, scram-sha-256, "
           "hba"}},
+        {"http:\n  listen_port: 9187\n  listen_addr: 0.0.0.0\n",
+         {"f:3: http.listen_addr: \"0.0.0.0\" is reached from other machines: set http.token_file "
+          "too, or listen on a loopback address"}},
+        {"http: {listen_port: 9187, listen_addr: '*', token_file: t}\n", {}},
+        {"http: {listen_port: 9187, listen_addr: '::1'}\n", {}},
+        {"http: {listen_addr: 0.0.0.0}\n", {}},  // off
+        {"http: {listen_port: 6432}\n",
+         {"f:1: http.listen_port: is where clients of the database connect"}},
+        {"listen_addr: '*'\nhttp: {listen_port: 6432}\n",
+         {"f:2: http.listen_port: is where clients of the database connect"}},
+        {"listen_addr: 10.0.0.1\nhttp: {listen_port: 6432}\n", {}},
+        {"http: {max_connections: 3}\n",
+         {"f:1: http.max_connections: \"3\" is not a whole number from 4 to 10000"}},
         {"default_pool_size: 3\nmin_pool_size: 4\n",
          {"f:2: min_pool_size: 4 is more than default_pool_size, 3"}},
         {"default_pool_size: 3\nmin_pool_size: 3\n", {}},

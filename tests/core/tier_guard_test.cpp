@@ -97,12 +97,27 @@ TEST_CASE("tier guard: changes of the database and of the cluster count for ever
 
 TEST_CASE("tier guard: a write before the first catalog is not taken for that catalog") {
     cache::versions versions;
-    core::database d{"d", versions};
+    const std::atomic<bool> suspended{false};
+    core::database d{"d", versions, suspended};
     d.whole().bump();
     d.publish(small_catalog(d.wanted()));
     const std::vector observed{cache::observe(d.whole())};
     tier_guard guard{world::self, [] { return tier_guard::time_point{1h}; }};
     CHECK(guard.changed(observed, d) == tier_guard::time_point{1h});
+}
+
+TEST_CASE("tier guard: behind another process what was filled before its end is not served") {
+    guarded g;
+    g.w.dbs.suspend();
+    g.w.dbs.resume_first();  // nobody was there
+    g.w.publish();
+    CHECK(g.serves(4min));
+    g.w.dbs.suspend();
+    g.w.dbs.resume_anew();
+    g.w.publish();
+    CHECK(!g.serves(1s));
+    g.w.now += 10s;
+    CHECK(g.serves(1s));
 }
 
 TEST_CASE("tier guard: each reason to refuse") {

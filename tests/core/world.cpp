@@ -223,6 +223,8 @@ void wired::perform() {
     if (actions_.cancel_request) cancel_request = actions_.cancel_request;
     if (actions_.unsettled) unsettled.push_back(*actions_.unsettled);
     outcomes_.insert(outcomes_.end(), actions_.outcomes.begin(), actions_.outcomes.end());
+    measured_.insert(measured_.end(), actions_.measured.begin(), actions_.measured.end());
+    ended_.insert(ended_.end(), actions_.transactions.begin(), actions_.transactions.end());
     wakes_.insert(wakes_.end(), actions_.wake.begin(), actions_.wake.end());
     if (actions_.tier) {
         auto& work = *actions_.tier;

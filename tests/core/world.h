@@ -121,6 +121,9 @@ class wired : core::server_source {
     [[nodiscard]] std::string to_client() { return std::exchange(to_client_, {}); }
     [[nodiscard]] std::string to_server() { return std::exchange(to_server_, {}); }
     [[nodiscard]] std::vector<policy::reason> outcomes() { return std::exchange(outcomes_, {}); }
+    [[nodiscard]] std::vector<core::measurement> measured() { return std::exchange(measured_, {}); }
+    // Transactions that have ended, of those that are measured.
+    [[nodiscard]] std::vector<core::transaction_end> ended() { return std::exchange(ended_, {}); }
     [[nodiscard]] std::vector<core::wake_up> wakes() { return std::exchange(wakes_, {}); }
     [[nodiscard]] core::session& session() { return *session_; }
     // Bytes of both peers that the session has not taken yet.
@@ -157,6 +160,8 @@ class wired : core::server_source {
     std::string client_rest_, server_rest_, to_client_, to_server_;
     std::size_t used_ = 0;  // of server_rest_, in the call under way
     std::vector<policy::reason> outcomes_;
+    std::vector<core::measurement> measured_;
+    std::vector<core::transaction_end> ended_;
     std::vector<core::wake_up> wakes_;
     bool resume_ = false, ask_login_ = false, acquire_ = false;
 };

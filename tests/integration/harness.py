@@ -262,8 +262,9 @@ class Sidecar:
     count = 0
     running = []  # so that an interrupted run leaves none behind
 
-    def __init__(self, program, folder, config, beside=None, variables=None):
-        """`beside`: more files, their names' ends with their texts; `variables`: of the environment."""
+    def __init__(self, program, folder, config, beside=None, variables=None, arguments=()):
+        """`beside`: more files, their names' ends with their texts; `variables`: of the environment;
+        `arguments`: more of `run`."""
         Sidecar.count += 1
         base = os.path.join(folder, "sidecar%d" % Sidecar.count)
         self.config_path, self.log_path = base + ".yaml", base + ".log"
@@ -272,7 +273,7 @@ class Sidecar:
         for end, text in (beside or {}).items():
             with open(base + end, "w") as f:
                 f.write(text)
-        self.process = subprocess.Popen([program, "run", "-c", self.config_path],
+        self.process = subprocess.Popen([program, "run", "-c", self.config_path, *arguments],
                                         env={**os.environ, **(variables or {})},
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE)

@@ -156,7 +156,7 @@ class EnvironmentTest(CacheTest):
   "ConnectionStrings": {"Default": "Password=zz91qsecret"},
   "Performance": {
     "EnableOptimizations": false,
-    "EnableAlerts": true,
+    "EnableAsyncStreaming": false,
   }
 }
 """
@@ -190,7 +190,8 @@ class EnvironmentTest(CacheTest):
             self.assertIn(line, out.splitlines())
         self.assertEqual(said.splitlines(), [
             "pgsidecar: PGSIDECAR_ENVIRONMENT: the environment is Staging; its file is p.Staging.yaml",
-            "pgsidecar: app.json:6: Performance.EnableAlerts: has no effect in this version",
+            "pgsidecar: app.json:6: Performance.EnableAsyncStreaming: changes nothing: answers are "
+            "streamed in any case",
             "pgsidecar: p.yaml is valid"])
         self.assertNotIn("zz91qsecret", out + said)
 
@@ -209,11 +210,11 @@ class EnvironmentTest(CacheTest):
             self.assertIn(word, said)
 
     def test_check_names_the_line_of_a_mistake_in_the_application(self):
-        self.write("app.json", self.APPLICATION.replace("EnableAlerts", "EnableAlert"))
+        self.write("app.json", self.APPLICATION.replace("EnableAsyncStreaming", "EnableAsyncStream"))
         code, out, said = self.check(PGSIDECAR_ENVIRONMENT="Staging")
         self.assertEqual((code, out), (2, ""))
-        self.assertEqual(said, "pgsidecar: app.json:6: Performance.EnableAlert: is not a known key; "
-                               "did you mean EnableAlerts?\n")
+        self.assertEqual(said, "pgsidecar: app.json:6: Performance.EnableAsyncStream: is not a known key; "
+                               "did you mean EnableAsyncStreaming?\n")
 
     def test_the_samples_pass(self):
         sample = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "deploy",
@@ -246,7 +247,7 @@ class EnvironmentTest(CacheTest):
         self.assertEqual(passing.statistics()["reasons"].get("hit", 0), 0)
         log = passing.output.text()
         self.assertIn("the environment is Staging; its file is ", log)
-        self.assertIn("app.json:6: Performance.EnableAlerts: has no effect in this version", log)
+        self.assertIn("app.json:6: Performance.EnableAsyncStreaming: changes nothing: ", log)
         self.assertNotIn("zz91qsecret", log)
 
 

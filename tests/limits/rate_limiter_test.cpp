@@ -133,6 +133,19 @@ TEST_CASE("rate: full when nothing would change if it were forgotten") {
     CHECK(l.full(start + 31s));
 }
 
+TEST_CASE("rate: how much of the bucket is used") {
+    rate_limiter l;
+    const rate r{.per_minute = 60, .burst = 10};
+    CHECK(l.used(start, r) == 0);
+    CHECK(l.take(start, r, 5) == 0ns);
+    CHECK(l.used(start, r) == 0.5);
+    CHECK(l.used(start + 4s, r) == 0.1);
+    CHECK(l.used(start + 1h, r) == 0);
+    CHECK(l.take(start + 5s, r, 30) == 0ns);
+    CHECK(l.used(start + 5s, r) == 1);  // three times over is not more than all
+    CHECK(l.used(start + 5s, rate{}) == 0);
+}
+
 TEST_CASE("rate: over hours of requests for many tokens the count is exact to a token") {
     for (const std::uint32_t seed : {1U, 2U, 3U}) {
         CAPTURE(seed);

@@ -62,6 +62,15 @@ TEST_CASE("directory: the first tier that has the tenant among its members, or t
     CHECK(lost.find("x", start)->of->name == "a");
 }
 
+TEST_CASE("directory: all that are known") {
+    tenant_directory d{{}};
+    const auto a = d.find("a", start), b = d.find("b", start);
+    const auto all = d.known();
+    CHECK(all.size() == 3);
+    CHECK(all.front()->name == "default");
+    for (const auto& one : {a, b}) CHECK(std::ranges::find(all, one) != all.end());
+}
+
 TEST_CASE("directory: a tenant's tier outlives the directory") {
     auto d = std::make_unique<tenant_directory>(
         tenant_options{.tiers = {named("default"), named("gold", {"a"})}});

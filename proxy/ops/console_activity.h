@@ -1,0 +1,15 @@
+// The console's tables about what has been counted: STATS and its like, TENANTS, QUERIES.
+#pragma once
+#include "proxy/ops/console_command.h"
+#include "proxy/ops/console_table.h"
+#include "proxy/ops/observations.h"
+
+namespace pgsidecar::ops {
+
+[[nodiscard]] bool is_counted(console_view v) noexcept;
+
+// `before`: an older copy, for the averages over the time between; null: since the start.
+[[nodiscard]] console_table counted_table(const console_command& c, const observations& now,
+                                          const observations* before);
+
+}  // namespace pgsidecar::ops

@@ -1,0 +1,122 @@
+"""Whoever is to be told of a slow tenant is told, once: the log, a listener, a webhook. And that it is
+over, too. None of them being there costs nobody anything.
+"""
+import http.server
+import json
+import threading
+import time
+
+import psycopg
+
+from cache_case import CacheTest, env
+
+SLOW = "SELECT pg_sleep(0.12)"
+SCHEMA = "CREATE TABLE t AS SELECT 1 AS i"
+
+
+class Hook(http.server.BaseHTTPRequestHandler):
+    """Keeps what it is sent; `answers` are the status codes to come, then 204."""
+
+    got, paths, answers = [], [], []
+
+    def do_POST(self):
+        Hook.paths.append((self.path, self.headers["Content-Type"], self.headers["Host"]))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        status = Hook.answers.pop(0) if Hook.answers else 204
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        if status == 204:
+            Hook.got.append(json.loads(body))
+
+    def log_message(self, *_):
+        pass
+
+
+def alerts(**more):
+    return {"enable_alerts": True, "window": "10s", "windows": 1, "min_statements": 5, **more}
+
+
+class AlertTest(CacheTest):
+    @classmethod
+    def setUpClass(cls):
+        Hook.got, Hook.paths, Hook.answers = [], [], [503, 500]
+        cls.hook = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+        threading.Thread(target=cls.hook.serve_forever, daemon=True).start()
+        cls.addClassCleanup(cls.hook.server_close)
+        cls.addClassCleanup(cls.hook.shutdown)
+        cls.config = {"performance_target": "50ms", "tenants": {"limits": "off"}, "alerts": alerts(
+            notify_channel="Slow tenants", webhook_url="http://localhost:%d/hook?x=1"
+            % cls.hook.server_port)}
+        if not env.control:
+            super().setUpClass()
+
+    def setUp(self):
+        if env.control:
+            self.skipTest("control run: there is no program")
+        super().setUp()
+
+    def work(self, tenant, sql, until):
+        """Statements of a tenant, one after the other, until something has happened."""
+        session = self.wire(options="-c pgsidecar.tenant=" + tenant)
+        deadline = time.monotonic() + 120
+        while not until():
+            self.assertEqual(session.q(sql).error, None)
+            self.assertLess(time.monotonic(), deadline)
+
+    def test_everybody_is_told_of_one_that_is_slow_and_that_it_is_over(self):
+        self.setup_sql(SCHEMA)
+        heard = []
+        listener = psycopg.connect(env.cluster.conninfo(), autocommit=True)
+        self.addCleanup(listener.close)
+        listener.execute('LISTEN "Slow tenants"')
+
+        def hears(state):
+            heard.extend(json.loads(n.payload) for n in listener.notifies(timeout=0))
+            return [a for a in heard if a["state"] == state]
+
+        def posted(state):
+            return [a for body in Hook.got for a in body["alerts"] if a["state"] == state]
+
+        quick = self.wire(options="-c pgsidecar.tenant=quick")
+        self.work("sluggish", SLOW, lambda: quick.q("SELECT i FROM t").error
+                  or (hears("fired") and posted("fired")))
+        for told in (hears("fired"), posted("fired")):
+            self.assertEqual(len(told), 1, told)
+            self.assertEqual(told[0]["tenant"], "sluggish")
+            self.assertEqual(told[0]["tier"], "default")
+            self.assertEqual(told[0]["target_ms"], 50.0)
+            self.assertGreaterEqual(told[0]["p95_ms"], 120)
+            self.assertGreaterEqual(told[0]["statements"], 5)
+        line = self.sidecar.output.wait_for("alert fired: tenant=sluggish tier=default p95=")
+        self.assertIn("target=50.0ms", line)
+        self.work("sluggish", "SELECT i FROM t", lambda: hears("cleared") and posted("cleared"))
+        self.sidecar.output.wait_for("alert cleared: tenant=sluggish")
+        self.assertNotIn("quick", "".join(l for l in self.sidecar.output.lines if "alert " in l))
+        # The first two answers were refusals.
+        self.assertEqual(len(Hook.paths), len(Hook.got) + 2)
+        self.assertEqual(set(Hook.paths), {("/hook?x=1", "application/json",
+                                            "localhost:%d" % self.hook.server_port)})
+        self.assertEqual(len(heard), 2)
+
+
+class NobodyThereTest(CacheTest):
+    config = {"performance_target": "50ms", "tenants": {"limits": "off"}, "alerts": alerts(
+        notify_channel="x", connection="host=127.0.0.1 port=1 user=postgres password=zz91qsecret",
+        webhook_url="http://127.0.0.1:1/zz91qpath")}
+
+    def test_nobody_waits_and_the_log_tells(self):
+        self.require_program()
+        self.setup_sql(SCHEMA)
+        session = self.wire(options="-c pgsidecar.tenant=sluggish")
+        longest, told = 0.0, lambda word: word in self.sidecar.output.text()
+        end = time.monotonic() + 120
+        while not (told("alerts: NOTIFY not delivered, 1") and
+                   told("alerts: the webhook not delivered, 1")):
+            began = time.monotonic()
+            self.assertEqual(session.q(SLOW).error, None)
+            longest = max(longest, time.monotonic() - began)
+            self.assertLess(time.monotonic(), end)
+        self.assertLess(longest, 5)
+        self.assertTrue(told("alert fired: tenant=sluggish"))
+        self.assertFalse(told("zz91q"))

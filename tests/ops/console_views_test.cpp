@@ -1,0 +1,166 @@
+// The console's tables from copies of what is alive and configured.
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "proxy/ops/console_columns.h"
+#include "proxy/ops/console_views.h"
+
+namespace {
+
+using namespace pgsidecar::ops;
+using namespace std::chrono_literals;
+namespace core = pgsidecar::core;
+namespace config = pgsidecar::config;
+using phase = core::session_overview::phase;
+
+// The cell of that column in the row whose first cells are these.
+std::string at(const console_table& t, std::vector<std::string> key, std::string_view column) {
+    for (const auto& row : t.rows) {
+        bool fits = true;
+        for (std::size_t i = 0; i < key.size(); ++i) fits = fits && row[i] == key[i];
+        if (!fits) continue;
+        for (std::size_t i = 0; i < t.columns.size(); ++i)
+            if (t.columns[i].name == column) return row[i].value_or("NULL");
+    }
+    return "no row";
+}
+
+live_client client(std::uint64_t id, phase is, std::string user = "ann",
+                   std::string database = "shop") {
+    live_client c;
+    c.id = id;
+    c.session.is = is;
+    c.session.user = std::move(user);
+    c.session.database = std::move(database);
+    c.session.application_name = "till";
+    c.session.tenant = "acme";
+    c.socket.address = "10.0.0.1";
+    c.socket.port = 4711;
+    return c;
+}
+
+live_state shop() {
+    live_state s;
+    s.clients = {client(1, phase::active), client(2, phase::idle), client(3, phase::waiting),
+                 client(4, phase::login, "", ""), client(5, phase::console, "dba", "pgsidecar")};
+    s.clients[1].session.kept_for = core::pin::listen;
+    s.clients[2].waited = 1500ms;
+    live_server used;
+    used.user = "ann";
+    used.database = "shop";
+    used.pid = 31;
+    used.client = 1;
+    auto idle = used;
+    idle.client = 0;
+    idle.idle = true;
+    idle.pid = 32;
+    s.servers = {used, idle};
+    s.pools.push_back({"shop", "ann", {3, 1, 1, 1}, 2500ms});
+    s.databases = {{"shop", "ready"}};
+    s.words["shop"].paused = true;
+    s.words["old"].disabled = true;
+    return s;
+}
+
+}  // namespace
+
+TEST_CASE("console views: every row has a cell for every column") {
+    config::settings s;
+    const auto now = shop();
+    for (std::size_t i = 0; i < static_cast<std::size_t>(console_view::count_); ++i) {
+        const auto view = static_cast<console_view>(i);
+        CAPTURE(to_string(view));
+        if (!is_live(view) && !is_of_settings(view)) continue;
+        const auto t = is_live(view) ? live_table(view, now, s) : settings_table(view, s);
+        CHECK(t.columns.size() == columns_of(view).size());
+        for (const auto& row : t.rows) CHECK(row.size() == t.columns.size());
+    }
+    const auto cache = cache_table({}, s);
+    CHECK(cache.rows.front().size() == cache.columns.size());
+}
+
+TEST_CASE("console views: clients and servers, and who has whom") {
+    const auto now = shop();
+    const config::settings s;
+    const auto clients = live_table(console_view::clients, now, s);
+    REQUIRE(clients.rows.size() == 5);
+    CHECK(at(clients, {"C", "ann", "shop", "active"}, "ptr") == "0x1");
+    CHECK(at(clients, {"C", "ann", "shop", "active"}, "link") == "0x1f");
+    CHECK(at(clients, {"C", "ann", "shop", "waiting"}, "wait") == "1");
+    CHECK(at(clients, {"C", "ann", "shop", "waiting"}, "wait_us") == "500000");
+    CHECK(at(clients, {"C", "", "", "login"}, "ptr") == "0x4");
+    CHECK(clients.rows[1][clients.columns.size() - 2] == "listen");
+    CHECK(clients.rows[1].back() == "acme");
+    const auto servers = live_table(console_view::servers, now, s);
+    REQUIRE(servers.rows.size() == 2);
+    CHECK(at(servers, {"S", "ann", "shop", "active"}, "link") == "0x1");
+    CHECK(at(servers, {"S", "ann", "shop", "idle"}, "link") == "");
+    CHECK(at(servers, {"S", "ann", "shop", "idle"}, "remote_pid") == "32");
+    CHECK(live_table(console_view::sockets, now, s).rows.size() == 7);
+    CHECK(live_table(console_view::active_sockets, now, s).rows.size() == 5);
+}
+
+TEST_CASE("console views: pools, databases and lists") {
+    auto now = shop();
+    config::settings s;
+    s.admin_users = {"dba"};
+    s.pool_mode = config::pool_mode::transaction;
+    const auto pools = live_table(console_view::pools, now, s);
+    CHECK(at(pools, {"shop", "ann"}, "cl_active") == "2");
+    CHECK(at(pools, {"shop", "ann"}, "cl_waiting") == "1");
+    CHECK(at(pools, {"shop", "ann"}, "sv_active") == "1");
+    CHECK(at(pools, {"shop", "ann"}, "sv_idle") == "1");
+    CHECK(at(pools, {"shop", "ann"}, "sv_login") == "1");
+    CHECK(at(pools, {"shop", "ann"}, "maxwait") == "2");
+    CHECK(at(pools, {"shop", "ann"}, "maxwait_us") == "500000");
+    CHECK(at(pools, {"shop", "ann"}, "pool_mode") == "transaction");
+    CHECK(at(pools, {"pgsidecar", "pgsidecar"}, "cl_active") == "1");
+    const auto databases = live_table(console_view::databases, now, s);
+    CHECK(at(databases, {"shop"}, "paused") == "1");
+    CHECK(at(databases, {"shop"}, "disabled") == "0");
+    CHECK(at(databases, {"shop"}, "current_connections") == "2");
+    CHECK(at(databases, {"old"}, "disabled") == "1");
+    CHECK(at(databases, {"old"}, "paused") == "0");
+    CHECK(at(databases, {"pgsidecar"}, "pool_mode") == "statement");
+    const auto lists = live_table(console_view::lists, now, s);
+    CHECK(at(lists, {"used_clients"}, "items") == "4");
+    CHECK(at(lists, {"login_clients"}, "items") == "1");
+    CHECK(at(lists, {"used_servers"}, "items") == "1");
+    CHECK(at(lists, {"free_servers"}, "items") == "1");
+    CHECK(at(lists, {"users"}, "items") == "2");
+    CHECK(at(lists, {"databases"}, "items") == "3");
+    CHECK(at(live_table(console_view::state, now, s), {"active"}, "value") == "yes");
+    now.everything_paused = true;
+    CHECK(at(live_table(console_view::state, now, s), {"active"}, "value") == "no");
+    CHECK(at(live_table(console_view::databases, now, s), {"old"}, "paused") == "1");
+}
+
+TEST_CASE("console views: secrets are not in SHOW CONFIG") {
+    config::settings s;
+    s.upstream.control_connection = "host=h user=u password=hunter2";
+    s.metrics.connection = "postgresql://u:hunter2@h/db";
+    pgsidecar::policy::cache_rule rule;
+    rule.name = "doses";
+    rule.tables = {"public.dose", "x"};
+    s.cache.rules.rules = {rule};
+    const auto t = settings_table(console_view::config, s);
+    for (const auto& row : t.rows)
+        for (const auto& one : row) CHECK(one.value_or("").find("hunter2") == std::string::npos);
+    CHECK(at(t, {"upstream.control_connection"}, "value").find("user=u") != std::string::npos);
+    CHECK(at(t, {"listen_port"}, "value") == "6432");
+    CHECK(at(t, {"listen_port"}, "changeable") == "no");
+    CHECK(at(t, {"max_client_conn"}, "changeable") == "yes");
+    CHECK(at(t, {"cache.rules[0].tables"}, "value") == "public.dose, x");
+    CHECK(at(settings_table(console_view::flags, s), {"cache.rules[doses].mode"}, "value") == "on");
+    CHECK(at(settings_table(console_view::flags, s), {"enable_optimizations"}, "value") == "true");
+    CHECK(at(settings_table(console_view::rules, s), {"doses"}, "tables") == "public.dose, x");
+}
+
+TEST_CASE("console views: times and numbers of clients") {
+    CHECK(time_text(std::chrono::system_clock::time_point{}) == "1970-01-01 00:00:00 UTC");
+    CHECK(time_text(std::chrono::system_clock::from_time_t(1709210096)) ==
+          "2024-02-29 12:34:56 UTC");
+    CHECK(id_text(0) == "0x0");
+    CHECK(id_text(~std::uint64_t{0}) == "0xffffffffffffffff");
+}
