@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154,SC2034 # the settings are those of who sources it
-# To be sourced by run.sh, limits.sh, pool.sh and metrics.sh: starts and stops everything that is
+# To be sourced by run.sh, limits.sh, pool.sh, metrics.sh and tier.sh: starts and stops everything that is
 # measured. Each server is pinned to one core, logs into $work and is waited for by the line that it
 # logs when it listens.
 
@@ -153,7 +153,7 @@ start_limits() {
     done
 }
 
-# start_sidecar NAME UPSTREAM_PORT ENABLE_OPTIMIZATIONS [MORE_SETTINGS [CACHING]]
+# start_sidecar NAME UPSTREAM_PORT ENABLE_OPTIMIZATIONS [MORE_SETTINGS [CACHING [MEMORY]]]
 start_sidecar() {
     local name=$1 port
     port=$(free_port 26600)
@@ -171,7 +171,7 @@ upstream:
   control_connection: "host=$work port=$postgres_port user=postgres dbname=postgres"
 cache:
   enable_query_result_caching: ${5-true}
-  max_memory: 256MB
+  max_memory: ${6-256MB}
   rules:
     - name: prescriptions
       tables: ["public.prescription*"]

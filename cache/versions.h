@@ -29,9 +29,10 @@
 namespace pgsidecar::cache {
 
 struct table_state {
-    std::atomic<std::uint64_t> version{1};            // only ever grows
-    std::atomic<std::uint32_t> commits_in_flight{0};  // sent, not yet answered
-    std::atomic<std::uint32_t> unsettled{0};          // outcome unknown: nobody was left to answer
+    static constexpr std::uint64_t first_version = 1;
+    std::atomic<std::uint64_t> version{first_version};  // only ever grows
+    std::atomic<std::uint32_t> commits_in_flight{0};    // sent, not yet answered
+    std::atomic<std::uint32_t> unsettled{0};  // outcome unknown: nobody was left to answer
 
     void bump() noexcept;
     void begin_commit() noexcept;

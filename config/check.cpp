@@ -43,6 +43,36 @@ void check_cache(const cache_settings& cache, const upstream_settings& upstream,
     }
 }
 
+void check_shared_cache(const settings& s, findings& out) {
+    const auto& shared = s.shared_cache;
+    check_tls(shared.redis_tls, "shared_cache.redis_tls_", out);
+    if (s.cache.provider == cache_provider::memory) return;
+    const bool redis = s.cache.provider == cache_provider::redis;
+    finding lacks{"cache.cache_provider", {}, {}};
+    const auto needs = [&](const char* key, const char* what) {
+        lacks.also.emplace_back(key);
+        lacks.reason.append(lacks.reason.empty() ? "needs " : "; it also needs ").append(what);
+    };
+    if (shared.validity.empty())
+        needs("shared_cache.validity",
+              "shared_cache.validity: ttl, said by name: of what other sidecars write it notices "
+              "nothing before the ttl is over");
+    if (redis && shared.redis_addresses.empty())
+        needs("shared_cache.redis_addresses", "shared_cache.redis_addresses");
+    if (!redis && shared.connection.empty() && s.upstream.control_connection.empty())
+        needs("shared_cache.connection",
+              "shared_cache.connection, or upstream.control_connection in its place");
+    if (!lacks.also.empty()) out.push_back(std::move(lacks));
+    if (shared.redis_cluster && !shared.redis_sentinel_master.empty())
+        out.push_back({"shared_cache.redis_cluster",
+                       {"shared_cache.redis_sentinel_master"},
+                       "and redis_sentinel_master exclude each other"});
+    if (!shared.redis_username.empty() && shared.redis_password_file.empty())
+        out.push_back({"shared_cache.redis_username",
+                       {"shared_cache.redis_password_file"},
+                       "has no password: set shared_cache.redis_password_file too"});
+}
+
 void check_metrics(const settings& s, findings& out) {
     if (s.metrics.enable_performance_metrics && s.metrics.connection.empty() &&
         s.upstream.control_connection.empty())
@@ -227,6 +257,7 @@ std::vector<finding> check_combinations(const settings& s) {
                        "is where this proxy itself listens"});
     }
     check_cache(s.cache, s.upstream, out);
+    check_shared_cache(s, out);
     check_metrics(s, out);
     check_http(s, out);
     check_alerts(s, out);

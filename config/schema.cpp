@@ -238,7 +238,9 @@ constexpr std::array setting_table{
                       "Whether answers may come from the cache at all."},
     key_row<settings>{"cache.cache_provider",
                       PGSIDECAR_AT(cache.provider),
-                      "Where answers are kept: `memory` of this process.",
+                      "Where answers are kept: in the `memory` of this process, and below it, for "
+                      "all sidecars that share it, in the table `prescription_query_cache` of a "
+                      "`database` or in `redis`; see `shared_cache`.",
                       {},
                       nullptr,
                       key_flag::restart},
@@ -366,6 +368,18 @@ connection's life; `setting:NAME`, the same setting as it is now; `comment:KEY`,
 sqlcommenter writes as `KEY='value'` in a comment of the statement; `application_name`, `user` or
 `database`, the whole of it or what a pattern has for `{tenant}`, as in `user:app_{tenant}`.)";
 
+constexpr std::string_view shared_cache_meaning =
+    R"(The tier that several sidecars share, with `cache.cache_provider: database` or `redis`: what
+one of them has asked the server for the others find there, and so does one that has just been
+started. What comes from it is kept in memory as well.
+
+Reads through a sidecar never show anything older than a write which that same sidecar, since its
+start, has acknowledged. What was written elsewhere (through another sidecar, past all of them, or
+before a restart) is not noticed by the tier: there it promises no more than that no answer is older
+than its rule's `ttl`. Sidecars find each other's entries if `upstream.host` and `upstream.port` are
+written alike, their control connections have the same role, and the clocks of the servers that hold
+the tier do not go back.)";
+
 constexpr std::string_view metrics_meaning =
     R"(What is written into the table prescription_query_metrics: a row for each statement that was
 answered, from the cache or by the server, with an error or without. `tenant_id` is the tenant,
@@ -387,6 +401,7 @@ given up and counted in the log.)";
 const std::array section_table{
     section{"upstream", "The PostgreSQL server behind the proxy."},
     section{"cache", "The cache of query results."},
+    section{"shared_cache", shared_cache_meaning},
     section{"tenants", tenants_meaning},
     section{"metrics", metrics_meaning},
     section{"alerts", alerts_meaning},
@@ -403,6 +418,7 @@ std::vector<key_row<settings>> all_rows() {
     };
     put_behind("pool_mode", pool_rows());
     put_behind("shutdown_timeout", hand_over_rows());
+    put_behind("cache.rules", shared_cache_rows());
     put_behind("metrics.max_queued_rows", http_rows());
     put_behind("metrics.max_queued_rows", alert_rows());
     return out;

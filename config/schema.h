@@ -1,7 +1,8 @@
 // The table of all keys: one row each, from which loading, dumping, suggestions, the comparison of
 // two settings and the reference page are derived. A new key is a member in settings.h and a row
 // in schema.cpp, of a part in schema_pool.cpp, schema_http.cpp, schema_hand_over.cpp,
-// schema_alerts.cpp; a key of a rule or a tier is a row in schema_lists.cpp.
+// schema_alerts.cpp,
+// schema_shared.cpp; a key of a rule or a tier is a row in schema_lists.cpp.
 #pragma once
 #include <span>
 #include <string>
@@ -50,6 +51,7 @@ struct key_row {
 [[nodiscard]] std::span<const key_row<settings>> setting_rows() noexcept;
 // Parts of setting_rows().
 [[nodiscard]] std::span<const key_row<settings>> pool_rows() noexcept;
+[[nodiscard]] std::span<const key_row<settings>> shared_cache_rows() noexcept;
 [[nodiscard]] std::span<const key_row<settings>> hand_over_rows() noexcept;
 [[nodiscard]] std::span<const key_row<settings>> alert_rows() noexcept;
 [[nodiscard]] std::span<const key_row<settings>> http_rows() noexcept;

@@ -23,7 +23,8 @@ enum class tls_version : std::uint8_t { v1_2, v1_3 };
 enum class pool_mode : std::uint8_t { session, transaction };
 // Who asks clients for their passwords: the server (relay), or the proxy, by PgBouncer's words.
 enum class auth_type : std::uint8_t { relay, trust, plain, md5, scram_sha_256, hba };
-enum class cache_provider : std::uint8_t { memory };
+// Where answers are kept below this process's memory; memory: nowhere.
+enum class cache_provider : std::uint8_t { memory, database, redis };
 enum class log_level : std::uint8_t { trace, debug, info, warning, error, off };
 
 struct tls_settings {
@@ -51,6 +52,23 @@ struct cache_settings {
     bool single_flight = true;
     std::chrono::milliseconds default_ttl{std::chrono::minutes{5}};  // of rules without ttl
     std::chrono::milliseconds catalog_refresh_interval{std::chrono::seconds{30}};
+};
+
+// The tier that several sidecars share, with cache_provider database or redis.
+struct shared_cache_settings {
+    // By what an entry is known to be valid, said by name; empty = not said. "ttl" = by its age.
+    std::string validity;
+    std::chrono::milliseconds timeout{20};  // that a miss may wait for it
+    std::size_t max_queued = 16U << 20;     // bytes of answers on their way to it
+    std::string prefix = "pgsidecar";       // of every key
+    std::string encryption_key_file;        // empty = not encrypted
+    std::string connection;                 // database: libpq conninfo; empty = control_connection
+    std::vector<std::string> redis_addresses;  // host:port
+    std::string redis_sentinel_master;         // the addresses are Sentinels'; empty = they are not
+    bool redis_cluster = false;
+    std::string redis_username;       // empty = redis's own default user
+    std::string redis_password_file;  // empty = no AUTH
+    tls_settings redis_tls;           // keys redis_tls_*
 };
 
 struct log_settings {
@@ -164,6 +182,7 @@ struct settings {
     keepalive_settings keepalive;
     upstream_settings upstream;
     cache_settings cache;
+    shared_cache_settings shared_cache;
     // As loaded: the tier "default" stands first, every shipped tier is there.
     policy::tenant_options tenants;
     // Key tenants.sources as it was written; what it means is in tenants.sources.

@@ -17,7 +17,7 @@ constexpr std::array<std::string_view, 2> tls_versions{"TLSv1.2", "TLSv1.3"};
 constexpr std::array<std::string_view, 2> pool_modes{"session", "transaction"};
 constexpr std::array<std::string_view, 6> auth_types{"relay", "trust",         "plain",
                                                      "md5",   "scram-sha-256", "hba"};
-constexpr std::array<std::string_view, 1> providers{"memory"};
+constexpr std::array<std::string_view, 3> providers{"memory", "database", "redis"};
 constexpr std::array<std::string_view, 6> levels{"trace",   "debug", "info",
                                                  "warning", "error", "off"};
 constexpr std::array<std::string_view, 3> rule_modes{"off", "shadow", "on"};

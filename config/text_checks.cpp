@@ -32,6 +32,15 @@ bool is_ipv6(std::string_view text) noexcept {
     return text.find(':') != std::string_view::npos && read_ip_address(text);
 }
 
+bool is_port(std::string_view text) noexcept {
+    unsigned number = 0;
+    for (const char c : text) {
+        if (!is_digit(c) || number > 65535) return false;
+        number = number * 10 + static_cast<unsigned>(c - '0');
+    }
+    return !text.empty() && number >= 1 && number <= 65535;
+}
+
 std::string check_qualified(std::string_view text, const char* what, const char* form) {
     // Two PostgreSQL names are 127 bytes; wildcards may make a pattern a little longer.
     constexpr std::size_t longest = 200;
@@ -154,6 +163,41 @@ std::string check_tier_name(std::string_view text) {
     const auto fits = [](char c) { return is_letter(c) || is_digit(c) || c == '_' || c == '-'; };
     if (is_letter(text.front()) && std::ranges::all_of(text, fits)) return {};
     return show(text) + " is not the name of a tier: a letter, then letters, digits, _ and -";
+}
+
+std::string check_validity(std::string_view text) {
+    if (text.empty() || text == "ttl") return {};
+    if (text == "wal")
+        return show(text) +
+               " is not supported by this version, which does not follow the write-ahead log, "
+               "only: "
+               "ttl";
+    return show(text) + " is not one of: ttl";
+}
+
+std::string check_endpoint(std::string_view text) {
+    const std::size_t colon = text.rfind(':');
+    std::string_view host = text.substr(0, colon);
+    if (colon == std::string_view::npos || !is_port(text.substr(colon + 1)))
+        return show(text) + " is not an address such as redis1:6379";
+    if (host.starts_with('[') && host.ends_with(']')) {
+        host = host.substr(1, host.size() - 2);
+        if (!is_ipv6(host)) return show(text) + " has no IPv6 address in its brackets";
+        return {};
+    }
+    if (host.find(':') != std::string_view::npos)
+        return show(text) + " needs brackets around its IPv6 address";
+    return check_host(host);
+}
+
+std::string check_key_prefix(std::string_view text) {
+    const auto usual = [](char c) {
+        return is_letter(c) || is_digit(c) || c == '_' || c == '-' || c == '.' || c == ':' ||
+               c == '{' || c == '}';
+    };
+    if (text.empty() || text.size() > 100 || !std::ranges::all_of(text, usual))
+        return show(text) + " is not 1 to 100 letters, digits, and _ - . : { }";
+    return {};
 }
 
 bool same_address(std::string_view listen, std::string_view host) noexcept {

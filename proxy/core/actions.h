@@ -11,6 +11,7 @@
 #include "proxy/core/databases.h"
 #include "proxy/core/measurement.h"
 #include "proxy/core/outbox.h"
+#include "proxy/core/tier.h"
 
 namespace pgsidecar::core {
 
@@ -89,6 +90,11 @@ struct actions {
     std::vector<transaction_end> transactions;  // likewise
     std::vector<comparison> compared;           // by rules with mode: shadow
     std::optional<unsettled_commit> unsettled;
+    std::unique_ptr<tier_work> tier;  // for the shared tier; null: nothing
+    [[nodiscard]] tier_work& for_tier() {
+        if (!tier) tier = std::make_unique<tier_work>();
+        return *tier;
+    }
 
     void clear() {
         client.clear();
@@ -107,6 +113,7 @@ struct actions {
         transactions.clear();
         compared.clear();
         unsettled.reset();
+        tier.reset();
     }
 };
 

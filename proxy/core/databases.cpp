@@ -24,7 +24,11 @@ void database::publish(std::shared_ptr<const policy::catalog> snapshot) {
         // not come through here) may stand behind any entry.
         if (catalog_ && snapshot && catalog_->fingerprint() != snapshot->fingerprint())
             whole_.version.fetch_add(1);
-        if (!catalog_) whole_.version.fetch_add(1);
+        if (!catalog_) {
+            const auto before = whole_.version.fetch_add(1);
+            if (snapshot && before == cache::table_state::first_version)
+                first_version_.store(before + 1);
+        }
         catalog_ = std::move(snapshot);
     }
     epoch_.fetch_add(1);
@@ -70,6 +74,10 @@ void databases::suspend() {
 
 void databases::resume_anew() {
     versions_.bump_all();
+    resume_first();
+}
+
+void databases::resume_first() {
     want_reload_everywhere();
     suspended_.store(false);
     for_each([](database& d) { d.move_epoch(); });

@@ -54,6 +54,11 @@ class database {
     void end_schema_change() noexcept;
     void move_epoch() noexcept { epoch_.fetch_add(1); }
 
+    // whole()'s version is up to this one while nothing has been written or changed here: the first
+    // catalog is no change.
+    [[nodiscard]] std::uint64_t first_version() const noexcept { return first_version_.load(); }
+    [[nodiscard]] bool is_whole(const cache::table_state* t) const noexcept { return t == &whole_; }
+
     std::atomic<std::uint32_t> writers{0};  // sessions that have a commit in flight here
     std::atomic<std::uint32_t> clients{0};  // logged-in sessions
 
@@ -66,6 +71,7 @@ class database {
     std::atomic<std::uint64_t> wanted_{1};
     std::atomic<std::uint64_t> epoch_{1};
     std::atomic<std::uint32_t> schema_changes_{0};
+    std::atomic<std::uint64_t> first_version_{cache::table_state::first_version};
     mutable std::mutex mutex_;
     std::shared_ptr<const policy::catalog> catalog_;
 };
@@ -85,6 +91,8 @@ class databases {
     // Somebody else may have written meanwhile, data and definitions: all that was cached before is
     // outdated, and catalogs are to be read again before anything is served.
     void resume_anew();
+    // Nobody has written meanwhile, and nothing was cached before.
+    void resume_first();
     [[nodiscard]] bool suspended() const noexcept { return suspended_.load(); }
 
     // Moved before and after each statement that alters what a log-in is given.

@@ -93,6 +93,8 @@ class session {
     // same answer must not wait for that client.
     void on_client_stalled(actions& out) { free_followers(out); }
     void on_wake(const wake_up& wake);
+    // After actions::tier asked for it. Too late, or of another question: it is passed over.
+    void on_tier_answer(std::uint64_t number, core::tier_finds found, time_point now, actions& out);
     void on_database_released() noexcept { releasing_ = release::done; }
     void on_switched(actions& out);  // services.options, the rules or the limits are others now
     void on_shutdown(actions& out);  // ends now if idle, else as soon as it is
@@ -149,7 +151,7 @@ class session {
         closed
     };
     enum class release : std::uint8_t { none, waiting, done };
-    enum class wait : std::uint8_t { none, flight, drain, gate, rows, server };
+    enum class wait : std::uint8_t { none, flight, drain, gate, rows, server, tier };
 
     using fill = answer_fill;
     using fills = answer_fills;
@@ -242,7 +244,8 @@ class session {
     [[nodiscard]] verdict hold_until_drained();
     [[nodiscard]] verdict begin_fill(const std::string& key, const cache::hash128& hash,
                                      const planned_read& read, time_point now, actions& out);
-    void prepare_fill(const std::string& key, const cache::hash128& hash, const planned_read& read);
+    void prepare_fill(const std::string& key, const cache::hash128& hash, const planned_read& read,
+                      time_point now);
     void store_fills(bool usable, time_point now, actions& out);
     void abandon_fills(actions& out);
     void settle_lead(bool served, actions& out);
@@ -264,6 +267,19 @@ class session {
     void lift_limits(actions& out);
     [[nodiscard]] bool wants_tenant() const noexcept;
     void renew_limits(time_point now);
+
+    // session_tier.cpp
+    [[nodiscard]] bool shares_with_tier() const;
+    [[nodiscard]] bool add_to_question(tier_wait& question, const std::string& key,
+                                       const cache::hash128& hash, const planned_read& read);
+    [[nodiscard]] bool asks_tier(const std::string& key, const cache::hash128& hash,
+                                 const planned_read& read, time_point now, actions& out);
+    [[nodiscard]] bool asks_tier(const batch& b, time_point now, actions& out);
+    [[nodiscard]] bool ask(std::unique_ptr<tier_wait> question, time_point now, actions& out);
+    [[nodiscard]] bool take_in(const tier_wait::part& asked, const tier_find& found,
+                               time_point now);
+    void give_up_tier(actions& out);
+    void offer(const fill& f, cache::entry_ptr entry, actions& out);
 
     // session_limits.cpp
     [[nodiscard]] static demand demand_of(const statement_text& text);
@@ -526,6 +542,7 @@ class session {
     std::unique_ptr<cut> cut_;
     std::unique_ptr<fills> fills_;
     std::unique_ptr<fill> flight_;  // while waiting: key and hash
+    std::unique_ptr<tier_wait> tier_;
 
     std::shared_ptr<const std::string> reported_;  // ParameterStatus, canonical
     std::shared_ptr<const login_defaults> login_;  // null: not known yet

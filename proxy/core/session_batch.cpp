@@ -6,7 +6,7 @@
 #include "protocol/backend.h"
 #include "protocol/frontend.h"
 #include "proxy/core/answer_key.h"
-#include "proxy/core/session.h"
+#include "proxy/core/session_batch.h"
 
 namespace pgsidecar::core {
 namespace {
@@ -22,39 +22,6 @@ constexpr auto parse_complete = "1\0\0\0\4"sv;
 constexpr auto close_complete = "3\0\0\0\4"sv;
 
 }  // namespace
-
-struct session::unit {
-    prepared_ptr definition;
-    protocol::bind bind;
-    bool executed = false;
-    bool described = false;
-    std::shared_ptr<const plan> planned;
-    std::string key;
-    cache::hash128 hash;
-    cache::entry_ptr entry;
-};
-
-struct session::batch {
-    enum class step : std::uint8_t { parse, unit, close };
-    struct change {
-        step what;
-        std::string_view name;    // parse, close: the statement
-        prepared_ptr definition;  // parse
-    };
-    std::vector<change> steps;
-    std::vector<unit> units;
-    std::size_t size = 0;  // bytes, its Sync included
-    bool complete = false;
-    reason why = reason::miss;
-
-    // As the client will see its statements when the steps so far have been done.
-    [[nodiscard]] prepared_ptr find(const prepared_statements& before,
-                                    std::string_view name) const {
-        for (auto s = steps.rbegin(); s != steps.rend(); ++s)
-            if (s->what != step::unit && s->name == name) return s->definition;
-        return before.client(name);
-    }
-};
 
 std::size_t session::on_batch(const protocol::head& head, protocol::bytes in, time_point now,
                               actions& out) {
@@ -262,8 +229,9 @@ session::verdict session::look_up_batch(batch& b, time_point now, actions& out) 
     if (b.units.size() == 1)
         return begin_fill(b.units.front().key, b.units.front().hash, b.units.front().planned->read,
                           now, out);
-    if (lacks_server(now, out)) return verdict::hold;
-    for (auto& u : b.units) prepare_fill(u.key, u.hash, u.planned->read);
+    if (asks_tier(b, now, out) || lacks_server(now, out)) return verdict::hold;
+    tier_.reset();
+    for (auto& u : b.units) prepare_fill(u.key, u.hash, u.planned->read, now);
     next_fill_ = 0;
     return verdict::forward;
 }
@@ -273,7 +241,7 @@ session::verdict session::shadow_batch(batch& b, time_point now, actions& out) {
     if (lacks_server(now, out)) return verdict::hold;
     settle_lead(false, out);
     for (auto& u : b.units) {
-        prepare_fill(u.key, u.hash, u.planned->read);
+        prepare_fill(u.key, u.hash, u.planned->read, now);
         compare_fill(std::move(u.entry), u.definition->text, *u.planned);
     }
     next_fill_ = 0;

@@ -136,22 +136,25 @@ session::verdict session::begin_fill(const std::string& key, const cache::hash12
             return verdict::hold;
         }
     }
+    const bool first = leads_next_ || !services_.options.single_flight;
+    if (first && !go_upstream_ && asks_tier(key, hash, read, now, out)) return verdict::hold;
     if (lacks_server(now, out)) return verdict::hold;
     if (leads_next_) {
         leads = true;
         leads_next_ = false;
         flight_.reset();
     }
+    tier_.reset();
     go_upstream_ = false;
     waited_ = false;
-    prepare_fill(key, hash, read);
+    prepare_fill(key, hash, read, now);
     fills_->leads = leads;
     next_fill_ = 0;
     return verdict::forward;
 }
 
 void session::prepare_fill(const std::string& key, const cache::hash128& hash,
-                           const planned_read& read) {
+                           const planned_read& read, time_point now) {
     if (!fills_) fills_ = std::make_unique<fills>();
     auto& f = fills_->each.emplace_back();
     f.key = key;
@@ -161,6 +164,8 @@ void session::prepare_fill(const std::string& key, const cache::hash128& hash,
     // then not stored, whichever of the two states of the table it shows.
     for (const auto* table : read.tables) f.dependencies.push_back(cache::observe(*table));
     f.recorder.start(services_.options.max_entry_size);
+    f.began = now;
+    if (shares_with_tier()) f.catalog = scope_->catalog->fingerprint();
     // The plan stands on a catalog: had that gone out of date before the versions were read, the
     // list of tables could be too short.
     if (database_->epoch() != scope_epoch_) f.recorder.give_up();
@@ -181,7 +186,8 @@ void session::store_fills(bool usable, time_point now, actions& out) {
         if (f.shadow && entry && entry->storable())
             out.compared.push_back(
                 {f.shadow->rule, f.shadow->text, entry->body() == f.shadow->entry->body()});
-        stored = services_.store.insert(std::move(entry), f.hash, now);
+        stored = services_.store.insert(entry, f.hash, now);
+        if (stored && f.catalog) offer(f, std::move(entry), out);
     }
     if (!done->leads) return;
     const auto& f = done->each.front();
@@ -209,6 +215,7 @@ void session::abandon_fills(actions& out) {
 void session::settle_lead(bool served, actions& out) {
     waited_ = false;
     go_upstream_ = false;
+    tier_.reset();
     if (std::exchange(leads_next_, false) && flight_) {
         if (served) {
             for (const auto token :
@@ -223,6 +230,8 @@ void session::settle_lead(bool served, actions& out) {
 }
 
 void session::leave_flight(actions& out) {
+    tier_.reset();
+    if (waiting_ == wait::tier) waiting_ = wait::none;
     if (!flight_) return;
     if (const auto next = services_.flights.leave(flight_->key, flight_->hash, wait_token_))
         out.wake.push_back({.token = *next, .leads = true});
@@ -251,7 +260,7 @@ void session::refuse_cancelled(actions& out) {
 
 bool session::on_cancel(actions& out) {
     if (state_ != state::ready) return false;
-    if (waiting_ == wait::flight || waiting_ == wait::gate) {
+    if (waiting_ == wait::flight || waiting_ == wait::tier || waiting_ == wait::gate) {
         leave_flight(out);
         if (waiting_ == wait::gate) leave_gate(out);
         cancelled_ = true;

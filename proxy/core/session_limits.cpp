@@ -231,6 +231,8 @@ session::time_point session::deadline() const noexcept {
     if (waiting_ == wait::server && pool_->look_again != limiter::never) return pool_->look_again;
     if (waiting_ == wait::server)
         return std::min(pool_->wait_ends, limits_ ? limits_->deadline(true) : limiter::never);
+    if (waiting_ == wait::tier)
+        return std::min(tier_->due, limits_ ? limits_->deadline(true) : limiter::never);
     const auto idle = idle_deadline();
     if (!limits_ || idle != limiter::never) return idle;
     if (cut_) return owed_.empty() ? limiter::never : cut_->due;
@@ -241,6 +243,7 @@ void session::on_deadline(time_point now, actions& out) {
     if (now < deadline()) return;
     if (waiting_ == wait::server && pool_->look_again <= now) return look_for_catalog(now, out);
     if (waiting_ == wait::server && pool_->wait_ends <= now) return end_server_wait(out);
+    if (waiting_ == wait::tier && tier_->due <= now) return give_up_tier(out);
     if (idle_deadline() <= now) return end_idle(out);
     if (cut_) return on_silence(now, out);
     if (limits_->waiting()) {
@@ -254,7 +257,7 @@ void session::on_deadline(time_point now, actions& out) {
         refuse_waiting(std::exchange(limits_->refusal, {}), out);
         return;
     }
-    if (waiting_ == wait::flight) {
+    if (waiting_ == wait::flight || waiting_ == wait::tier) {
         leave_flight(out);
         out.resume_client = true;
         return;

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,10 +63,29 @@ struct answer_fill {
     std::chrono::milliseconds ttl{};
     cache::recorder recorder;
     std::unique_ptr<const shadow_answer> shadow{};
+    // For the shared tier; no catalog: it is not to get this answer.
+    cache::time_point began{};  // no later than the query was sent
+    std::optional<std::uint64_t> catalog{};
 };
 struct answer_fills {
     std::vector<answer_fill> each;
     bool leads = false;  // of a single flight, under each.front().key
+};
+
+// A question to the shared tier, from when it is asked until its request is answered or sent on.
+struct tier_wait {
+    struct part {
+        std::string key;
+        cache::hash128 hash;
+        std::vector<cache::dependency> dependencies;  // as they were before it was asked
+        std::chrono::milliseconds ttl{};
+        std::uint64_t catalog = 0;
+        cache::time_point changed{};  // tier_guard::changed()
+    };
+    std::vector<part> parts;
+    std::uint64_t number = 0;
+    cache::time_point due{};
+    bool answered = false;
 };
 
 // A request that ends with an error of ours; what the server still says to it is taken back.

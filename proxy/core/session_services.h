@@ -13,6 +13,8 @@
 
 namespace pgsidecar::core {
 
+class tier_guard;
+
 // Changes while sessions run, between their calls; on_switched() tells them. What is fixed for the
 // program's life: follow, upstream_name, scram, authenticates, pooled, followed_startup.
 struct session_options {
@@ -44,6 +46,7 @@ struct session_options {
     const crypto* console = nullptr;
     // Start-up parameters that do not make a pool of their own: they are set where they differ.
     std::vector<std::string> followed_startup{};
+    std::chrono::milliseconds tier_timeout{20};  // that a miss waits for the shared tier
 };
 
 // Shared by the sessions of one worker, which keep a reference; outlives them.
@@ -55,6 +58,7 @@ struct session_services {
     const session_options& options;
     std::string& key_buffer;                      // scratch
     policy::tenant_directory* tenants = nullptr;  // null: there will never be limits, nor measuring
+    tier_guard* tier = nullptr;                   // null: there is no shared tier
 };
 
 }  // namespace pgsidecar::core

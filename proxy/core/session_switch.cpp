@@ -23,7 +23,7 @@ void session::on_switched(actions& out) {
 void session::stop_caching(actions& out) {
     spoil_fill();
     free_followers(out);
-    if (waiting_ == wait::flight)
+    if (waiting_ == wait::flight || waiting_ == wait::tier)
         leave_flight(out);
     else
         settle_lead(false, out);

@@ -22,7 +22,8 @@ cache_guard::cache_guard(boost::asio::io_context& context, serving_lock& lock, c
 
 void cache_guard::begin(bool alone) {
     wanted_ = true;
-    if (alone) return databases_.resume_anew();
+    // Versions stay the first ones: a shared tier's entries were filled while they were.
+    if (alone) return databases_.resume_first();
     log_info(
         "another process still serves clients: until it has ended nothing is "
         "answered from the cache");

@@ -90,7 +90,12 @@ std::string control_parameters::database() const {
     return it == items_.end() ? std::string{} : it->second;
 }
 
-connection_ptr control_parameters::connect() const {
+connection_ptr control_parameters::connect() const { return open(PQconnectdbParams); }
+
+connection_ptr control_parameters::start() const { return open(PQconnectStartParams); }
+
+connection_ptr control_parameters::open(PGconn* (*by)(const char* const*, const char* const*,
+                                                      int)) const {
     std::vector<const char*> keys, values;
     for (const auto& [key, value] : items_) {
         keys.push_back(key.c_str());
@@ -98,7 +103,7 @@ connection_ptr control_parameters::connect() const {
     }
     keys.push_back(nullptr);
     values.push_back(nullptr);
-    return connection_ptr{PQconnectdbParams(keys.data(), values.data(), 0)};
+    return connection_ptr{by(keys.data(), values.data(), 0)};
 }
 
 std::string first_line(const char* message) {

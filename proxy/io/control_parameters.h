@@ -36,8 +36,12 @@ class control_parameters {
     [[nodiscard]] std::string database() const;
     // Blocks for connect_timeout (10 s unless given) at most; ask PQstatus().
     [[nodiscard]] connection_ptr connect() const;
+    // Only begins: PQconnectPoll() comes next.
+    [[nodiscard]] connection_ptr start() const;
 
   private:
+    [[nodiscard]] connection_ptr open(PGconn* (*by)(const char* const*, const char* const*,
+                                                    int)) const;
     std::map<std::string, std::string> items_;
 };
 

@@ -53,7 +53,8 @@ core::session_options options_from(const config::settings& s) {
             .measures = s.enable_optimizations,
             .rollout = may_cache(s) && std::ranges::any_of(s.cache.rules.rules, for_a_part),
             .console = s.admin_users.empty() && s.stats_users.empty() ? nullptr : &openssl_crypto(),
-            .followed_startup = followed_startup(s)};
+            .followed_startup = followed_startup(s),
+            .tier_timeout = s.shared_cache.timeout};
 }
 
 }  // namespace

@@ -225,6 +225,7 @@ void pump::perform_side_effects() {
         log_info("session ended: " + todo.refused_because + " user=" + session_.user() +
                  " database=" + session_.database_name());
     home_.carry_out(todo);
+    if (todo.tier) home_.carry_to_tier(*todo.tier, token_);
     if (todo.release_database) home_.release_database(*todo.release_database, token_);
     const bool close = todo.close;
     if (todo.logged_in) {
@@ -317,6 +318,14 @@ void pump::on_database_released() {
     session_.on_database_released();
     resume_ = true;
     settle();
+}
+
+void pump::on_tier_answer(std::uint64_t number, core::tier_finds found) {
+    auto& todo = home_.actions();
+    todo.clear();
+    session_.on_tier_answer(number, std::move(found), std::chrono::steady_clock::now(), todo);
+    perform();
+    if (!ended_) settle();
 }
 
 void pump::on_cancel(std::function<void()> done) {

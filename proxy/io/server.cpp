@@ -73,6 +73,9 @@ server::server(io::configuration& from, std::string program, bool take_over)
     const bool takes_over = hand_over_ && hand_over_->takes_over();
     takes_over ? inherit(hand_over_->inherited_listener()) : listen();
     if (live_->keeps_metrics()) metrics_ = std::make_unique<metrics_sink>(settings());
+    tier_ = shared_tier::make(settings());
+    if (tier_ && settings().cache.provider == config::cache_provider::database)
+        purger_ = std::make_unique<cache_purger>(settings());
     // Its port is still the other process's.
     if (!takes_over) open_http();
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
@@ -82,6 +85,7 @@ server::server(io::configuration& from, std::string program, bool take_over)
 
 server::~server() {
     secrets_.stop();
+    if (tier_) tier_->stop();
     for (auto& w : workers_) w->stop();
     catalogs_.stop();
 }
@@ -175,7 +179,9 @@ int server::run() {
         [this](const auto& next, auto all) { return adopt(next, std::move(all)); });
     wait_for_signal();
     for (auto& w : workers_) w->run();
+    if (tier_) tier_->start();
     read_first_catalogs();
+    if (tier_) tier_->wait_ready(catalog_patience);
     if (hand_over_) hand_over_->begin();
     if (!http_) open_http();
     if (settings().alerts.enable_alerts) watch_for_alerts();
@@ -191,6 +197,8 @@ int server::run() {
     context_.run();
     configuration_.attach({});
     secrets_.stop();
+    if (tier_) tier_->stop();
+    if (purger_) purger_->stop();
     for (auto& w : workers_) w->stop();
     if (metrics_) metrics_->stop();
     catalogs_.stop();
@@ -377,6 +385,7 @@ void server::add_to(ops::observations& sum) const {
         const auto m = metrics_->count();
         sum.metrics = {.written = m.written, .dropped = m.dropped, .waiting = m.waiting};
     }
+    if (tier_) sum.shared_cache = tier_->totals();
     sum.started = started_;
     sum.taken = std::chrono::system_clock::now();
 }
@@ -423,7 +432,22 @@ std::string server::statistics(const ops::observations& now) const {
         list(metrics, "dropped", now.metrics.dropped);
         out += ",\"metrics\":{" + metrics + "}";
     }
+    if (tier_) out += tier_statistics(now.shared_cache);
     return out + ",\"hand_over\":" + hand_over_state() + "}";
+}
+
+std::string server::tier_statistics(const ops::tier_totals& t) {
+    const std::pair<const char*, std::uint64_t> numbers[] = {
+        {"asked", t.asked},         {"found", t.found},
+        {"used", t.used},           {"refused", t.refused},
+        {"harmed", t.harmed},       {"late", t.late},
+        {"outages", t.outages},     {"puts", t.puts},
+        {"put_bytes", t.put_bytes}, {"put_refused", t.put_refused},
+        {"dropped", t.dropped},     {"queued_bytes", t.queued_bytes}};
+    std::string out = ",\"shared_cache\":{\"up\":" + std::string{t.up ? "true" : "false"};
+    for (const auto& [name, number] : numbers)
+        out.append(",\"").append(name).append("\":") += std::to_string(number);
+    return out + "}";
 }
 
 // Why sessions keep shared server connections, and how many do.

@@ -17,6 +17,7 @@
 #include "proxy/core/databases.h"
 #include "proxy/core/pool_ledger.h"
 #include "proxy/core/traffic.h"
+#include "proxy/io/cache_purger.h"
 #include "proxy/io/cancel.h"
 #include "proxy/io/catalogs.h"
 #include "proxy/io/config_watch.h"
@@ -24,6 +25,7 @@
 #include "proxy/io/live_settings.h"
 #include "proxy/io/metrics_sink.h"
 #include "proxy/io/observer.h"
+#include "proxy/io/shared_tier.h"
 #include "proxy/io/stored_secrets.h"
 #include "proxy/io/tls.h"
 #include "proxy/io/users.h"
@@ -65,6 +67,7 @@ class server {
     [[nodiscard]] policy::tenant_directory* tenants() noexcept { return &tenants_; }
     // Null: nothing had to be kept yet.
     [[nodiscard]] metrics_sink* metrics() noexcept { return metrics_.get(); }
+    [[nodiscard]] shared_tier* tier() noexcept { return tier_.get(); }  // null: none
     [[nodiscard]] stored_secrets& secrets() noexcept { return secrets_; }
     [[nodiscard]] io::users& users() noexcept { return users_; }
     [[nodiscard]] cancel_keys& keys() noexcept { return keys_; }
@@ -130,6 +133,7 @@ class server {
     [[nodiscard]] bool only_consoles() const;
     [[nodiscard]] std::string statistics(const ops::observations& now) const;
     [[nodiscard]] std::string pinned() const;
+    [[nodiscard]] static std::string tier_statistics(const ops::tier_totals& t);
 
     io::configuration& configuration_;
     const std::string program_;
@@ -147,6 +151,8 @@ class server {
     core::pool_ledger ledger_;
     core::traffic traffic_;
     std::unique_ptr<metrics_sink> metrics_;
+    std::unique_ptr<shared_tier> tier_;
+    std::unique_ptr<cache_purger> purger_;
     std::atomic<std::uint32_t> next_pid_;
     boost::asio::io_context context_{1};
     std::unique_ptr<handover> hand_over_;  // null: no takeover_socket

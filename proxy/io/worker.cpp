@@ -30,8 +30,10 @@ worker::worker(server& owner, unsigned index)
       live_{owner.live()},
       options_{live_->options},
       decider_{live_->rules(), {.max_sql_length = settings().max_sql_length}},
-      services_{decider_, owner.store(), owner.flights(), owner.databases(),
-                options_, key_buffer_,   owner.tenants()},
+      services_{decider_,        owner.store(),
+                owner.flights(), owner.databases(),
+                options_,        key_buffer_,
+                owner.tenants(), owner.tier() ? &owner.tier()->guard() : nullptr},
       scratch_(scratch_size),
       pools_{*this, owner.ledger()} {}
 
@@ -231,6 +233,21 @@ void worker::cancel(std::int32_t pid, const std::string& key, std::function<void
 void worker::send_cancel(std::int32_t pid, const std::string& key, std::function<void()> done) {
     std::make_shared<cancel_sender>(context_, shared_settings(), server_tls())
         ->start(pid, key, std::move(done));
+}
+
+void worker::carry_to_tier(core::tier_work& work, std::uint64_t token) {
+    auto& tier = *owner_.tier();
+    tier.count(work);
+    if (!work.offers.empty()) tier.put(std::move(work.offers));
+    if (!work.question) return;
+    const auto number = work.question->number;
+    tier.get(std::move(*work.question), [this, token, number](core::tier_finds found) {
+        // A function has to be copyable, an answer is not worth copying.
+        auto kept = std::make_shared<core::tier_finds>(std::move(found));
+        post([this, token, number, kept] {
+            if (const auto p = find(token)) p->on_tier_answer(number, std::move(*kept));
+        });
+    });
 }
 
 void worker::look_up_secret(const std::string& user, std::uint64_t token) {

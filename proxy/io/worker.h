@@ -75,6 +75,7 @@ class worker {
     void send_cancel(std::int32_t pid, const std::string& key, std::function<void()> done);
     // Calls the pump's on_deadline() at that time.
     void watch(std::chrono::steady_clock::time_point due, std::uint64_t token);
+    void carry_to_tier(core::tier_work& work, std::uint64_t token);
     void look_up_secret(const std::string& user, std::uint64_t token);
     void doubt_secret(const std::string& user);
     void look_up_login(users::question q, bool for_console, std::uint64_t token);

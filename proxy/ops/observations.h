@@ -19,6 +19,7 @@
 #include "policy/reason.h"
 #include "policy/tenants.h"
 #include "proxy/ops/latency.h"
+#include "proxy/ops/tier_totals.h"
 
 namespace pgsidecar::ops {
 
@@ -91,6 +92,7 @@ struct observations {
     std::uint64_t clients = 0, servers = 0, servers_idle = 0, clients_waiting = 0;
     std::uint64_t running = 0, queued = 0;  // requests at the tenants' gate
     metrics_totals metrics;
+    tier_totals shared_cache;                         // of the tier that several sidecars share
     std::chrono::system_clock::time_point taken{};    // when this copy was made
     std::chrono::system_clock::time_point started{};  // the program
 

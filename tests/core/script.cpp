@@ -8,6 +8,7 @@ namespace core_test {
 
 void script::prepare(world& w) const {
     if (limits_) w.limit(*limits_);
+    if (tier_) w.share_tier();
 }
 
 void script::begin(wired& l) const {
@@ -43,6 +44,9 @@ void script::act(wired& l, const step& s, std::string_view bytes) {
             break;
         case step::kind::later:
             l.later(s.after);
+            break;
+        case step::kind::tier:
+            l.tier_answer(s.found);
             break;
     }
 }

@@ -27,12 +27,14 @@ struct step {
         shutdown,
         released,
         catalog,
-        later
+        later,
+        tier
     };
     kind what = kind::client;
     std::string bytes{};
     want expected{};
     std::chrono::milliseconds after{};  // later
+    core::tier_finds found{};           // tier
 };
 
 class script {
@@ -58,6 +60,14 @@ class script {
     }
     script& later(std::chrono::milliseconds after, want expected = {}) {
         return add({step::kind::later, {}, std::move(expected), after});
+    }
+    // What the shared tier has; there is one in a script with such a step.
+    script& tier(core::tier_finds found, want expected) {
+        return add({step::kind::tier, {}, std::move(expected), {}, std::move(found)});
+    }
+    script& shares_tier() {
+        tier_ = true;
+        return *this;
     }
     // In force from the log-in on.
     script& limits(policy::tenant_options given) {
@@ -91,6 +101,7 @@ class script {
     std::vector<protocol::startup_parameter> more_;
     std::optional<policy::tenant_options> limits_;
     bool logged_in_;
+    bool tier_ = false;
 };
 
 }  // namespace core_test

@@ -79,7 +79,17 @@ void world::limit(policy::tenant_options given) {
     std::deque<core::session_services> with;
     for (const auto& s : each_services)
         with.push_back(
-            {s.decide, s.store, s.flights, s.dbs, s.options, s.key_buffer, tenants.get()});
+            {s.decide, s.store, s.flights, s.dbs, s.options, s.key_buffer, tenants.get(), s.tier});
+    each_services.swap(with);
+}
+
+void world::share_tier() {
+    guard = std::make_unique<core::tier_guard>(self, [this] { return now; });
+    guard->set_available(true);
+    std::deque<core::session_services> with;
+    for (const auto& s : each_services)
+        with.push_back(
+            {s.decide, s.store, s.flights, s.dbs, s.options, s.key_buffer, s.tenants, guard.get()});
     each_services.swap(with);
 }
 
@@ -204,7 +214,6 @@ void wired::perform_pooled() {
 }
 
 void wired::perform() {
-    measured_ += actions_.measured.size();
     compared_.insert(compared_.end(), actions_.compared.begin(), actions_.compared.end());
     for (const auto piece : actions_.client.pieces()) to_client_.append(piece);
     for (const auto piece : actions_.server.pieces()) to_server_.append(piece);
@@ -225,7 +234,23 @@ void wired::perform() {
     measured_.insert(measured_.end(), actions_.measured.begin(), actions_.measured.end());
     ended_.insert(ended_.end(), actions_.transactions.begin(), actions_.transactions.end());
     wakes_.insert(wakes_.end(), actions_.wake.begin(), actions_.wake.end());
+    if (actions_.tier) {
+        auto& work = *actions_.tier;
+        told.used += work.used;
+        told.refused += work.refused;
+        told.late += work.late;
+        for (auto& o : work.offers) offers.push_back(std::move(o));
+        if (work.question) question = std::move(work.question), ++questions;
+    }
     perform_pooled();
+}
+
+void wired::tier_answer(core::tier_finds found) {
+    actions_.clear();
+    session_->on_tier_answer(question ? question->number : 0, std::move(found), world_.now,
+                             actions_);
+    perform();
+    settle();
 }
 
 void wired::connected() {

@@ -15,6 +15,7 @@
 #include "cache/versions.h"
 #include "policy/catalog.h"
 #include "proxy/core/session.h"
+#include "proxy/core/tier_guard.h"
 #include "tests/core/messages.h"
 
 namespace core_test {
@@ -38,6 +39,8 @@ struct world {
     explicit world(std::size_t workers = 1, core::decider_limits limits = {});
     // Before the sessions are made: limits are in force from then on.
     void limit(policy::tenant_options options);
+    // Likewise: there is a tier that several processes share, and it is up.
+    void share_tier();
     // A catalog under the wanted number, as the reader of catalogs would bring.
     void publish();
     [[nodiscard]] const core::session_services& services(std::size_t worker = 0) const {
@@ -57,9 +60,11 @@ struct world {
     std::deque<core::decider> deciders;
     core::session_options options;
     std::unique_ptr<policy::tenant_directory> tenants;
+    std::unique_ptr<core::tier_guard> guard;
     std::string key_buffer;
     std::deque<core::session_services> each_services;
     core::session::time_point now{std::chrono::hours{1}};
+    static constexpr cache::instance_id self{'m', 'e'};
 };
 
 // Whose shared server connections a session uses (pool_mode: transaction); it is named by its
@@ -99,6 +104,8 @@ class wired : core::server_source {
     [[nodiscard]] bool cancel();
     void cancel_sent();
     void later(std::chrono::milliseconds after);  // and what is due by then
+    // The shared tier's answer to what was asked last.
+    void tier_answer(core::tier_finds found);
     void on_deadline();
     void catalog_read() { world_.publish(); }  // the control connection has looked again
     void shutdown();
@@ -119,11 +126,15 @@ class wired : core::server_source {
     // Transactions that have ended, of those that are measured.
     [[nodiscard]] std::vector<core::transaction_end> ended() { return std::exchange(ended_, {}); }
     [[nodiscard]] std::vector<core::wake_up> wakes() { return std::exchange(wakes_, {}); }
-    [[nodiscard]] std::size_t measured() { return std::exchange(measured_, 0); }
     [[nodiscard]] std::vector<core::comparison> compared() { return std::exchange(compared_, {}); }
     [[nodiscard]] core::session& session() { return *session_; }
     // Bytes of both peers that the session has not taken yet.
     [[nodiscard]] std::size_t held() const { return client_rest_.size() + server_rest_.size(); }
+
+    std::optional<core::tier_question> question;  // the last
+    unsigned questions = 0;
+    std::vector<core::tier_offer> offers;
+    core::tier_work told;  // sums of its counts
 
     bool server_tls = false;  // what connected() says of the server's connection
     std::vector<core::unsettled_commit> unsettled;
@@ -155,7 +166,6 @@ class wired : core::server_source {
     std::vector<core::transaction_end> ended_;
     std::vector<core::wake_up> wakes_;
     std::vector<core::comparison> compared_;
-    std::size_t measured_ = 0;
     bool resume_ = false, ask_login_ = false, acquire_ = false;
 };
 

@@ -207,11 +207,15 @@ class Cluster:
         except psycopg.OperationalError:
             return False
 
+    def process_id(self):
+        """Of the server's first process."""
+        with open(os.path.join(self.data, "postmaster.pid")) as f:
+            return int(f.readline())
+
     def stop(self, mode=signal.SIGINT):
         if self.process and self.process.poll() is None \
                 and os.path.exists(os.path.join(self.data, "postmaster.pid")):
-            with open(os.path.join(self.data, "postmaster.pid")) as f:
-                os.kill(int(f.readline()), mode)
+            os.kill(self.process_id(), mode)
             self.process.wait(TIMEOUT)
 
     def conninfo(self, database="postgres", user="postgres"):

@@ -34,6 +34,7 @@ LIBRARIES = {
     "prometheus-cpp": (r"<prometheus/", r"proxy/ops/\w+\.cpp$", 1),
     "Boost.Asio": (r"<boost/(asio|beast)", r"proxy/io/", None),
     "OpenSSL": (r"<openssl/", r"proxy/io/", None),
+    "hiredis": (r"<hiredis/", r"proxy/io/", None),
     "libpq": (r"<libpq", r"(proxy/io|bench)/", None),
     "spdlog": (r"<spdlog/", r"proxy/io/log\w*\.cpp$", None),
     "CLI11": (r"<CLI/", r"(proxy/main\.cpp$|proxy/io/|bench/)", None),
