@@ -214,6 +214,7 @@ TEST_CASE("switch: sessions that begin while it is off are followed") {
     crowd c{3, false};
     c.passes(0, query("SET datestyle = 'German'"), completed("SET") + ready());
     c.passes(1, query("DO $$ BEGIN PERFORM 1; END $$"), completed("DO") + ready());
+    c.w.publish();  // which may have changed anything
     c.turn(true);
     c.passes(2, select_kv, answer("iso"));
     CHECK(show(c.ask(2)) == show(answer("iso")));
@@ -342,6 +343,8 @@ TEST_CASE("switch: what was not timed from its beginning has no measurement") {
     c.w.options.measures = true;
     c.tell();
     c[0].server(inserted);
+    (void)c[0].to_server();
+    (void)c[0].to_client();
     c.passes(0, insert_kv, inserted);
     CHECK(c[0].measured() == 1);
 }
