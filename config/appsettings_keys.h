@@ -19,7 +19,7 @@ enum class as : std::uint8_t {
     milliseconds,
     seconds,
     minutes,
-    level,  // of the log, in .NET's words
+    level,   // of the log, in .NET's words
     always,  // a flag for what is so anyway: false changes nothing, and that is said
 };
 

@@ -21,9 +21,9 @@ using text_check = std::string (*)(std::string_view);
 [[nodiscard]] std::string check_tenant_name(std::string_view text);
 [[nodiscard]] std::string check_tenant_pattern(std::string_view text);  // a name with * and ?
 [[nodiscard]] std::string check_user_name(std::string_view text);
-[[nodiscard]] std::string check_tier_name(std::string_view text);       // identifier-like
-[[nodiscard]] std::string check_validity(std::string_view text);        // ttl; empty = not said
-[[nodiscard]] std::string check_endpoint(std::string_view text);        // host:port
+[[nodiscard]] std::string check_tier_name(std::string_view text);  // identifier-like
+[[nodiscard]] std::string check_validity(std::string_view text);   // ttl; empty = not said
+[[nodiscard]] std::string check_endpoint(std::string_view text);   // host:port
 [[nodiscard]] std::string check_key_prefix(std::string_view text);
 
 // Whether something that listens on `listen` can be reached under `host`; a guess from the texts.

@@ -346,5 +346,5 @@ TEST_CASE("switch: what was not timed from its beginning has no measurement") {
     (void)c[0].to_server();
     (void)c[0].to_client();
     c.passes(0, insert_kv, inserted);
-    CHECK(c[0].measured() == 1);
+    CHECK(c[0].measured().size() == 1);
 }

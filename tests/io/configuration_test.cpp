@@ -97,9 +97,11 @@ TEST_CASE("configuration: what needs a restart waits, the rest applies") {
     CHECK(r.c.waiting().empty());
     // It would be valid, but not with what stays.
     CHECK_FALSE(r.reload("listen_port: 7000\nauth_type: md5\nauth_file: users\n").ok);
-    CHECK(r.problems() ==
-          lines{"auth_file: is not read while auth_type is relay, but for users of the admin console; "
-                "what it needs takes effect only when the program starts anew"});
+    CHECK(
+        r.problems() ==
+        lines{
+            "auth_file: is not read while auth_type is relay, but for users of the admin console; "
+            "what it needs takes effect only when the program starts anew"});
 }
 
 TEST_CASE("configuration: what is SET stands above the file until that says something new") {
