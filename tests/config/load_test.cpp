@@ -138,6 +138,23 @@ metrics:
   performance_metrics_retention_days: 33
   sample_percent: 34
   max_queued_rows: 1035
+shared_cache:
+  validity: ttl
+  timeout: 85ms
+  max_queued: 86MB
+  prefix: farm
+  encryption_key_file: e.key
+  connection: user=s
+  redis_addresses: [r.example:87]
+  redis_sentinel_master: main
+  redis_cluster: yes
+  redis_username: app
+  redis_password_file: r.pass
+  redis_tls_sslmode: verify-full
+  redis_tls_ca_file: r.ca
+  redis_tls_cert_file: r.crt
+  redis_tls_key_file: r.key
+  redis_tls_min_protocol: TLSv1.3
 alerts:
   enable_alerts: yes
   window: 76s
@@ -236,6 +253,22 @@ log:
     CHECK(s.metrics.performance_metrics_retention_days == 33);
     CHECK(s.metrics.sample_percent == 34);
     CHECK(s.metrics.max_queued_rows == 1035);
+    CHECK(s.shared_cache.validity == "ttl");
+    CHECK(s.shared_cache.timeout == 85ms);
+    CHECK(s.shared_cache.max_queued == 86U << 20);
+    CHECK(s.shared_cache.prefix == "farm");
+    CHECK(s.shared_cache.encryption_key_file == "e.key");
+    CHECK(s.shared_cache.connection == "user=s");
+    CHECK(s.shared_cache.redis_addresses == std::vector<std::string>{"r.example:87"});
+    CHECK(s.shared_cache.redis_sentinel_master == "main");
+    CHECK(s.shared_cache.redis_cluster);
+    CHECK(s.shared_cache.redis_username == "app");
+    CHECK(s.shared_cache.redis_password_file == "r.pass");
+    CHECK(s.shared_cache.redis_tls.mode == tls_mode::verify_full);
+    CHECK(s.shared_cache.redis_tls.ca_file == "r.ca");
+    CHECK(s.shared_cache.redis_tls.cert_file == "r.crt");
+    CHECK(s.shared_cache.redis_tls.key_file == "r.key");
+    CHECK(s.shared_cache.redis_tls.min_protocol == tls_version::v1_3);
     CHECK(s.takeover_socket == "/run/p.sock");
     CHECK(s.handover_timeout == 73s);
     CHECK(s.so_reuseport);

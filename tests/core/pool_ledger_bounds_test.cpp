@@ -330,8 +330,8 @@ TEST_CASE("pool ledger: a pool that becomes smaller closes what lies idle above 
     desk d;
     d.s.default_pool_size = 3;
     auto& p = d.pool();
-    for (unsigned i = 1; i <= 2; ++i) d.idle(p, {0, i});
-    d.use(p, {0, 9}, {0, 3});
+    for (unsigned i = 1; i <= 3; ++i) d.use(p, {0, 10 + i}, {0, i});
+    for (unsigned i = 1; i <= 2; ++i) CHECK(d.released(p, {0, i}) == "nobody");
     d.s.default_pool_size = 1;
     d.tick();
     CHECK(d.closes() == "0/1 0/2");
