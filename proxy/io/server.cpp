@@ -56,7 +56,7 @@ server::server(io::configuration& from, std::string program, bool take_over)
       catalogs_{databases_, live_->settings},
       secrets_{live_->settings, databases_.defaults_altered},
       users_{settings(), secrets_},
-      ledger_{settings().pool},
+      ledger_{settings().pool, &databases_.defaults_altered},
       next_pid_{first_client_pid()},
       acceptor_{context_},
       signals_{context_},
