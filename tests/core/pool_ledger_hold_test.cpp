@@ -116,7 +116,9 @@ TEST_CASE("pool ledger: who logged in before the defaults were altered is given 
     CHECK_FALSE(d.ledger.take_own(p, 0));
     CHECK_FALSE(d.ledger.take_own(other, 0));
     CHECK(d.closes() == "");
+    bool asked = false;
     SUBCASE("closed when somebody asks") {
+        asked = true;
         CHECK(d.acquire(p, {0, 7}) == "wait");
         CHECK(d.opens() == "");  // one is on its way
     }
@@ -128,6 +130,7 @@ TEST_CASE("pool ledger: who logged in before the defaults were altered is given 
     CHECK(d.closes() == "0/1");
     CHECK(show(d.ledger.opened(p, {0, 8}, before, d.now, d.todo)) == "nobody");
     CHECK(d.closes() == "0/8");
+    CHECK(d.opens() == (asked ? "0" : ""));  // in its place, for who waits
     // And what logs in from now on stays.
     d.idle(other, {0, 9});
     CHECK(d.ledger.take_own(other, 0) == 9U);

@@ -505,6 +505,7 @@ class InterruptTest(ValidateCase):
                         caught = int(f.read().split("SigCgt:")[1].split()[0], 16)
                     return not caught & (1 << (signal.SIGINT - 1))
                 wait_until("the first one to be seen", handled)
+                self.assertIsNone(process.poll())  # it goes on, to write its report
                 process.send_signal(signal.SIGINT)
                 self.finish(process, -signal.SIGINT)
 
