@@ -498,13 +498,12 @@ class InterruptTest(ValidateCase):
                                  % silent.getsockname()[1])
             silent.settimeout(TIMEOUT)
             with silent.accept()[0]:
-                process.send_signal(signal.SIGINT)
-
-                def handled():
+                def caught():
                     with open("/proc/%d/status" % process.pid) as f:
-                        caught = int(f.read().split("SigCgt:")[1].split()[0], 16)
-                    return not caught & (1 << (signal.SIGINT - 1))
-                wait_until("the first one to be seen", handled)
+                        return int(f.read().split("SigCgt:")[1].split()[0], 16) & 1 << (signal.SIGINT - 1)
+                self.assertTrue(caught())
+                process.send_signal(signal.SIGINT)
+                wait_until("the first one to be seen", lambda: not caught())
                 self.assertIsNone(process.poll())  # it goes on, to write its report
                 process.send_signal(signal.SIGINT)
                 self.finish(process, -signal.SIGINT)
