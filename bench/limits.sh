@@ -49,21 +49,8 @@ the last two parts compare times of less than a millisecond.
 TEXT
 }
 
-while [[ $# -gt 0 ]]; do
-    case $1 in
-        --quick) seconds=4 rounds=2 slice=2 samples=16 rows=200000 ;;
-        -h | --help) usage; exit 0 ;;
-        --only | --seconds | --rounds | --slice | --samples | --rows | --tools | --server-core | \
-            --load-core)
-            [[ $# -ge 2 ]] || fail "$1 needs a value"
-            name=${1#--}
-            printf -v "${name//-/_}" '%s' "$2"
-            shift
-            ;;
-        *) fail "unknown option $1 (see --help)" ;;
-    esac
-    shift
-done
+read_options 'seconds=4 rounds=2 slice=2 samples=16 rows=200000' \
+    'only seconds rounds slice samples rows tools server-core load-core' "$@"
 
 # start_limited NAME LIMITS: the same program twice, with limits in force and without. What a tenant
 # is held to follows from its name: rate-600-*, time-200-* and so on; for others it is far away.

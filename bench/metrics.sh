@@ -39,20 +39,8 @@ Takes about five minutes, --quick one.
 TEXT
 }
 
-while [[ $# -gt 0 ]]; do
-    case $1 in
-        --quick) rounds=3 seconds=1 ;;
-        -h | --help) usage; exit 0 ;;
-        --rounds | --seconds | --clients | --sample | --rows | --tools | --server-core | --load-core)
-            [[ $# -ge 2 ]] || fail "$1 needs a value"
-            name=${1#--}
-            printf -v "${name//-/_}" '%s' "$2"
-            shift
-            ;;
-        *) fail "unknown option $1 (see --help)" ;;
-    esac
-    shift
-done
+read_options 'rounds=3 seconds=1' \
+    'rounds seconds clients sample rows tools server-core load-core' "$@"
 
 # measuring NAME HOST PORT: a pgsidecar that writes its rows there.
 measuring() {
@@ -94,29 +82,8 @@ start_everything() {
     done
 }
 
-# measure ROUND PROTOCOL SIDE: one line into results.tsv
-measure() {
-    local line
-    if ! line=$(timeout "$patience" taskset -c "$load_core" "$tools/bench/bench_load" \
-        --conninfo "host=127.0.0.1 port=${port_of[$3]} user=app dbname=clinic" --protocol "$2" \
-        --rows "$rows" --keys "$keys" --warm --connections "$clients" --seconds "$seconds" \
-        --server-pid "${pid_of[$3]}" 2>>"$work/load.log"); then
-        fail "bench_load failed: $(tail -n 1 "$work/load.log")"
-    fi
-    printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$line" >>"$work/results.tsv"
-}
-
-# No measurement has the rows of the one before beside it.
-settle() {
-    local attempt
-    for ((attempt = 0; attempt < 300; attempt++)); do
-        proxy_decisions "$work/$1.log" "${pid_of[$1]}" >/dev/null
-        if ! grep -o '"metrics":{[^}]*}' "$work/$1.log" | tail -n 1 | grep -q '"waiting":[1-9]'; then
-            return
-        fi
-        sleep 0.1
-    done
-    fail "rows still wait after half a minute; the log: $work/$1.log"
+after_side() {
+    if [[ $1 != off ]]; then settle "$1" metrics '"waiting":0'; fi
 }
 
 rows_of() {
@@ -131,7 +98,9 @@ report() {
         the_load
         printf '%s rounds of %s s, %s clients; servers on core %s, load on core %s.\n' \
             "$rounds" "$seconds" "$clients" "$server_core" "$load_core"
-        awk -f "$root/bench/figures.awk" -f "$root/bench/metrics.awk" "$work/results.tsv"
+        awk -v sides='off same other' -v names='qps p99_us server_cpu_us' \
+            -v heading='hits | off | on, same core | on, other core' \
+            -f "$root/bench/figures.awk" -f "$root/bench/sides.awk" "$work/results.tsv"
         printf '\nRows written: %s on the same core, %s on the other.\n' \
             "$(rows_of "$work" "$postgres_port")" "$(rows_of "$second" "$second_port")"
     } | tee "$work/report.md"
@@ -139,7 +108,6 @@ report() {
 }
 
 main() {
-    local round side sides protocol
     load_before=$(cut -d' ' -f1-3 /proc/loadavg)
     ulimit -n "$(ulimit -Hn)"
     build_tools --server pgsidecar bench_load
@@ -149,17 +117,7 @@ main() {
     trap 'postgres_stop "$second" || true; stop_everything' EXIT
     trap 'exit 130' INT TERM
     start_everything
-    for ((round = 1; round <= rounds; round++)); do
-        sides='off same other'
-        if ((round % 2 == 0)); then sides='other same off'; fi
-        for protocol in simple prepared; do
-            for side in $sides; do
-                show "round $round of $rounds: $protocol, $side"
-                measure "$round" "$protocol" "$side"
-                if [[ $side != off ]]; then settle "$side"; fi
-            done
-        done
-    done
+    take_turns off same other
     report
 }
 

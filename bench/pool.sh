@@ -46,21 +46,8 @@ Takes about seven minutes, --quick two. No measurement waits for longer than a m
 TEXT
 }
 
-while [[ $# -gt 0 ]]; do
-    case $1 in
-        --quick) rounds=2 seconds=0.5 ;;
-        -h | --help) usage; exit 0 ;;
-        --only | --rounds | --seconds | --clients | --pool | --idle | --rows | --tools | \
-            --server-core | --load-core)
-            [[ $# -ge 2 ]] || fail "$1 needs a value"
-            name=${1#--}
-            printf -v "${name//-/_}" '%s' "$2"
-            shift
-            ;;
-        *) fail "unknown option $1 (see --help)" ;;
-    esac
-    shift
-done
+read_options 'rounds=2 seconds=0.5' \
+    'only rounds seconds clients pool idle rows tools server-core load-core' "$@"
 for word in $only; do
     case $word in
         simple | extended | prepared | wire | idle) ;;

@@ -40,21 +40,8 @@ Targets: direct pgbouncer-session pgbouncer-transaction pgpool-hit miss hit pass
 TEXT
 }
 
-while [[ $# -gt 0 ]]; do
-    case $1 in
-        --quick) rounds=1 seconds=0.7 rows=200000 idle=500 miss_keys=60000 ;;
-        -h | --help) usage; exit 0 ;;
-        --rounds | --seconds | --connections | --rows | --idle | --only | --protocols | --tools | \
-            --server-core | --load-core)
-            [[ $# -ge 2 ]] || fail "$1 needs a value"
-            name=${1#--}
-            printf -v "${name//-/_}" '%s' "$2"
-            shift
-            ;;
-        *) fail "unknown option $1 (see --help)" ;;
-    esac
-    shift
-done
+read_options 'rounds=1 seconds=0.7 rows=200000 idle=500 miss_keys=60000' \
+    'rounds seconds connections rows idle only protocols tools server-core load-core' "$@"
 
 targets=${only:-direct pgbouncer-session pgbouncer-transaction pgpool-hit miss hit pass limit \
     wire-pgbouncer wire-pass}

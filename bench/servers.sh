@@ -11,6 +11,29 @@ show() {
     if [[ -t 2 ]]; then printf '\r\033[K%s' "$*" >&2; else printf '%s\n' "$*" >&2; fi
 }
 
+# read_options QUICK NAMES "$@": the command line. Each of NAMES is a variable to be given a value; --quick
+# gives them those of QUICK, "NAME=VALUE ...".
+read_options() {
+    local quick=$1 names=" $2 " name pair
+    shift 2
+    while [[ $# -gt 0 ]]; do
+        name=${1#--}
+        if [[ $1 == --quick ]]; then
+            for pair in $quick; do printf -v "${pair%%=*}" '%s' "${pair#*=}"; done
+        elif [[ $1 == -h || $1 == --help ]]; then
+            usage
+            exit 0
+        elif [[ $1 == --* && $names == *" $name "* ]]; then
+            [[ $# -ge 2 ]] || fail "$1 needs a value"
+            printf -v "${name//-/_}" '%s' "$2"
+            shift
+        else
+            fail "unknown option $1 (see --help)"
+        fi
+        shift
+    done
+}
+
 # build_tools PACKAGES TARGET...: in build/release, if the tools are those; sets `program`.
 build_tools() {
     local packages=$1
@@ -206,6 +229,46 @@ start_everything() {
     start_pgbouncer
     if wanted pgpool-hit; then start_pgpool; fi
     start_sidecars
+}
+
+# measure_side ROUND PROTOCOL SIDE: a point select, one line into results.tsv.
+measure_side() {
+    local line
+    if ! line=$(timeout "$patience" taskset -c "$load_core" "$tools/bench/bench_load" \
+        --conninfo "host=127.0.0.1 port=${port_of[$3]} user=app dbname=clinic" --protocol "$2" \
+        --rows "$rows" --keys "$keys" --warm --connections "$clients" --seconds "$seconds" \
+        --server-pid "${pid_of[$3]}" 2>>"$work/load.log"); then
+        fail "bench_load failed: $(tail -n 1 "$work/load.log")"
+    fi
+    printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$line" >>"$work/results.tsv"
+}
+
+# settle SIDE PART TEXT: waits until that sidecar counts TEXT in PART. What still waits there would be
+# beside the next measurement.
+settle() {
+    local attempt
+    for ((attempt = 0; attempt < 300; attempt++)); do
+        proxy_decisions "$work/$1.log" "${pid_of[$1]}" >/dev/null
+        if grep -o "\"$2\":{[^}]*}" "$work/$1.log" | tail -n 1 | grep -q "$3[,}]"; then return; fi
+        sleep 0.1
+    done
+    fail "no $3 in $2 after half a minute; the log: $work/$1.log"
+}
+
+# take_turns SIDE...: measures each of them in turn by both protocols, round after round, in every other
+# round backwards; after_side is called behind each measurement.
+take_turns() {
+    local round protocol side forth=$* back
+    back=$(printf '%s\n' "$@" | tac)
+    for ((round = 1; round <= rounds; round++)); do
+        for protocol in simple prepared; do
+            for side in $(if ((round % 2 == 0)); then echo "$back"; else echo "$forth"; fi); do
+                show "round $round of $rounds: $protocol, $side"
+                measure_side "$round" "$protocol" "$side"
+                after_side "$side"
+            done
+        done
+    done
 }
 
 # What the caching instances decided, as they count it themselves.

@@ -39,20 +39,8 @@ Takes about four minutes, --quick one. Needs redis-server (tests/install.sh).
 TEXT
 }
 
-while [[ $# -gt 0 ]]; do
-    case $1 in
-        --quick) rounds=2 seconds=1 ;;
-        -h | --help) usage; exit 0 ;;
-        --rounds | --seconds | --clients | --keys | --rows | --tools | --server-core | --load-core)
-            [[ $# -ge 2 ]] || fail "$1 needs a value"
-            name=${1#--}
-            printf -v "${name//-/_}" '%s' "$2"
-            shift
-            ;;
-        *) fail "unknown option $1 (see --help)" ;;
-    esac
-    shift
-done
+read_options 'rounds=2 seconds=1' \
+    'rounds seconds clients keys rows tools server-core load-core' "$@"
 
 start_redis() {
     redis_port=$(free_port 24630)
@@ -89,32 +77,12 @@ start_everything() {
     for side in memory redis database; do
         wait_for_cache "${port_of[$side]}" "$work/$side.log" "${pid_of[$side]}"
     done
-    port_of[direct]=$postgres_port
-    pid_of[direct]=$postgres_pid
+    port_of[server]=$postgres_port
+    pid_of[server]=$postgres_pid
 }
 
-# measure ROUND PROTOCOL SIDE: one line into results.tsv
-measure() {
-    local line
-    if ! line=$(timeout "$patience" taskset -c "$load_core" "$tools/bench/bench_load" \
-        --conninfo "host=127.0.0.1 port=${port_of[$3]} user=app dbname=clinic" --protocol "$2" \
-        --rows "$rows" --keys "$keys" --warm --connections "$clients" --seconds "$seconds" \
-        --server-pid "${pid_of[$3]}" 2>>"$work/load.log"); then
-        fail "bench_load failed: $(tail -n 1 "$work/load.log")"
-    fi
-    printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$line" >>"$work/results.tsv"
-}
-
-# What is still on its way to the tier would be beside the next measurement.
-settle() {
-    local attempt
-    for ((attempt = 0; attempt < 300; attempt++)); do
-        proxy_decisions "$work/$1.log" "${pid_of[$1]}" >/dev/null
-        if grep -o '"shared_cache":{[^}]*}' "$work/$1.log" | tail -n 1 |
-            grep -q '"queued_bytes":0'; then return; fi
-        sleep 0.1
-    done
-    fail "puts still wait after half a minute; the log: $work/$1.log"
+after_side() {
+    case $1 in redis | database) settle "$1" shared_cache '"queued_bytes":0' ;; esac
 }
 
 report() {
@@ -125,7 +93,9 @@ report() {
         the_load
         printf '%s rounds of %s s, %s clients, %s questions; servers on core %s, load on core %s.\n' \
             "$rounds" "$seconds" "$clients" "$keys" "$server_core" "$load_core"
-        awk -f "$root/bench/figures.awk" -f "$root/bench/tier.awk" "$work/results.tsv"
+        awk -v sides='server memory redis database' -v names='qps p50_us p99_us' \
+            -v heading='answers from | the server | memory | redis | database' \
+            -f "$root/bench/figures.awk" -f "$root/bench/sides.awk" "$work/results.tsv"
         printf '\nBy their own count, misses and refills included:\n\n'
         for side in redis database; do
             printf -- '- %s: %s %s\n' "$side" \
@@ -137,7 +107,6 @@ report() {
 }
 
 main() {
-    local round side sides protocol
     load_before=$(cut -d' ' -f1-3 /proc/loadavg)
     command -v redis-server >/dev/null || fail 'redis-server is not there: tests/install.sh'
     ulimit -n "$(ulimit -Hn)"
@@ -147,17 +116,7 @@ main() {
     trap stop_everything EXIT
     trap 'exit 130' INT TERM
     start_everything
-    for ((round = 1; round <= rounds; round++)); do
-        sides='direct memory redis database'
-        if ((round % 2 == 0)); then sides='database redis memory direct'; fi
-        for protocol in simple prepared; do
-            for side in $sides; do
-                show "round $round of $rounds: $protocol, $side"
-                measure "$round" "$protocol" "$side"
-                case $side in redis | database) settle "$side" ;; esac
-            done
-        done
-    done
+    take_turns server memory redis database
     report
 }
 

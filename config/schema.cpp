@@ -394,7 +394,9 @@ constexpr std::string_view alerts_meaning =
     R"(Who is told when a tenant's statements take too long. For each `window` the 95th percentile of
 a tenant's statements, with hits and with those that failed, is compared with `performance_target`.
 An alert fires when it was above the target in `windows` windows in a row, and clears when it is
-below nine tenths of the target. The log always tells (`warning` when one fires, `info` when it
+below nine tenths of the target. A reload judges the window that is under way by the new settings;
+what is alerting stays so, and is not told of again for it. Where nobody is to be told any more, or
+`performance_target` becomes 0, alerts that are open clear. The log always tells (`warning` when one fires, `info` when it
 clears); NOTIFY and the webhook are sent by threads of their own, and what they cannot deliver is
 given up and counted in the log.)";
 

@@ -21,10 +21,9 @@ std::string check_webhook_url(std::string_view text) {
     return why;
 }
 
-// What is told is settled when the program starts.
 constexpr key_row<settings> row(std::string_view path, slot (*at)(settings&),
                                 std::string_view meaning, bounds range = {},
-                                text_check check = nullptr, key_flag flag = key_flag::restart) {
+                                text_check check = nullptr, key_flag flag = key_flag::none) {
     return {path, at, meaning, range, check, flag};
 }
 

@@ -60,6 +60,7 @@ constexpr auto names = std::to_array<std::string_view>({
     "bypass:unknown_statement",
     "bypass:shadow",
     "bypass:rollout",
+    "bypass:handover",
 });
 static_assert(names.size() == static_cast<std::size_t>(reason::count_));
 

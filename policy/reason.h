@@ -58,6 +58,7 @@ enum class reason : std::uint8_t {
     unknown_statement,  // Bind of a statement this session never saw
     shadow,             // its rule only compares
     rollout,            // its rule is not for this tenant yet
+    handover,           // another process may serve clients of the same server
     count_              // not a reason
 };
 

@@ -42,6 +42,8 @@ class database {
     void publish(std::shared_ptr<const policy::catalog> snapshot);
     void withdraw();  // the control connection is gone: nothing is known any more
 
+    [[nodiscard]] bool suspended() const noexcept { return suspended_.load(); }  // as databases are
+
     [[nodiscard]] std::uint64_t wanted() const noexcept { return wanted_.load(); }
     void want_reload() noexcept { wanted_.fetch_add(1), epoch_.fetch_add(1); }
     // Changes whenever usable_catalog() may answer differently: cheap to compare on the hot path.

@@ -137,7 +137,7 @@ planned_read decider::read_of(const statement_text& text, database& where,
     const policy::session_scope view{.search_path = scope.search_path,
                                      .current_role = scope.current_role,
                                      .temporary_objects = scope.temporary_objects};
-    planned_read out{.why = scope.latest_catalog ? reason::stale_catalog : reason::no_catalog};
+    planned_read out{.why = scope.lack()};
     if (scope.latest_catalog)
         out.unlimited = policy::unlimited_by_rule(statement, *scope.latest_catalog, view, *rules_);
     if (!scope.latest_catalog) return out;
@@ -205,9 +205,9 @@ std::shared_ptr<const scope_text> decider::scope(database& where, std::string_vi
         if (known.where == &where && known.scope->search_path == search_path &&
             known.scope->current_role == role && known.scope->temporary_objects == temporary)
             return known.scope;
-    auto made = std::make_shared<scope_text>(scope_text{std::string{search_path}, std::string{role},
-                                                        where.usable_catalog(),
-                                                        where.latest_catalog(), temporary});
+    auto made = std::make_shared<scope_text>(
+        scope_text{std::string{search_path}, std::string{role}, where.usable_catalog(),
+                   where.latest_catalog(), temporary, where.suspended()});
     if (scopes_.size() >= scope_limit) scopes_.erase(scopes_.begin());
     scopes_.push_back({&where, epoch, made});
     return made;

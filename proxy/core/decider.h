@@ -28,6 +28,12 @@ struct scope_text {
     std::shared_ptr<const policy::catalog> catalog;         // usable, or null
     std::shared_ptr<const policy::catalog> latest_catalog;  // for writes
     bool temporary_objects = false;
+    bool suspended = false;  // for another process's sake there is no usable catalog
+    // Why nothing may be cached without a usable one.
+    [[nodiscard]] policy::reason lack() const noexcept {
+        if (suspended) return policy::reason::handover;
+        return latest_catalog ? policy::reason::stale_catalog : policy::reason::no_catalog;
+    }
 };
 
 // What a role is given at log-in, by one catalog.

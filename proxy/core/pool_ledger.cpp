@@ -3,31 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/core/pool_ledger_pool.h"
+
 namespace pgsidecar::core {
 
-class pool_ledger::pool : public std::enable_shared_from_this<pool> {
-  public:
-    struct idle_one {
-        place connection;
-        time_point since, opened;
-    };
-    struct waiting_one {
-        place who;
-        time_point since;
-    };
-    std::string database, user;
-    std::shared_ptr<const entry_card> card;
-    std::vector<idle_one> idle;  // the longest first
-    std::deque<waiting_one> waiting;
-    std::size_t total = 0;
-    std::size_t opening = 0;
-    unsigned last_worker = 0;
-    bool proven = false;  // somebody has logged in
-    time_point not_before{};
-    std::string error;  // with not_before: what those are told who come earlier
-};
-
-pool_ledger::pool_ledger(config::pool_settings settings) : settings_{std::move(settings)} {}
+pool_ledger::pool_ledger(config::pool_settings settings, const std::atomic<std::uint64_t>* altered)
+    : settings_{std::move(settings)}, altered_{altered} {}
 
 void pool_ledger::adopt(const config::pool_settings& settings) {
     const std::lock_guard lock{mutex_};
@@ -146,6 +127,7 @@ pool_ledger::acquired pool_ledger::acquire(pool& p, place who, time_point now) {
     const std::lock_guard lock{mutex_};
     acquired out;
     p.last_worker = who.worker;
+    close_altered(out.todo);
     if (p.waiting.empty() && !p.idle.empty()) {
         // The one used last, and rather one of the same worker: nothing has to be moved then.
         auto it = std::find_if(p.idle.rbegin(), p.idle.rend(), [&](const pool::idle_one& one) {
@@ -169,7 +151,7 @@ pool_ledger::acquired pool_ledger::acquire(pool& p, place who, time_point now) {
 
 std::optional<std::uint64_t> pool_ledger::take_own(pool& p, unsigned worker) {
     const std::lock_guard lock{mutex_};
-    if (!p.waiting.empty()) return std::nullopt;
+    if (!p.waiting.empty() || altered() != seen_) return std::nullopt;
     const auto it = std::find_if(p.idle.rbegin(), p.idle.rend(), [&](const pool::idle_one& one) {
         return one.connection.worker == worker;
     });
@@ -188,9 +170,9 @@ bool pool_ledger::forget(pool& p, place who) {
     return true;
 }
 
-std::optional<pool_ledger::place> pool_ledger::settle(pool& p, place connection, time_point since,
+std::optional<pool_ledger::place> pool_ledger::settle(pool& p, place connection, const birth& born,
                                                       time_point now, orders& todo) {
-    if (held(p) || doomed(p, since)) {
+    if (held(p) || doomed(p, born)) {
         todo.close.push_back({p.shared_from_this(), connection});
         drop(p);
         open_for_waiting(p, now, todo);
@@ -202,25 +184,26 @@ std::optional<pool_ledger::place> pool_ledger::settle(pool& p, place connection,
         p.waiting.pop_front();
         return first;
     }
-    p.idle.push_back({connection, now, since});
+    p.idle.push_back({connection, now, born});
     serve_starving(now, todo);
     return std::nullopt;
 }
 
-std::optional<pool_ledger::place> pool_ledger::released(pool& p, place connection, time_point since,
-                                                        time_point now, orders& todo) {
+std::optional<pool_ledger::place> pool_ledger::released(pool& p, place connection,
+                                                        const birth& born, time_point now,
+                                                        orders& todo) {
     const std::lock_guard lock{mutex_};
-    return settle(p, connection, since, now, todo);
+    return settle(p, connection, born, now, todo);
 }
 
-std::optional<pool_ledger::place> pool_ledger::opened(pool& p, place connection, time_point now,
-                                                      orders& todo) {
+std::optional<pool_ledger::place> pool_ledger::opened(pool& p, place connection, const birth& born,
+                                                      time_point now, orders& todo) {
     const std::lock_guard lock{mutex_};
     --p.opening;
     p.proven = true;
     p.not_before = {};
     p.error.clear();
-    const auto whose = settle(p, connection, now, now, todo);
+    const auto whose = settle(p, connection, born, now, todo);
     open_for_waiting(p, now, todo);  // they were held back, perhaps
     return whose;
 }
@@ -274,16 +257,35 @@ void pool_ledger::close_old(pool& p, time_point now, orders& todo) {
     const std::size_t most = settings_.default_pool_size + settings_.reserve_pool_size;
     while (p.total > most && !p.idle.empty()) close_longest_idle(p, todo);
     if (settings_.server_lifetime.count() == 0) return;  // after their first use, that is
+    close_idle_if(
+        p, todo, [&](const birth& born) { return now - born.opened >= settings_.server_lifetime; });
+}
+
+void pool_ledger::close_idle_if(pool& p, orders& todo,
+                                const std::function<bool(const birth&)>& which) {
     std::erase_if(p.idle, [&](const pool::idle_one& one) {
-        if (now - one.opened < settings_.server_lifetime) return false;
+        if (!which(one.born)) return false;
         todo.close.push_back({p.shared_from_this(), one.connection});
         drop(p);
         return true;
     });
 }
 
+std::uint64_t pool_ledger::altered() const noexcept { return altered_ ? altered_->load() : 0; }
+
+// What logged in before the defaults were altered is of no use to anybody. What becomes idle later
+// is looked at then, so one look for each alteration is enough.
+void pool_ledger::close_altered(orders& todo) {
+    const auto now = altered();
+    if (seen_ == now) return;
+    seen_ = now;
+    for (const auto& [key, p] : pools_)
+        close_idle_if(*p, todo, [now](const birth& born) { return born.altered != now; });
+}
+
 void pool_ledger::tick(time_point now, orders& todo) {
     const std::lock_guard lock{mutex_};
+    close_altered(todo);
     for (const auto& [key, p] : pools_) close_old(*p, now, todo);
     // Who waits goes before sizes that are to be kept.
     open_for_all(now, todo);
@@ -307,88 +309,6 @@ void pool_ledger::close_idle(std::string_view database, orders& todo) {
         p->proven = false;
         while (!p->idle.empty()) close_longest_idle(*p, todo);
     }
-}
-
-bool pool_ledger::held(const pool& p) const { return all_held_ || held_.contains(p.database); }
-
-bool pool_ledger::doomed(const pool& p, time_point opened) const {
-    const auto before = [&](std::string_view name) {
-        const auto it = outdated_.find(name);
-        return it != outdated_.end() && opened <= it->second;
-    };
-    return !outdated_.empty() && (before({}) || before(p.database));
-}
-
-bool pool_ledger::outdated(const pool& p, time_point opened) const {
-    const std::lock_guard lock{mutex_};
-    return doomed(p, opened);
-}
-
-std::pair<std::string, std::string> pool_ledger::names(const pool& p) {
-    return {p.database, p.user};  // they never change
-}
-
-void pool_ledger::hold(std::string_view database, orders& todo) {
-    const std::lock_guard lock{mutex_};
-    if (database.empty())
-        all_held_ = true;
-    else
-        held_.emplace(database);
-    for (const auto& [key, p] : pools_)
-        while (held(*p) && !p->idle.empty()) close_longest_idle(*p, todo);
-}
-
-void pool_ledger::let_go(std::string_view database, time_point now, orders& todo) {
-    const std::lock_guard lock{mutex_};
-    if (database.empty())
-        all_held_ = false;
-    else if (const auto it = held_.find(database); it != held_.end())
-        held_.erase(it);
-    open_for_all(now, todo);
-}
-
-void pool_ledger::outdate(std::string_view database, time_point now, orders& todo) {
-    const std::lock_guard lock{mutex_};
-    outdated_[std::string{database}] = now;
-    for (const auto& [key, p] : pools_)
-        if (database.empty() || p->database == database)
-            while (!p->idle.empty()) close_longest_idle(*p, todo);
-    open_for_all(now, todo);
-}
-
-std::vector<pool_ledger::overview> pool_ledger::list(time_point now) const {
-    const std::lock_guard lock{mutex_};
-    std::vector<overview> out;
-    for (const auto& [key, p] : pools_) {
-        out.push_back(
-            {p->database, p->user, {p->total, p->idle.size(), p->opening, p->waiting.size()}, {}});
-        if (!p->waiting.empty())
-            out.back().longest_wait = std::chrono::duration_cast<std::chrono::milliseconds>(
-                now - p->waiting.front().since);
-    }
-    return out;
-}
-
-pool_ledger::counts pool_ledger::count(const pool& p) const {
-    const std::lock_guard lock{mutex_};
-    return {p.total, p.idle.size(), p.opening, p.waiting.size()};
-}
-
-pool_ledger::counts pool_ledger::count() const {
-    const std::lock_guard lock{mutex_};
-    counts all;
-    for (const auto& [key, p] : pools_) {
-        all.total += p->total;
-        all.idle += p->idle.size();
-        all.opening += p->opening;
-        all.waiting += p->waiting.size();
-    }
-    return all;
-}
-
-std::size_t pool_ledger::pools() const {
-    const std::lock_guard lock{mutex_};
-    return pools_.size();
 }
 
 }  // namespace pgsidecar::core

@@ -13,9 +13,10 @@
 // close it. PgBouncer's meanings: default_pool_size, min_pool_size, reserve_pool_*, max_db_*,
 // max_user_connections, server_idle_timeout, server_lifetime, server_login_retry.
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -61,7 +62,16 @@ class pool_ledger {
         std::vector<order_to_close> close;
     };
 
-    explicit pool_ledger(config::pool_settings settings);
+    // Of a connection: when it was opened, and databases::defaults_altered before its log-in.
+    struct birth {
+        time_point opened{};
+        std::uint64_t altered = 0;
+    };
+
+    // `altered`: databases::defaults_altered, if there is such a thing. A connection that logged in
+    // before it moved is given to nobody and closed, idle or as soon as it is free.
+    explicit pool_ledger(config::pool_settings settings,
+                         const std::atomic<std::uint64_t>* altered = nullptr);
     ~pool_ledger();
     pool_ledger(const pool_ledger&) = delete;
     pool_ledger& operator=(const pool_ledger&) = delete;
@@ -88,11 +98,11 @@ class pool_ledger {
     bool forget(pool& p, place who);
 
     // A connection is free: whose it is now; nothing: it lies idle with its worker, or is to be
-    // closed, where `todo` says so. `since`: when it was opened.
-    [[nodiscard]] std::optional<place> released(pool& p, place connection, time_point since,
+    // closed, where `todo` says so.
+    [[nodiscard]] std::optional<place> released(pool& p, place connection, const birth& born,
                                                 time_point now, orders& todo);
-    [[nodiscard]] std::optional<place> opened(pool& p, place connection, time_point now,
-                                              orders& todo);
+    [[nodiscard]] std::optional<place> opened(pool& p, place connection, const birth& born,
+                                              time_point now, orders& todo);
     // It was in use, or on its way.
     void closed(pool& p, time_point now, orders& todo);
     // The server has ended an idle one. False: somebody has been given it meanwhile.
@@ -119,7 +129,8 @@ class pool_ledger {
     };
     [[nodiscard]] counts count(const pool& p) const;
     [[nodiscard]] counts count() const;  // of all pools
-    [[nodiscard]] bool outdated(const pool& p, time_point opened) const;
+    // It goes when it becomes free.
+    [[nodiscard]] bool outdated(const pool& p, const birth& born) const;
     [[nodiscard]] static std::pair<std::string, std::string> names(
         const pool& p);  // database, user
     struct overview {
@@ -135,7 +146,8 @@ class pool_ledger {
 
     [[nodiscard]] static bool full(const counted& by, const std::string& name, std::size_t most);
     [[nodiscard]] bool held(const pool& p) const;
-    [[nodiscard]] bool doomed(const pool& p, time_point opened) const;
+    [[nodiscard]] bool doomed(const pool& p, const birth& born) const;
+    [[nodiscard]] std::uint64_t altered() const noexcept;
     [[nodiscard]] bool may_open(const pool& p, time_point now) const;
     void open_for_waiting(pool& p, time_point now, orders& todo);
     void order_open(pool& p, unsigned worker, orders& todo);
@@ -144,9 +156,11 @@ class pool_ledger {
     void close_longest_idle(pool& p, orders& todo);
     void serve_starving(time_point now, orders& todo);
     void open_for_all(time_point now, orders& todo);
-    [[nodiscard]] std::optional<place> settle(pool& p, place connection, time_point since,
+    [[nodiscard]] std::optional<place> settle(pool& p, place connection, const birth& born,
                                               time_point now, orders& todo);
     void drop(pool& p);
+    void close_idle_if(pool& p, orders& todo, const std::function<bool(const birth&)>& which);
+    void close_altered(orders& todo);
     void close_old(pool& p, time_point now, orders& todo);
 
     mutable std::mutex mutex_;
@@ -156,6 +170,8 @@ class pool_ledger {
     bool all_held_ = false;
     std::set<std::string, std::less<>> held_;
     std::map<std::string, time_point, std::less<>> outdated_;  // "" is every database
+    const std::atomic<std::uint64_t>* altered_;
+    std::uint64_t seen_ = 0;  // of `altered_`: no idle connection is older
 };
 
 }  // namespace pgsidecar::core

@@ -23,7 +23,7 @@ reason session::session_verdict() {
     if (!owed_.empty()) return reason::pipeline_busy;
     if (untracked_ || taints_ != clean_taints_) return reason::tainted_session;
     const auto& where = scope();
-    if (!where->catalog) return where->latest_catalog ? reason::stale_catalog : reason::no_catalog;
+    if (!where->catalog) return where->lack();
     if (setting("default_transaction_isolation") == "serializable") return reason::serializable;
     return reason::miss;
 }

@@ -77,8 +77,13 @@ void session::on_server_attached(server_link& link, time_point now, actions& out
     if (pool_->greeting && !limits_) begin_limits(now);
     (void)scope();  // the log-in defaults of now
     const bool outdated = link.login && login_ && link.login->of_login != login_->of_login;
-    if (outdated || link.login_altered != services_.dbs.defaults_altered.load())
-        return try_another_server(out);
+    if (outdated || link.login_altered != services_.dbs.defaults_altered.load()) {
+        // Nothing was tried here, so it says nothing of the next one, however many are outdated:
+        // each is closed, and at the latest a new one has what is valid now.
+        drop_half_restored(out);
+        out.acquire_server = true;
+        return;
+    }
     if (!link.login) link.login = login_;
     if (link.unnamed) statements_.find_foreign_unnamed();
     refresh_wanted();

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
-#include <functional>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -21,13 +20,9 @@ constexpr std::size_t most_waiting = 100;  // texts of one channel
 constexpr int attempts = 3;
 constexpr auto between_attempts = std::chrono::seconds{1};
 
-config::settings of_alerts(config::settings s) {
-    if (!s.alerts.connection.empty()) s.upstream.control_connection = s.alerts.connection;
-    return s;
-}
-
 ops::alert_rules rules_of(const config::settings& s) {
-    return {.target = s.performance_target,
+    using none = std::chrono::milliseconds;
+    return {.target = s.alerts.enable_alerts ? s.performance_target : none{0},
             .window = s.alerts.window,
             .windows = s.alerts.windows,
             .min_statements = s.alerts.min_statements,
@@ -36,7 +31,9 @@ ops::alert_rules rules_of(const config::settings& s) {
 }
 
 // Connects for each text: alerts are rare, and no connection then stands in anybody's way.
-std::string notify(const config::settings& s, const std::string& text) {
+std::string notify(config::settings s, const std::string& text) {
+    if (s.alerts.notify_channel.empty()) return {};
+    if (!s.alerts.connection.empty()) s.upstream.control_connection = s.alerts.connection;
     const auto connection = control_parameters{s}.application_name("pgsidecar alerts").connect();
     if (PQstatus(connection.get()) == CONNECTION_OK) {
         (void)result_ptr{PQexec(connection.get(), "SET statement_timeout = '10s'")};
@@ -49,14 +46,23 @@ std::string notify(const config::settings& s, const std::string& text) {
     return why.empty() ? "no connection" : why;
 }
 
+std::string post(const config::settings& s, const std::string& text) {
+    std::string ignored;
+    const auto url = config::read_webhook_url(s.alerts.webhook_url, ignored);
+    return url ? post_json(*url, text, s.alerts.webhook_timeout) : std::string{};
+}
+
 }  // namespace
 
 class alert_sender::channel {
   public:
-    using delivery = std::function<std::string(const std::string&)>;  // empty, or why not
+    using settings_ptr = std::shared_ptr<const config::settings>;
+    // By these settings, which may name nowhere to deliver it to: empty, or why it was not
+    // possible.
+    using delivery = std::string (*)(const config::settings&, const std::string&);
 
-    channel(const char* name, delivery deliver)
-        : name_{name}, deliver_{std::move(deliver)}, thread_{[this] { run(); }} {}
+    channel(const char* name, delivery how, settings_ptr now)
+        : name_{name}, deliver_{how}, settings_{std::move(now)}, thread_{[this] { run(); }} {}
     ~channel() {
         {
             const std::lock_guard lock{mutex_};
@@ -79,9 +85,18 @@ class alert_sender::channel {
         }
         changed_.notify_all();
     }
+    void adopt(settings_ptr next) {
+        const std::lock_guard lock{mutex_};
+        settings_ = std::move(next);
+    }
     [[nodiscard]] std::uint64_t given_up() const { return given_up_.load(); }
 
   private:
+    [[nodiscard]] settings_ptr settings() const {
+        const std::lock_guard lock{mutex_};
+        return settings_;
+    }
+
     void run() {
         while (true) {
             std::string text;
@@ -103,7 +118,7 @@ class alert_sender::channel {
                 std::unique_lock lock{mutex_};
                 if (changed_.wait_for(lock, between_attempts, [this] { return stopping_; })) return;
             }
-            why = deliver_(text);
+            why = deliver_(*settings(), text);
             if (why.empty()) return;
         }
         log_warning(std::string{"alerts: "} + name_ + " not delivered, " +
@@ -116,21 +131,29 @@ class alert_sender::channel {
     std::condition_variable changed_;
     std::deque<std::string> waiting_;
     bool stopping_ = false;
+    settings_ptr settings_;
     std::atomic<std::uint64_t> given_up_{0};
     std::thread thread_;
 };
 
-alert_sender::alert_sender(const config::settings& settings)
-    : settings_{of_alerts(settings)}, watch_{rules_of(settings_)} {
-    if (!settings_.alerts.notify_channel.empty())
-        notify_ = std::make_unique<channel>(
-            "NOTIFY", [this](const std::string& text) { return notify(settings_, text); });
-    std::string ignored;
-    if (const auto url = config::read_webhook_url(settings_.alerts.webhook_url, ignored))
-        webhook_ =
-            std::make_unique<channel>("the webhook", [this, to = *url](const std::string& t) {
-                return post_json(to, t, settings_.alerts.webhook_timeout);
-            });
+alert_sender::alert_sender(std::shared_ptr<const config::settings> settings)
+    : watch_{rules_of(*settings)} {
+    adopt(std::move(settings));
+}
+
+// A thread that is there stays, also where it has nothing to deliver for a while: its end would
+// have to be waited for.
+void alert_sender::adopt(std::shared_ptr<const config::settings> settings) {
+    watch_.set(rules_of(*settings));
+    const auto& s = settings->alerts;
+    const auto use = [&](auto& one, bool wanted, const char* name, channel::delivery deliver) {
+        if (one) return one->adopt(settings);
+        if (wanted) one = std::make_unique<channel>(name, deliver, settings);
+    };
+    const bool on = s.enable_alerts;
+    use(notify_, on && !s.notify_channel.empty(), "NOTIFY",
+        [](const config::settings& now, const std::string& text) { return notify(now, text); });
+    use(webhook_, on && !s.webhook_url.empty(), "the webhook", post);
 }
 
 alert_sender::~alert_sender() = default;

@@ -13,11 +13,14 @@ namespace pgsidecar::io {
 
 class alert_sender {
   public:
-    explicit alert_sender(const config::settings& settings);
+    explicit alert_sender(std::shared_ptr<const config::settings> settings);
     ~alert_sender();  // what waits is dropped; takes as long as an attempt that is under way
     alert_sender(const alert_sender&) = delete;
     alert_sender& operator=(const alert_sender&) = delete;
 
+    // A reload: counts from the next window's end and from the next attempt to deliver. On the
+    // thread of look().
+    void adopt(std::shared_ptr<const config::settings> settings);
     // A sample, newer than the one before. On one thread.
     void look(const ops::observations& now) { send(watch_.look(now)); }
     void send(const ops::alert_report& report);
@@ -26,9 +29,8 @@ class alert_sender {
 
   private:
     class channel;
-    const config::settings settings_;
     ops::alert_watch watch_;
-    std::unique_ptr<channel> notify_, webhook_;  // null: none
+    std::unique_ptr<channel> notify_, webhook_;  // null: none so far
 };
 
 }  // namespace pgsidecar::io

@@ -32,6 +32,7 @@ console_answer rows(ops::console_table table) {
 }
 
 std::string catalog_state(core::database& d) {
+    if (d.suspended()) return "suspended";
     if (d.usable_catalog()) return "ready";
     return d.latest_catalog() ? "reading" : "none";
 }

@@ -228,7 +228,7 @@ void pools::release(pooled_ptr connection) {
     connection->number = next_++;
     core::pool_ledger::orders todo;
     const auto whose = ledger_.released(*connection->of, {home_.index(), connection->number},
-                                        connection->link->opened, now, todo);
+                                        connection->born(), now, todo);
     settle(std::move(connection), whose);
     carry_out(todo);
 }
@@ -236,8 +236,8 @@ void pools::release(pooled_ptr connection) {
 void pools::opened(pooled_ptr connection) {
     connection->number = next_++;
     core::pool_ledger::orders todo;
-    const auto whose =
-        ledger_.opened(*connection->of, {home_.index(), connection->number}, clock::now(), todo);
+    const auto whose = ledger_.opened(*connection->of, {home_.index(), connection->number},
+                                      connection->born(), clock::now(), todo);
     settle(std::move(connection), whose);
     carry_out(todo);
 }

@@ -26,6 +26,9 @@ struct pooled_connection {
     std::unique_ptr<core::server_link> link;
     core::pool_ledger::pool_ptr of;
     std::uint64_t number = 0;  // among its worker's
+    [[nodiscard]] core::pool_ledger::birth born() const {
+        return {link->opened, link->login_altered};
+    }
 };
 using pooled_ptr = std::unique_ptr<pooled_connection>;
 

@@ -133,7 +133,7 @@ void pump::unpark() {
 bool pump::holds_server(std::string_view database, bool outdated) const {
     if (ended_ || (!server_ && !connecting_)) return false;
     if (!database.empty() && session_.database_name() != database) return false;
-    return !outdated || (pooled_ && home_.ledger().outdated(*pooled_->of, pooled_->link->opened));
+    return !outdated || (pooled_ && home_.ledger().outdated(*pooled_->of, pooled_->born()));
 }
 
 void pump::tell(std::vector<ops::live_client>& clients, std::vector<ops::live_server>& servers) {
@@ -166,7 +166,7 @@ void pump::tell(std::vector<ops::live_client>& clients, std::vector<ops::live_se
         fill(*server_, s.socket);
         if (pooled_) {
             s.socket.connected = wall_time(pooled_->link->opened);
-            s.outdated = home_.ledger().outdated(*pooled_->of, pooled_->link->opened);
+            s.outdated = home_.ledger().outdated(*pooled_->of, pooled_->born());
         }
         servers.push_back(std::move(s));
     }

@@ -56,7 +56,7 @@ server::server(io::configuration& from, std::string program, bool take_over)
       catalogs_{databases_, live_->settings},
       secrets_{live_->settings, databases_.defaults_altered},
       users_{settings(), secrets_},
-      ledger_{settings().pool},
+      ledger_{settings().pool, &databases_.defaults_altered},
       next_pid_{first_client_pid()},
       acceptor_{context_},
       signals_{context_},
@@ -99,6 +99,7 @@ std::string server::adopt(const std::shared_ptr<const config::settings>& next,
         // Before any worker measures.
         if (made->keeps_metrics() && !metrics_) metrics_ = std::make_unique<metrics_sink>(*next);
         users_.adopt(*next);
+        if (alerts_) alerts_->adopt(next);
     } catch (const std::exception& error) {
         return error.what();
     }
@@ -184,7 +185,7 @@ int server::run() {
     if (tier_) tier_->wait_ready(catalog_patience);
     if (hand_over_) hand_over_->begin();
     if (!http_) open_http();
-    if (settings().alerts.enable_alerts) watch_for_alerts();
+    watch_for_alerts();
     const auto endpoint = acceptor_.local_endpoint();
     log_info("listening on " + settings().listen_addr + ":" + std::to_string(endpoint.port()));
     housekeeping();

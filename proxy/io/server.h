@@ -165,7 +165,7 @@ class server {
     const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
     io::observer observer_;
     std::unique_ptr<http_service> http_;    // null: none is wanted
-    std::unique_ptr<alert_sender> alerts_;  // null: nobody is told
+    std::unique_ptr<alert_sender> alerts_;  // null: before run()
     std::vector<std::unique_ptr<worker>> workers_;
     unsigned next_worker_ = 0;
     bool draining_ = false;

@@ -122,7 +122,7 @@ void server::stop() {
 }
 
 void server::watch_for_alerts() {
-    alerts_ = std::make_unique<alert_sender>(settings());
+    alerts_ = std::make_unique<alert_sender>(live_->settings);
     observer_.on_sample([this](const io::observer::snapshot& now) { alerts_->look(*now); });
 }
 

@@ -18,6 +18,7 @@
 #include "config/values.h"
 #include "protocol/ascii.h"
 #include "proxy/io/control_parameters.h"
+#include "proxy/io/interruption.h"
 #include "proxy/io/validate_run.h"
 #include "proxy/ops/validation_report.h"
 
@@ -32,6 +33,7 @@ struct unusable {
 };
 constexpr int exit_failed = 1;
 constexpr int exit_unusable = 2;
+constexpr int exit_interrupted = 130;  // as shells have it
 
 bool progress_on_terminal() {
 #ifdef _WIN32
@@ -250,6 +252,7 @@ int validate(const config::settings& settings, const validate_request& request,
         const auto console = console_of(request, options.green);
         if (!request.workload.empty()) take_file(run, request);
         if (!request.from_console.empty()) take_console(run, request, console, options);
+        const interruption watched;
         // Opened before anything runs, so that no report of another day is taken for this one's.
         std::ofstream report;
         if (!request.report.empty()) {
@@ -258,10 +261,11 @@ int validate(const config::settings& settings, const validate_request& request,
                 throw unusable{protocol::printable(request.report) + ": cannot be written"};
         }
 
-        if (run.broken.empty()) {
+        run.interrupted = interruption::came();
+        if (run.broken.empty() && !run.interrupted) {
             const auto before = hits_now(console);
             run_validation(run, options, err);
-            if (before) run.cache = between(before, hits_now(console));
+            if (before && !run.interrupted) run.cache = between(before, hits_now(console));
         }
         const auto result = ops::judge(run, limits);
         out << ops::text_report(run, limits, result);
@@ -271,6 +275,7 @@ int validate(const config::settings& settings, const validate_request& request,
             if (!report)
                 throw unusable{protocol::printable(request.report) + ": cannot be written"};
         }
+        if (run.interrupted) return exit_interrupted;
         return result.passed ? 0 : exit_failed;
     } catch (const unusable& wrong) {
         out.flush();

@@ -24,7 +24,8 @@ struct validate_request {
 
 inline constexpr unsigned gentle_clients = 2, gentle_rounds = 20, gentle_seconds = 60;
 
-// The exit code: 0 passed, 1 not, 2 what was asked for makes no sense, and nothing was run then.
+// The exit code: 0 passed, 1 not, 2 what was asked for makes no sense, and nothing was run then;
+// 130: SIGINT or SIGTERM came, and the reports are of what was done until then.
 [[nodiscard]] int validate(const config::settings& settings, const validate_request& request,
                            const std::string& program_version, std::ostream& out,
                            std::ostream& err);

@@ -36,8 +36,10 @@ constexpr const char* examples =
     "listen_port; --blue and --green replace what they name. What green does not name (database,\n"
     "user, password) it has from blue. PGPASSFILE and the other variables of libpq are read.\n\n"
     "Exit code 0: passed; 1: not (a difference, a failure, too slow, a side out of reach); 2: the\n"
-    "configuration, an option or the workload is not valid, and nothing was run. More, and the\n"
-    "fields of the report: deploy/validate/README.md.";
+    "configuration, an option or the workload is not valid, and nothing was run; 130: interrupted "
+    "by\n"
+    "SIGINT or SIGTERM, and the reports tell what was done until then (a second signal ends it at\n"
+    "once). More, and the fields of the report: deploy/validate/README.md.";
 
 void add_workload(CLI::App& command, validate_request& r) {
     command.add_option("--workload", r.workload, "SQL file with the statements")->type_name("FILE");

@@ -10,11 +10,15 @@
 #include <string_view>
 #include <utility>
 
+#include "proxy/io/interruption.h"
+
 namespace pgsidecar::io {
 namespace {
 
 // The server's own time-out comes first, and its answer says so.
 constexpr std::chrono::seconds beyond_timeout{5};
+// A signal may come to any thread, so each looks for itself.
+constexpr std::chrono::milliseconds longest_sleep{100};
 
 std::string sqlstate_of(const PGresult* r) {
     const char* state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
@@ -157,8 +161,9 @@ std::optional<result_ptr> validate_connection::next(ops::answer& out) {
 }
 
 bool validate_connection::wait(bool to_send) const {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - clock::now());
-    if (left.count() <= 0) return false;
+    const auto left = std::min(
+        longest_sleep, std::chrono::ceil<std::chrono::milliseconds>(deadline_ - clock::now()));
+    if (left.count() <= 0 || interruption::came()) return false;
     const auto events = static_cast<short>(to_send ? POLLIN | POLLOUT : POLLIN);
 #ifdef _WIN32
     WSAPOLLFD socket{static_cast<SOCKET>(PQsocket(connection_.get())), events, 0};

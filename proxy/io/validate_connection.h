@@ -1,7 +1,7 @@
 // One side of `pgsidecar validate`: a connection of libpq's that asks statements, takes their rows
 // one by one into an ops::answer, and times them. It never waits longer than the time-out allows,
-// whatever the other side does, and connects again by itself when a connection was lost. Belongs to
-// one thread.
+// whatever the other side does, nor after an interruption, and connects again by itself when a
+// connection was lost. Belongs to one thread.
 #pragma once
 #include <chrono>
 #include <cstdint>

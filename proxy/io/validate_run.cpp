@@ -7,12 +7,15 @@
 #include <memory>
 #include <mutex>
 #include <numeric>
+#include <optional>
 #include <ostream>
 #include <random>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "proxy/io/interruption.h"
 
 namespace pgsidecar::io {
 namespace {
@@ -47,6 +50,7 @@ struct course {
 
     course(const ops::validation& r, const run_options& o)
         : run{r}, options{o}, questions{questions_of(r.statements)} {}
+    [[nodiscard]] bool over() const { return stop || interruption::came(); }
     void break_off(std::string why) {
         const std::lock_guard guard{lock};
         if (std::ranges::find(broken, why) == broken.end()) broken.push_back(std::move(why));
@@ -77,7 +81,7 @@ class client {
     void know(const client& other) { last_ = other.last_; }
 
     void first_pass() {
-        for (std::size_t q = 0; q < last_.size() && !course_.stop; ++q) pair(q, false, true);
+        for (std::size_t q = 0; q < last_.size() && !course_.over(); ++q) pair(q, false, true);
     }
     void rounds(clock::time_point end) {
         std::vector<std::size_t> order;
@@ -87,7 +91,7 @@ class client {
         for (unsigned round = 0; by_time || round < course_.run.rounds; ++round) {
             std::ranges::shuffle(order, random_);
             for (std::size_t i = 0; i < order.size(); ++i) {
-                if (course_.stop || (by_time && clock::now() >= end)) return;
+                if (course_.over() || (by_time && clock::now() >= end)) return;
                 pair(order[i], (round + i) % 2 == 1, false);
             }
         }
@@ -121,6 +125,7 @@ class client {
             changed = changed || again != identity;
             identity = again;
         }
+        if (interruption::came()) return;  // it may have come in the middle of an answer
         last_[q] = identity;
 
         ++tally.pairs;
@@ -152,7 +157,7 @@ class client {
     std::vector<std::optional<cache::hash128>> last_;  // of blue, by question
 };
 
-// Tells how far it is until told to stop.
+// Tells whoever sits before it how far it is, until told to stop.
 class teller {
   public:
     teller(const course& c, std::ostream& out, std::uint64_t expected)
@@ -170,16 +175,15 @@ class teller {
 
   private:
     void run() {
-        const bool terminal = course_.options.terminal;
-        const std::chrono::seconds each{terminal ? 1 : 10};
+        constexpr std::chrono::seconds each{1};
         std::unique_lock guard{lock_};
         bool told = false;
         for (auto next = begun_ + each; !changed_.wait_until(guard, next, [this] { return done_; });
              next += each) {
-            out_ << (terminal ? "\r\033[K" : "") << line() << (terminal ? "" : "\n") << std::flush;
+            out_ << "\r\033[K" << line() << std::flush;
             told = true;
         }
-        if (terminal && told) out_ << "\r\033[K" << std::flush;
+        if (told) out_ << "\r\033[K" << std::flush;
     }
     [[nodiscard]] std::string line() const {
         const auto took = std::chrono::duration_cast<std::chrono::seconds>(clock::now() - begun_);
@@ -213,19 +217,20 @@ void run_validation(ops::validation& run, const run_options& options, std::ostre
     std::vector<std::unique_ptr<client>> clients;
     const auto begun = clock::now();
     {
-        const teller tells{shared, progress, expected_pairs(shared)};
+        std::optional<teller> tells;
+        if (options.terminal) tells.emplace(shared, progress, expected_pairs(shared));
         for (unsigned i = 0; i < run.clients; ++i) {
             clients.push_back(std::make_unique<client>(shared, i));
-            if (!clients.back()->connect()) break;
+            if (!clients.back()->connect() || shared.over()) break;
         }
-        if (!shared.stop) clients.front()->first_pass();
+        if (!shared.over()) clients.front()->first_pass();
         for (auto& c : clients) c->know(*clients.front());
         const auto end = clock::now() + run.duration;
         std::vector<std::thread> threads;
         for (auto& c : clients) {
             threads.emplace_back([&shared, &c, end] {
                 try {
-                    if (!shared.stop) c->rounds(end);
+                    if (!shared.over()) c->rounds(end);
                 } catch (const std::exception& error) {
                     shared.break_off(std::string{"a client ended: "} + error.what());
                 }
@@ -239,6 +244,7 @@ void run_validation(ops::validation& run, const run_options& options, std::ostre
     run.tallies.assign(run.statements.size(), {});
     for (const auto& c : clients)
         for (std::size_t i = 0; i < run.tallies.size(); ++i) run.tallies[i].merge(c->tallies()[i]);
+    run.interrupted = interruption::came();
     run.broken.insert(run.broken.end(), shared.broken.begin(), shared.broken.end());
 }
 

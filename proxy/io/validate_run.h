@@ -15,11 +15,12 @@ struct run_options {
     connection_options blue, green;
     std::chrono::milliseconds timeout{60'000};  // of one answer
     bool unprepared = false;
-    bool terminal = false;  // progress in one line, each second
+    bool terminal = false;  // progress in one line, each second; else none
 };
 
-// Fills tallies, sides, broken and took of `run`, by its statements, clients, rounds, duration and
-// seed. Progress goes to `progress`.
+// Fills tallies, sides, broken, interrupted and took of `run`, by its statements, clients, rounds,
+// duration and seed; ends early, and says so in it, when an interruption comes. Progress goes to
+// `progress`.
 void run_validation(ops::validation& run, const run_options& options, std::ostream& progress);
 
 }  // namespace pgsidecar::io

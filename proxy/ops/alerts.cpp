@@ -40,10 +40,29 @@ const char* name_of(state_of s) { return s == state_of::fired ? "fired" : "clear
 
 }  // namespace
 
+void alert_watch::set(const alert_rules& rules) {
+    // Windows that were over another target say nothing of this one.
+    if (rules.target != rules_.target || rules.min_statements != rules_.min_statements)
+        for (auto& [name, state] : states_) state.over = state.silent = 0;
+    rules_ = rules;
+}
+
+// Nobody looks any more: what stays open would stay so for ever at whoever keeps account.
+alert_report alert_watch::end() {
+    alert_report out;
+    for (auto& [name, state] : std::exchange(states_, {}))
+        if (state.told) tell(name, state, state_of::cleared, {}, out);
+    at_begin_.clear();
+    begun_ = false;
+    shorten(out);
+    return out;
+}
+
 alert_report alert_watch::look(const observations& now) {
+    if (rules_.target.count() == 0) return end();
     alert_report out;
     const bool back = begun_ && now.taken < began_;  // the clock was set
-    if (!begun_ || back || rules_.target.count() == 0) {
+    if (!begun_ || back) {
         begin_window(now);
         return out;
     }

@@ -4,6 +4,7 @@
 // calm --over the target in `windows` windows in a row--> alerting --under nine tenths of it, or
 // silent as long--> calm. In between nothing changes, so one that wavers about the target is told
 // of once. A tenant that goes up and down is told of once in `repeat_interval`, with its clearing.
+// When there is no target any more all clears that was told of.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -44,7 +45,8 @@ struct alert_report {
 class alert_watch {
   public:
     explicit alert_watch(alert_rules rules) : rules_{rules} {}
-    void set(alert_rules rules) { rules_ = rules; }
+    // From the window under way on. Who is alerting stays so, and is not told of again for it.
+    void set(const alert_rules& rules);
 
     // A copy that is newer than the one before. Empty as long as the window has not ended.
     [[nodiscard]] alert_report look(const observations& now);
@@ -61,6 +63,7 @@ class alert_watch {
         time_point told_at{};
     };
     void begin_window(const observations& now);
+    [[nodiscard]] alert_report end();
     void judge(const std::string& tenant, tenant_state& state, const latency& times, time_point at,
                alert_report& out);
     void tell(const std::string& tenant, tenant_state& state, alert::state what,

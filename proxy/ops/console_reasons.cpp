@@ -68,6 +68,7 @@ constexpr std::array meanings{
     meaning{reason::unknown_statement, "the statement is not one that the session has prepared"},
     meaning{reason::shadow, "its rule only compares answers with what would have been served"},
     meaning{reason::rollout, "its rule is not in force for this tenant yet"},
+    meaning{reason::handover, "another process serves clients of the same server, or just has"},
 };
 static_assert(meanings.size() == static_cast<std::size_t>(reason::count_));
 

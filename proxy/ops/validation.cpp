@@ -105,7 +105,8 @@ std::string in_ms(timings::duration d) {
 
 verdict judge(const validation& run, const validation_limits& limits) {
     verdict out;
-    out.reasons = run.broken;
+    if (run.interrupted) out.reasons.emplace_back("interrupted: this is what was done until then");
+    out.reasons.insert(out.reasons.end(), run.broken.begin(), run.broken.end());
     judge_answers(run, limits, out);
     judge_times(run, limits, out);
     out.passed = out.reasons.empty();

@@ -53,6 +53,7 @@ struct validation {
     std::vector<statement_tally> tallies;  // in step with them
     std::vector<skipped_statement> skipped;
     std::vector<std::string> broken;  // why the run could not be made, or not to its end
+    bool interrupted = false;         // by whoever had it run
     std::optional<cache_use> cache;
     side blue, green;
     unsigned clients = 1, rounds = 0;

@@ -94,7 +94,7 @@ std::string difference_line(const workload_statement& s, const statement_tally& 
 std::string head(const validation& run, const verdict& result) {
     const auto all = run.all();
     std::string out = "pgsidecar validate: ";
-    out += result.passed ? "PASS\n" : "FAIL\n";
+    out += result.passed ? "PASS\n" : run.interrupted ? "FAIL, interrupted\n" : "FAIL\n";
     for (const auto& reason : result.reasons) out += "  - " + reason + "\n";
     const auto line = [&out](const char* label, const side& s) {
         out += std::string{"  "} + label + s.address + " " + printable(s.database) + " as " +

@@ -115,9 +115,11 @@ TEST_CASE("only what is made once at start-up needs a restart") {
           "upstream.host", "upstream.port", "upstream.control_connection", "metrics.connection"}) {
         CHECK(needs_restart(key));
     }
-    for (const char* key : {"enable_optimizations", "cache.rules", "cache.max_memory", "log.level",
-                            "cache.enable_query_result_caching", "default_pool_size", "auth_file",
-                            "metrics.sample_percent", "no_such_key"}) {
+    for (const char* key :
+         {"enable_optimizations", "cache.rules", "cache.max_memory", "log.level",
+          "cache.enable_query_result_caching", "default_pool_size", "auth_file",
+          "metrics.sample_percent", "performance_target", "alerts.enable_alerts", "alerts.window",
+          "alerts.connection", "alerts.webhook_url", "no_such_key"}) {
         CHECK_FALSE(needs_restart(key));
     }
 }

@@ -1,5 +1,6 @@
 // A ledger with a clock of its own, and what it has ordered so far as text.
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -30,8 +31,9 @@ inline std::string show(const std::vector<place>& all) {
 }
 
 struct desk {
-    config::pool_settings s;  // may change between calls
-    pool_ledger ledger{s};
+    config::pool_settings s;                // may change between calls
+    std::atomic<std::uint64_t> altered{0};  // what a log-in is given
+    pool_ledger ledger{s, &altered};
     pool_ledger::time_point now{1h};
     pool_ledger::orders todo;
     std::vector<pool_ledger::pool_ptr> held;
@@ -54,10 +56,13 @@ struct desk {
         return got.what == answer::take ? "take " + show(got.connection) : "wait";
     }
     std::string opened(pool_ledger::pool& p, place c) {
-        return show(here().opened(p, c, now, todo));
+        return show(here().opened(p, c, {now, altered.load()}, now, todo));
     }
     std::string released(pool_ledger::pool& p, place c) { return released(p, c, now); }
     std::string released(pool_ledger::pool& p, place c, pool_ledger::time_point born) {
+        return released(p, c, {born, altered.load()});
+    }
+    std::string released(pool_ledger::pool& p, place c, const pool_ledger::birth& born) {
         return show(here().released(p, c, born, now, todo));
     }
     std::string refused(pool_ledger::pool& p, std::string error = "no") {

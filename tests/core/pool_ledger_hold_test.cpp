@@ -78,9 +78,9 @@ TEST_CASE("pool ledger: outdated connections go as they become free, newer ones 
     d.now += 1s;
     d.ledger.outdate("db", d.now, d.todo);
     CHECK(d.closes() == "0/2");
-    CHECK(d.ledger.outdated(p, born));
+    CHECK(d.ledger.outdated(p, {born}));
     d.now += 1s;
-    CHECK_FALSE(d.ledger.outdated(p, d.now));
+    CHECK_FALSE(d.ledger.outdated(p, {d.now}));
     CHECK(d.acquire(p, {0, 3}) == "wait");
     CHECK(d.opens() == "0");
     CHECK(d.released(p, {0, 1}, born) == "nobody");
@@ -93,6 +93,47 @@ TEST_CASE("pool ledger: outdated connections go as they become free, newer ones 
     REQUIRE(all.size() == 1);
     CHECK(all.front().database == "db");
     CHECK(all.front().of.idle == 1);
+}
+
+TEST_CASE("pool ledger: who logged in before the defaults were altered is given to nobody") {
+    desk d;
+    d.s.default_pool_size = 4;
+    auto& p = d.pool();
+    auto& other = d.pool("bob");
+    d.use(p, {0, 1}, {0, 1});
+    d.idle(p, {0, 2});
+    d.idle(other, {0, 3});
+    REQUIRE(d.acquire(p, {0, 4}) == "take 0/2");
+    REQUIRE(d.released(p, {0, 2}) == "nobody");
+    REQUIRE(d.acquire(p, {0, 5}) == "take 0/2");
+    REQUIRE(d.acquire(p, {0, 6}) == "wait");
+    REQUIRE(d.opens() == "0");
+    const pool_ledger::birth before{d.now, d.altered.load()};
+    REQUIRE(d.released(p, {0, 2}) == "0/6");
+    REQUIRE(d.released(p, {0, 2}) == "nobody");
+    ++d.altered;
+    CHECK(d.ledger.outdated(p, before));
+    CHECK_FALSE(d.ledger.take_own(p, 0));
+    CHECK_FALSE(d.ledger.take_own(other, 0));
+    CHECK(d.closes() == "");
+    bool asked = false;
+    SUBCASE("closed when somebody asks") {
+        asked = true;
+        CHECK(d.acquire(p, {0, 7}) == "wait");
+        CHECK(d.opens() == "");  // one is on its way
+    }
+    SUBCASE("closed in time") { d.tick(); }
+    CHECK(d.closes() == "0/2 0/3");
+    CHECK(d.count(other) == "0 0 0 0");
+    // In use, or logging in, when it happened.
+    CHECK(show(d.ledger.released(p, {0, 1}, before, d.now, d.todo)) == "nobody");
+    CHECK(d.closes() == "0/1");
+    CHECK(show(d.ledger.opened(p, {0, 8}, before, d.now, d.todo)) == "nobody");
+    CHECK(d.closes() == "0/8");
+    CHECK(d.opens() == (asked ? "0" : ""));  // in its place, for who waits
+    // And what logs in from now on stays.
+    d.idle(other, {0, 9});
+    CHECK(d.ledger.take_own(other, 0) == 9U);
 }
 
 TEST_CASE("traffic: words for everything and for one database are kept apart") {

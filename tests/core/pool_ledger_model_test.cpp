@@ -175,7 +175,7 @@ class model {
         if (ends)
             ledger_.closed(*p.real, now_, todo);
         else
-            given(p, connection, ledger_.released(*p.real, connection, now_, now_, todo));
+            given(p, connection, ledger_.released(*p.real, connection, {now_}, now_, todo));
         obey(todo);
     }
     void finish_opening(model_pool& p, bool fails) {
@@ -184,7 +184,7 @@ class model {
         --p.opening;
         if (!fails) {
             const auto connection = fresh();
-            const auto whose = ledger_.opened(*p.real, connection, now_, todo);
+            const auto whose = ledger_.opened(*p.real, connection, {now_}, now_, todo);
             p.blocked = p.gone = false;
             given(p, connection, whose);
             return obey(todo);

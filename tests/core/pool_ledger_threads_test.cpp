@@ -73,7 +73,7 @@ class crossing {
                         send(who, refusal);
                     continue;
                 }
-                pass_on(made, ledger.opened(*o.of, {worker, made}, clock::now(), more));
+                pass_on(made, ledger.opened(*o.of, {worker, made}, {}, clock::now(), more));
             }
             todo = std::move(more);
         }
@@ -81,8 +81,7 @@ class crossing {
     void release(pool_ledger::pool& p, std::uint64_t connection, unsigned worker) {
         pool_ledger::orders todo;
         become(connection, used, idle);
-        pass_on(connection,
-                ledger.released(p, {worker, connection}, clock::now(), clock::now(), todo));
+        pass_on(connection, ledger.released(p, {worker, connection}, {}, clock::now(), todo));
         if (connection % 8 == 0 && ledger.lost(p, {worker, connection}, clock::now(), todo))
             become(connection, idle, closed);
         obey(todo, worker);

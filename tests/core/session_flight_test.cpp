@@ -2,46 +2,18 @@
 // for ever.
 #include <doctest/doctest.h>
 
-#include <array>
-
 #include "tests/core/script.h"
+#include "tests/core/session_group.h"
 
 using namespace core_test;
 
 namespace {
 
 const auto select_kv = query("SELECT v FROM kv");
-constexpr std::uint64_t token_step = 1U << 20;
 
 // Three sessions on two workers, logged in.
-struct three {
-    three() {
-        for (std::size_t i = 0; i < 3; ++i) {
-            each[i] = std::make_unique<wired>(w, (i + 1) * token_step, i % 2);
-            each[i]->log_in();
-        }
-    }
-    ~three() {
-        std::vector<core::unsettled_commit> unsettled;
-        for (auto& l : each) {
-            if (!l->closing) l->client_gone();
-            unsettled.insert(unsettled.end(), l->unsettled.begin(), l->unsettled.end());
-        }
-        deliver_all();
-        for (auto& l : each) l.reset();
-        CHECK(w.unrest(unsettled) == "");
-    }
-    wired& operator[](std::size_t i) { return *each[i]; }
-
-    void deliver(const core::wake_up& wake) {
-        const auto i = wake.token / token_step - 1;
-        if (each[i] && !each[i]->closing) each[i]->wake(wake);
-    }
-    void deliver_all() {
-        for (bool some = true; std::exchange(some, false);)
-            for (auto& l : each)
-                for (const auto& wake : l->wakes()) some = true, deliver(wake);
-    }
+struct three : session_group {
+    three() : session_group{2} { log_in(3); }
     // All three ask the same; the first leads.
     void ask() {
         for (auto& l : each) l->client(select_kv);
@@ -50,9 +22,6 @@ struct three {
         CHECK(each[2]->to_server().empty());
         CHECK(w.flights.size().followers == 2);
     }
-
-    world w{2};
-    std::array<std::unique_ptr<wired>, 3> each;
 };
 
 }  // namespace
@@ -61,7 +30,7 @@ TEST_CASE("flight: one asks, all are answered, each outcome is named") {
     three t;
     t.ask();
     t[0].server(answer("one"));
-    t.deliver_all();
+    t.deliver();
     for (std::size_t i = 0; i < 3; ++i) CHECK(show(t[i].to_client()) == show(answer("one")));
     CHECK(t[1].to_server().empty());
     CHECK(t[0].outcomes() == std::vector{policy::reason::miss});
@@ -72,7 +41,7 @@ TEST_CASE("flight: an answer that cannot be kept sends each waiter to the server
     three t;
     t.ask();
     t[0].server(failed("42501") + ready());
-    t.deliver_all();
+    t.deliver();
     CHECK(show(t[0].to_client()) == show(failed("42501") + ready()));
     for (std::size_t i = 1; i < 3; ++i) {
         CHECK(show(t[i].to_server()) == show(select_kv));
@@ -85,11 +54,11 @@ TEST_CASE("flight: when the leader dies, one waiter leads and the other is answe
     three t;
     t.ask();
     t[0].client_gone();
-    t.deliver_all();
+    t.deliver();
     CHECK(show(t[1].to_server()) == show(select_kv));
     CHECK(t[2].to_server().empty());
     t[1].server(answer("one"));
-    t.deliver_all();
+    t.deliver();
     CHECK(show(t[2].to_client()) == show(answer("one")));
 }
 
@@ -97,11 +66,11 @@ TEST_CASE("flight: when the leader's server vanishes the waiters ask their own")
     three t;
     t.ask();
     t[0].server_gone();
-    t.deliver_all();
+    t.deliver();
     for (std::size_t i = 1; i < 3; ++i) {
         CHECK(show(t[i].to_server()) == show(select_kv));
         t[i].server(answer("one"));
-        t.deliver_all();
+        t.deliver();
         CHECK(show(t[i].to_client()) == show(answer("one")));
     }
 }
@@ -112,7 +81,7 @@ TEST_CASE("flight: a waiter whose connection dies does not inherit the lead") {
         t.ask();
         client_dies ? t[1].client_gone() : t[1].server_gone();
         t[0].client_gone();
-        t.deliver_all();
+        t.deliver();
         CHECK(show(t[2].to_server()) == show(select_kv));
     }
 }
@@ -127,7 +96,7 @@ TEST_CASE("flight: a waiter that dies between being made leader and hearing of i
         CHECK(wakes[0].leads);
         client_dies ? t[1].client_gone() : t[1].server_gone();
         t.deliver(wakes[0]);
-        t.deliver_all();
+        t.deliver();
         CHECK(show(t[2].to_server()) == show(select_kv));
     }
 }
@@ -143,7 +112,7 @@ TEST_CASE("flight: cancelled while waiting, told so, and in step afterwards") {
     t[1].client(select_kv);  // asks again, waits again
     CHECK(t[1].to_server().empty());
     t[0].server(answer("one"));
-    t.deliver_all();
+    t.deliver();
     CHECK(show(t[1].to_client()) == show(answer("one")));
     CHECK(show(t[2].to_client()) == show(answer("one")));
 }
@@ -176,7 +145,7 @@ TEST_CASE("flight: a late wake-up does not reach a later wait") {
     t.deliver(wakes[0]);     // meant for its first wait
     CHECK(t[1].to_server().empty());
     t[2].server(answer("two"));
-    t.deliver_all();
+    t.deliver();
     CHECK(show(t[1].to_client()) == show(answer("two")));
 }
 
@@ -185,7 +154,7 @@ TEST_CASE("flight: an answer overtaken by a write is not handed to the waiters")
     t.ask();
     t.w.kv().bump();
     t[0].server(answer("old"));
-    t.deliver_all();
+    t.deliver();
     CHECK(show(t[0].to_client()) == show(answer("old")));
     for (std::size_t i = 1; i < 3; ++i) {
         CHECK(t[i].to_client().empty());
@@ -212,7 +181,7 @@ TEST_CASE("flight: a waiter is answered when a shutdown comes, then ended") {
     t[1].shutdown();
     CHECK(!t[1].closing);
     t[0].server(answer("one"));
-    t.deliver_all();
+    t.deliver();
     const auto told = t[1].to_client();
     CHECK(told.starts_with(answer("one")));
     CHECK(t[1].closing);

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/core/limited.h"
+#include "tests/core/session_group.h"
 
 using namespace core_test;
 using namespace core_test::limited;
@@ -9,37 +10,14 @@ using namespace core_test::limited;
 namespace {
 
 // Sessions of one tenant of which one may run, or so many.
-struct queue {
+struct queue : session_group {
     explicit queue(std::size_t sessions, unsigned most = 1) {
         w.limit(limits([&](policy::tier& t, auto&) {
             t.max_concurrent = most;
             t.query_wait_timeout = 5s;
         }));
-        for (std::size_t i = 0; i < sessions; ++i) {
-            each.push_back(std::make_unique<wired>(w, (i + 1) << 20));
-            each[i]->log_in();
-        }
+        log_in(sessions);
     }
-    ~queue() {
-        std::vector<core::unsettled_commit> unsettled;
-        for (auto& l : each) {
-            if (!l->closing) l->client_gone();
-            unsettled.insert(unsettled.end(), l->unsettled.begin(), l->unsettled.end());
-        }
-        deliver();
-        CHECK(w.unrest(unsettled) == "");
-    }
-    void deliver() {
-        for (bool some = true; std::exchange(some, false);)
-            for (auto& l : each)
-                for (const auto& wake : l->wakes()) {
-                    some = true;
-                    auto& target = *each[(wake.token >> 20) - 1];
-                    if (!target.closing) target.wake(wake);
-                }
-    }
-    world w;
-    std::vector<std::unique_ptr<wired>> each;
 };
 
 const auto inserted = completed("INSERT 0 1") + ready();

@@ -177,3 +177,17 @@ TEST_CASE("pooled: who keeps a connection does not wait for who waits for it") {
     keeps.server(answer("1"));
     CHECK(show(keeps.to_client()) == show(answer("1")));
 }
+
+TEST_CASE("pooled: connections with outdated defaults are no failed attempts, however many") {
+    world w;
+    shared_server server{w};
+    auto& l = server.log_in();
+    w.dbs.defaults_altered.fetch_add(1);
+    server.stale = 20;  // and the one that lies ready
+    l.client(query(write_kv));
+    CHECK(show(l.to_server()) == show(query(write_kv)));
+    CHECK(server.unfit == 21);
+    l.server(done);
+    CHECK(show(l.to_client()) == show(done));
+    CHECK(server.unfit == 21);
+}

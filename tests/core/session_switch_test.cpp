@@ -2,10 +2,10 @@
 // other limits. Off is at once and lets go what waits; on serves nothing that is not so any more.
 #include <doctest/doctest.h>
 
-#include <array>
 #include <functional>
 
 #include "tests/core/limited.h"
+#include "tests/core/session_group.h"
 
 using namespace core_test;
 using limited::limits;
@@ -17,39 +17,15 @@ namespace {
 const auto select_kv = query("SELECT v FROM kv");
 const auto insert_kv = query("INSERT INTO kv VALUES ('1')");
 const auto inserted = completed("INSERT 0 1") + ready();
-constexpr std::uint64_t token_step = 1U << 20;
 
 // Some sessions that share the cache, on one worker, followed whether it is on or off.
-struct crowd {
+struct crowd : session_group {
     explicit crowd(std::size_t sessions = 2, bool starts_on = true,
                    std::optional<policy::tenant_options> given = {}) {
         w.options.follow = true;
         w.options.cache = starts_on;
         if (given) w.limit(std::move(*given));
-        for (std::size_t i = 0; i < sessions; ++i) {
-            each.push_back(std::make_unique<wired>(w, (i + 1) * token_step));
-            each[i]->log_in();
-        }
-    }
-    ~crowd() {
-        std::vector<core::unsettled_commit> unsettled;
-        for (auto& l : each) {
-            if (!l->closing) l->client_gone();
-            unsettled.insert(unsettled.end(), l->unsettled.begin(), l->unsettled.end());
-        }
-        deliver();
-        CHECK(w.unrest(unsettled) == "");
-    }
-    wired& operator[](std::size_t i) { return *each[i]; }
-
-    void deliver() {
-        for (bool some = true; std::exchange(some, false);)
-            for (auto& l : each)
-                for (const auto& wake : l->wakes()) {
-                    some = true;
-                    auto& target = *each[wake.token / token_step - 1];
-                    if (!target.closing) target.wake(wake);
-                }
+        log_in(sessions);
     }
     // As the worker does, in either order.
     void turn(bool on, bool backwards = false) {
@@ -84,9 +60,6 @@ struct crowd {
         for (auto& d : w.deciders) d.adopt(next, 1U << 20);
         tell();
     }
-
-    world w;
-    std::vector<std::unique_ptr<wired>> each;
 };
 
 }  // namespace

@@ -52,6 +52,10 @@ class shared_server : public pool_host {
         link->report("client_encoding", "UTF8");
         link->report("standard_conforming_strings", "on");
         link->report("application_name", "");
+        if (stale > 0)
+            --stale;
+        else
+            link->login_altered = world_.dbs.defaults_altered.load();
     }
 
     std::unique_ptr<core::server_link> link;
@@ -60,6 +64,7 @@ class shared_server : public pool_host {
     std::size_t taken = 0;  // how often, without waiting
     std::size_t unfit = 0;  // how often it was given back to be closed
     std::size_t waiting = 0;
+    std::size_t stale = 0;  // so many of the next ones logged in before the defaults were altered
 
   private:
     void join(std::uint64_t token) override {

@@ -39,7 +39,8 @@ config::pool_settings settings_of(std::uint64_t seed) {
 
 }  // namespace
 
-simulated_pool::simulated_pool(std::uint64_t seed) : settings{settings_of(seed)}, ledger{settings} {
+simulated_pool::simulated_pool(std::uint64_t seed, const std::atomic<std::uint64_t>& altered)
+    : settings{settings_of(seed)}, ledger{settings, &altered} {
     chance luck{seed ^ 0x5EED};
     followed = {"application_name"};
     if (luck.one_in(2)) followed.emplace_back(transaction_model::tenant_setting);
@@ -49,7 +50,7 @@ simulated_pool::simulated_pool(std::uint64_t seed) : settings{settings_of(seed)}
 }
 
 void simulation::begin_pool() {
-    pool_ = std::make_unique<simulated_pool>(options_.seed);
+    pool_ = std::make_unique<simulated_pool>(options_.seed, world_.dbs.defaults_altered);
     auto& o = world_.options;
     o.scram = &toy_crypto;
     o.authenticates = o.pooled = true;
@@ -181,8 +182,8 @@ void simulation::take_back(line& l) {
     s.link->idle_since = world_.now;
     s.number = pool_->next++;
     ledger::orders todo;
-    const auto whose =
-        pool_->ledger.released(*s.of, {s.worker, s.number}, s.link->opened, world_.now, todo);
+    const auto whose = pool_->ledger.released(
+        *s.of, {s.worker, s.number}, {s.link->opened, s.link->login_altered}, world_.now, todo);
     settle(l, whose);
     carry_out(todo);
 }
@@ -280,7 +281,8 @@ void simulation::log_in_shared(line& l) {
     s.number = pool_->next++;
     s.where = where::moving;
     ledger::orders todo;
-    const auto whose = pool_->ledger.opened(*s.of, {s.worker, s.number}, world_.now, todo);
+    const auto whose = pool_->ledger.opened(*s.of, {s.worker, s.number}, {world_.now, s.altered},
+                                            world_.now, todo);
     settle(l, whose);
     carry_out(todo);
 }

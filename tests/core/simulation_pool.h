@@ -20,7 +20,7 @@ namespace core_test {
 namespace config = pgsidecar::config;
 
 struct simulated_pool {
-    explicit simulated_pool(std::uint64_t seed);
+    simulated_pool(std::uint64_t seed, const std::atomic<std::uint64_t>& altered);
 
     config::pool_settings settings;
     std::vector<std::string> followed;  // start-up parameters that make no pool of their own

@@ -356,6 +356,15 @@ class Environment:
         return {"listen_addr": "127.0.0.1", "listen_port": 0, "upstream": upstream, "cache": cache,
                 **over}
 
+    def migrate_up(self, cluster, database):
+        """Makes the tables of `pgsidecar migrate` there."""
+        path = os.path.join(self.folder, "migrate-%s.yaml" % database)
+        with open(path, "w") as f:
+            f.write("upstream: {host: 127.0.0.1, port: %d}\n" % cluster.port)
+        subprocess.run([self.program, "migrate", "up", "-c", path, "--database",
+                        "host=127.0.0.1 port=%d user=postgres dbname=%s" % (cluster.port, database)],
+                       check=True, capture_output=True)
+
     def sidecar(self, cluster=None, **over):
         if self.control:
             return Direct(cluster or self.cluster)

@@ -9,6 +9,8 @@ import time
 import psycopg
 
 from cache_case import CacheTest, env
+from harness import wait_until
+from test_reload import ReloadTest
 
 SLOW = "SELECT pg_sleep(0.8)"
 SCHEMA = "CREATE TABLE t AS SELECT 1 AS i"
@@ -128,3 +130,56 @@ class NobodyThereTest(CacheTest):
         self.assertLess(longest, 10)
         self.assertTrue(told("alert fired: tenant=sluggish"))
         self.assertFalse(told("zz91q"))
+
+
+class ReloadedTest(ReloadTest):
+    """Whom to tell of what follows a reload."""
+
+    def setUp(self):
+        super().setUp()
+        Hook.got, Hook.paths, Hook.answers = [], [], []
+        hook = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+        threading.Thread(target=hook.serve_forever, daemon=True).start()
+        self.addCleanup(hook.server_close)
+        self.addCleanup(hook.shutdown)
+        self.url = "http://127.0.0.1:%d/hook" % hook.server_port
+
+    def keep_at_it(self, tenant):
+        """Statements of 0.2 s, one after the other, until the test ends."""
+        session, over = self.wire(options="-c pgsidecar.tenant=" + tenant), threading.Event()
+
+        def work():
+            while not over.is_set() and not session.q("SELECT pg_sleep(0.2)").error:
+                pass
+        thread = threading.Thread(target=work)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(over.set)
+
+    def told(self, state, tenant):
+        return [a for body in Hook.got for a in body["alerts"]
+                if (a["state"], a["tenant"]) == (state, tenant)]
+
+    def test_a_target_that_changes_fires_and_clears(self):
+        self.start(performance_target="1m", tenants={"limits": "off"}, alerts=alerts())
+        self.keep_at_it("sluggish")
+        said = self.reload(performance_target="20ms", alerts={"webhook_url": self.url})
+        self.assertIn("changed: performance_target, alerts.webhook_url", said[-1])
+        self.assertFalse([l for l in said if "restart" in l], said)
+        wait_until("it to fire", lambda: self.told("fired", "sluggish"), 120)
+        self.assertEqual(self.told("fired", "sluggish")[0]["target_ms"], 20.0)
+        # What is alerting is not told of again: not by the window in which another one fires.
+        self.reload(performance_target="30ms", alerts={"max_tenants": 5})
+        self.keep_at_it("late")
+        wait_until("another one to fire", lambda: self.told("fired", "late"), 120)
+        self.assertEqual(self.told("fired", "late")[0]["target_ms"], 30.0)
+        self.assertEqual(len(self.told("fired", "sluggish")), 1)
+        self.reload(performance_target="1m")
+        for tenant in ("sluggish", "late"):
+            wait_until("it to clear", lambda: self.told("cleared", tenant), 120)
+        self.reload(performance_target="20ms", alerts={"repeat_interval": 0})
+        wait_until("it to fire anew", lambda: len(self.told("fired", "sluggish")) == 2, 120)
+        # Nobody is to be told: what is open is closed, and no more is said.
+        self.reload(alerts={"enable_alerts": False})
+        wait_until("it to be closed", lambda: len(self.told("cleared", "sluggish")) == 2, 120)
+        self.assertEqual(len(self.told("fired", "sluggish")), 2)

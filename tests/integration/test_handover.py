@@ -206,7 +206,12 @@ class OrderTest(HandoverTest):
         self.assertEqual(session.q(READ).value, "7")
         self.assertEqual(session.q("UPDATE v SET n = 8 WHERE id = 1").error, None)
         self.assertEqual(other.q(READ).value, "8")
+        before = self.reasons()
         self.not_cached(other, READ)
+        wait_until("what hinders to be counted", lambda: self.reasons().get("bypass:handover", 0)
+                   > before.get("bypass:handover", 0))
+        self.assertEqual(self.reasons().get("bypass:stale_catalog", 0),
+                         before.get("bypass:stale_catalog", 0))
         session.close()
         self.wait_end(first)
         self.wait_cache()

@@ -4,7 +4,6 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import threading
 
 import psycopg
@@ -41,7 +40,7 @@ class MetricsTest(CacheTest):
         cls.cluster = cls.cluster or env.cluster
         cls.kept_in = cls.cluster.new_database()
         if cls.made_by == "migrate":
-            cls.migrate()
+            env.migrate_up(cls.cluster, cls.kept_in)
         cls.prepare()
         cls.config = metrics(connection=cls.connection(), **cls.keys)
         super().setUpClass()
@@ -49,15 +48,6 @@ class MetricsTest(CacheTest):
     @classmethod
     def connection(cls):
         return "port=%d user=postgres dbname=%s" % (cls.cluster.port, cls.kept_in)
-
-    @classmethod
-    def migrate(cls):
-        path = os.path.join(env.folder, "metrics-%s.yaml" % cls.kept_in)
-        with open(path, "w") as f:
-            f.write("upstream: {host: 127.0.0.1, port: %d}\n" % cls.cluster.port)
-        subprocess.run([env.program, "migrate", "up", "-c", path, "--database",
-                        "host=127.0.0.1 port=%d user=postgres dbname=%s" % (cls.cluster.port, cls.kept_in)],
-                       check=True, capture_output=True)
 
     @classmethod
     def prepare(cls):
@@ -427,7 +417,7 @@ class MissingTableTest(MetricsTest):
         tenant = self.tenant()
         self.session(tenant).q("SELECT 1")
         self.sidecar.output.wait_for('relation "%s" does not exist' % TABLE)
-        self.migrate()
+        env.migrate_up(self.cluster, self.kept_in)
         self.assertEqual(self.rows(tenant, 1), [("select", 1)])
 
 
@@ -436,7 +426,7 @@ class EncodingTest(MetricsTest):
     def prepare(cls):
         cls.cluster.run("DROP DATABASE " + cls.kept_in,
                         "CREATE DATABASE %s TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'" % cls.kept_in)
-        cls.migrate()
+        env.migrate_up(cls.cluster, cls.kept_in)
 
     def test_a_name_that_the_database_cannot_hold(self):
         session = self.wire()

@@ -559,6 +559,43 @@ class SizeTest(PoolTest):
         wait_until("the pool to see it", lambda: self.pools()["servers"] == 0)
         self.assertEqual(self.value(session, "SELECT 2"), "2")
 
+    def test_altered_defaults_outdate_whatever_lies_idle(self):
+        """More than a session tries in vain before it gives up; and each has the new defaults."""
+        self.addCleanup(env.cluster.run, "ALTER ROLE alice RESET ALL")
+        for where, user in (("ROLE alice", "alice"), ("DATABASE %s" % self.database, "postgres")):
+            for workers in (1, 3):
+                with self.subTest(where, workers=workers):
+                    sidecar = self.own(default_pool_size=8, workers=workers)
+                    sessions = [self.at(sidecar, user) for _ in range(8)]
+                    for session in sessions:
+                        session.q("BEGIN")
+                    for session in sessions:
+                        session.q("COMMIT")
+                    self.assertEqual(self.pools(sidecar)["servers"], 8)
+                    memory = "%dMB" % (10 + workers)
+                    owner = self.at(sidecar)
+                    self.assertIsNone(
+                        owner.q("ALTER %s SET work_mem = '%s'" % (where, memory)).error)
+                    for session in sessions:
+                        self.assertEqual(self.value(session, "SHOW work_mem"), memory)
+                    self.assertEqual(self.value(self.at(sidecar, user), "SHOW work_mem"), memory)
+
+    def test_defaults_altered_behind_the_proxy(self):
+        """The catalogs tell of it, the next time that they are read."""
+        self.addCleanup(env.cluster.run, "ALTER ROLE alice RESET ALL")
+        sidecar = self.own(default_pool_size=8)
+        sessions = [self.at(sidecar, "alice") for _ in range(8)]
+        for session in sessions:
+            session.q("BEGIN")
+        for session in sessions:
+            session.q("COMMIT")
+        env.cluster.run("ALTER ROLE alice SET work_mem = '17MB'")
+        self.assertIsNone(self.at(sidecar).q("CREATE TABLE t (i int)").error)
+        wait_until("the new default",
+                   lambda: self.value(sessions[0], "SHOW work_mem") == "17MB")
+        for session in sessions:
+            self.assertEqual(self.value(session, "SHOW work_mem"), "17MB")
+
     def test_the_database_can_be_dropped(self):
         name = env.cluster.new_database()
         for _ in range(3):

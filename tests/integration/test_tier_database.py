@@ -2,7 +2,6 @@
 import base64
 import os
 import signal
-import subprocess
 
 import psycopg
 
@@ -21,19 +20,11 @@ class DatabaseTest(TierTest):
     def open_tier(cls):
         cls.cluster = cls.cluster or env.cluster
         cls.kept_in = cls.cluster.new_database()
-        cls.migrate()
+        env.migrate_up(cls.cluster, cls.kept_in)
 
     @classmethod
     def connection(cls):
         return "port=%d user=postgres dbname=%s" % (cls.cluster.port, cls.kept_in)
-
-    @classmethod
-    def migrate(cls):
-        path = os.path.join(env.folder, "tier-%s.yaml" % cls.kept_in)
-        with open(path, "w") as f:
-            f.write("upstream: {host: 127.0.0.1, port: %d}\n" % cls.cluster.port)
-        subprocess.run([env.program, "migrate", "up", "-c", path, "--database",
-                        "host=127.0.0.1 " + cls.connection()], check=True, capture_output=True)
 
     @classmethod
     def place(cls):

@@ -1,6 +1,7 @@
 """`pgsidecar validate`: what it compares, what it refuses, what it says, how it ends."""
 import json
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -446,6 +447,100 @@ class FailTest(ValidateCase):
         self.assertIn("a tenant's limit", text)
 
 
+class InterruptTest(ValidateCase):
+    """SIGINT and SIGTERM: the reports are written all the same."""
+
+    def under_way(self, process, pattern):
+        """Blue is asked that, and is not answered from a cache."""
+        wait_until("the run to be under way", lambda: process.poll() is not None or env.cluster.fetch(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgsidecar validate' AND query LIKE "
+            "'%" + pattern + "%' AND datname = '" + self.database + "'")[0][0] > 0)
+        self.assertIsNone(process.poll())
+
+    def interrupt(self, process, number, path):
+        process.send_signal(number)
+        out, err = self.finish(process, 130)
+        self.assertIn("pgsidecar validate: FAIL, interrupted\n  - interrupted: ", out)
+        self.assertEqual(err, "")
+        with open(path) as f:
+            report = json.load(f)
+        self.assertEqual((report["interrupted"], report["passed"]), (True, False))
+        self.assertTrue(report["reasons"][0].startswith("interrupted"), report["reasons"])
+        return out, report
+
+    def test_what_was_found_until_then_is_told(self):
+        other = self.other_database("UPDATE patients SET name = name || 'x' WHERE id = 42")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(number):
+                path = self.file("", ".json")
+                process = self.start("--report", path, "--green", "dbname=" + other, "--duration", "55s")
+                self.under_way(process, "count")
+                out, report = self.interrupt(process, number, path)
+                self.assertIn("row 1, column 3 (name): 12 bytes on blue, 13 on green", out)
+                self.assertGreaterEqual(report["totals"]["pairs"], 2)
+                self.assertEqual(report["statements"][0]["first_difference"]["kind"], "value")
+                self.assertEqual(report["totals"]["failed_on_blue"], 0)
+                self.assertLess(report["seconds"], 50)
+
+    def test_no_answer_is_waited_for(self):
+        path = self.file("", ".json")
+        process = self.start("--report", path, workload="SELECT 1;\nSELECT pg_sleep(55);")
+        self.under_way(process, "pg_sleep")
+        _, report = self.interrupt(process, signal.SIGINT, path)
+        self.assertLess(report["seconds"], 50)
+        # The one under way is no failure.
+        self.assertEqual([(s["pairs"], s["different"], s["failed_on_blue"]) for s in report["statements"]],
+                         [(1, 0, 0), (0, 0, 0)])
+
+    def test_a_second_signal_ends_it_at_once(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            process = self.start("--green", "sslmode=disable connect_timeout=600 host=127.0.0.1 port=%d"
+                                 % silent.getsockname()[1])
+            silent.settimeout(TIMEOUT)
+            with silent.accept()[0]:
+                def caught():
+                    with open("/proc/%d/status" % process.pid) as f:
+                        return int(f.read().split("SigCgt:")[1].split()[0], 16) & 1 << (signal.SIGINT - 1)
+                self.assertTrue(caught())
+                process.send_signal(signal.SIGINT)
+                wait_until("the first one to be seen", lambda: not caught())
+                self.assertIsNone(process.poll())  # it goes on, to write its report
+                process.send_signal(signal.SIGINT)
+                self.finish(process, -signal.SIGINT)
+
+
+class ProgressTest(ValidateCase):
+    def test_on_a_terminal_alone(self):
+        for terminal in (False, True):
+            with self.subTest(terminal=terminal):
+                mine, its = os.openpty() if terminal else os.pipe()
+                self.addCleanup(os.close, mine)
+                process = subprocess.Popen(
+                    [env.program, "validate", "-c", self.configuration(), "--database", self.database, "--user",
+                     "postgres", "--workload", self.file(WORKLOAD), "--target", "30s", "--max-slowdown", "10000",
+                     "--duration", "3s"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=its, text=True)
+                os.close(its)
+                said = []
+
+                def listen(said=said, mine=mine):
+                    try:
+                        while data := os.read(mine, 65536):
+                            said.append(data)
+                    except OSError:
+                        pass  # a terminal whose other side is closed
+                thread = threading.Thread(target=listen)
+                thread.start()
+                out, _ = process.communicate(timeout=3 * TIMEOUT)
+                thread.join(TIMEOUT)
+                said = b"".join(said).decode()
+                self.assertEqual(process.returncode, 0, out + said)
+                if terminal:
+                    self.assertRegex(said, r"\r\x1b\[Kpgsidecar: validate: \d+ pairs of answers, 0 different, \d+ s")
+                    self.assertTrue(said.endswith("\r\x1b[K"), said)
+                else:
+                    self.assertEqual(said, "")
+
+
 class ConsoleTest(ValidateCase):
     def console(self, rows=None, grow=lambda rows: None):
         console = FakeConsole(rows or [
@@ -548,7 +643,7 @@ class RefusedTest(ValidateCase):
     def test_help_teaches(self):
         done = subprocess.run([env.program, "validate", "--help"], capture_output=True, text=True, timeout=TIMEOUT)
         self.assertEqual(done.returncode, 0)
-        for word in ("-- params: [", "--from-console", "Exit code 0", "READ ONLY", "enable_load_testing"):
+        for word in ("-- params: [", "--from-console", "Exit code 0", "130: interrupted", "READ ONLY", "enable_load_testing"):
             self.assertIn(word, done.stdout)
 
 

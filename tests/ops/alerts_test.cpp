@@ -208,8 +208,68 @@ TEST_CASE("alerts: without a target nobody is told, and one that is given begins
     day d{none};
     for (int i = 0; i < 5; ++i) CHECK(d.window("a", 900ms) == nothing);
     d.watch_.set(rules);
+    CHECK(d.window("a", 900ms) == nothing);  // with its end the first one begins
     CHECK(d.window("a", 900ms) == nothing);
     CHECK(d.window("a", 900ms) == fired);
+}
+
+TEST_CASE("alerts: another target counts for the window under way, from nothing") {
+    day d{rules};
+    CHECK(d.window("a", 200ms) == nothing);
+    auto lower = rules, higher = rules;
+    lower.target = 50ms;
+    higher.target = 400ms;
+    d.watch_.set(higher);
+    for (int i = 0; i < 3; ++i) CHECK(d.window("a", 200ms) == nothing);
+    d.watch_.set(rules);
+    CHECK(d.window("a", 200ms) == nothing);
+    d.watch_.set(lower);
+    CHECK(d.window("a", 70ms) == nothing);  // over the one and over the other are not two windows
+    CHECK(d.window("a", 70ms) == fired);
+    CHECK(d.report.named.front().target == 50ms);
+    d.watch_.set(rules);
+    CHECK(d.window("a", 70ms) == cleared);
+    CHECK(d.report.named.front().target == 100ms);
+}
+
+TEST_CASE("alerts: new settings neither lose nor repeat what is alerting") {
+    day d{rules};
+    d.window("a", 200ms);
+    CHECK(d.window("a", 200ms) == fired);
+    auto other = rules;
+    lines said;
+    for (int minute = 1; minute < 10; ++minute) {
+        other.target = std::chrono::milliseconds{minute % 2 == 0 ? 100 : 150};
+        other.windows = minute % 3 == 0 ? 2 : 3;
+        other.min_statements = minute % 2 == 0 ? 10 : 15;
+        d.watch_.set(other);
+        for (const auto& line : d.window("a", 200ms)) said.push_back(line);
+        CHECK(d.report.alerting == 1);
+    }
+    CHECK(said == nothing);
+    d.watch_.set(rules);
+    CHECK(d.window("a", 200ms) == fired);  // as its interval has it
+    auto narrow = rules;
+    narrow.max_tenants = 1;
+    d.watch_.set(narrow);
+    CHECK(d.window("a", 80ms) == cleared);
+}
+
+TEST_CASE("alerts: when there is no target any more, what was told of clears, once") {
+    day d{rules};
+    for (int i = 0; i < 2; ++i) d.runs("a", 200ms).runs("b", 1ms).ends();
+    CHECK(d.report.alerting == 1);
+    d.runs("b", 200ms).runs("a", 200ms).ends();
+    auto none = rules;
+    none.target = 0ms;
+    d.watch_.set(none);
+    CHECK(d.ends(10s) == cleared);  // and nobody is told of b
+    CHECK(d.report.alerting == 0);
+    CHECK(d.ends(10s) == nothing);
+    d.watch_.set(rules);
+    CHECK(d.ends(10s) == nothing);
+    CHECK(d.window("a", 200ms) == nothing);
+    CHECK(d.window("a", 200ms) == fired);
 }
 
 TEST_CASE("alerts: their texts") {

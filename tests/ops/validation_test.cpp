@@ -93,6 +93,8 @@ TEST_CASE("verdict: each limit by itself") {
     run = good();
     run.broken = {"green: cannot connect: refused"};
     CHECK(reasons(run) == run.broken);
+    run.interrupted = true;
+    CHECK(reasons(run) == lines{"interrupted: this is what was done until then", run.broken[0]});
     run = good();
     run.tallies.assign(2, {});
     CHECK(reasons(run) == lines{"nothing was compared"});
