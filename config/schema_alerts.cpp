@@ -52,6 +52,9 @@ constexpr std::array alert_table{
         "Tenants that are named at a time, the slowest ones; how many more there are "
         "is told in one line.",
         {1, 1'000}),
+    row("alerts.event_log", PGSIDECAR_AT(event_log),
+        "Also told to the machine's own log: syslog, facility daemon, as `pgsidecar`; severity "
+        "warning when one fires, notice when it clears."),
     row("alerts.notify_channel", PGSIDECAR_AT(notify_channel),
         "Channel of the NOTIFY whose payload tells the same as JSON; empty sends "
         "none.",

@@ -103,6 +103,7 @@ struct alert_settings {
     unsigned min_statements = 20;  // of a tenant in a window; with fewer it is passed over
     std::chrono::milliseconds repeat_interval{std::chrono::minutes{15}};
     unsigned max_tenants = 10;   // named at a time
+    bool event_log = false;      // the machine's own
     std::string notify_channel;  // empty = no NOTIFY
     // libpq conninfo, as upstream.control_connection, which it is when this is empty.
     std::string connection;

@@ -5,11 +5,13 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <string_view>
 #include <thread>
 #include <utility>
 
 #include "config/webhook_url.h"
 #include "proxy/io/control_parameters.h"
+#include "proxy/io/event_log.h"
 #include "proxy/io/log.h"
 #include "proxy/io/webhook.h"
 
@@ -19,6 +21,7 @@ namespace {
 constexpr std::size_t most_waiting = 100;  // texts of one channel
 constexpr int attempts = 3;
 constexpr auto between_attempts = std::chrono::seconds{1};
+constexpr std::string_view fired_word = "alert fired: ", cleared_word = "alert cleared: ";
 
 ops::alert_rules rules_of(const config::settings& s) {
     using none = std::chrono::milliseconds;
@@ -44,6 +47,12 @@ std::string notify(config::settings s, const std::string& text) {
     }
     const auto why = first_line(PQerrorMessage(connection.get()));
     return why.empty() ? "no connection" : why;
+}
+
+std::string tell_machine(const config::settings& s, const std::string& line) {
+    if (!s.alerts.event_log) return {};
+    return write_event(
+        line.starts_with(fired_word) ? event_severity::warning : event_severity::notice, line);
 }
 
 std::string post(const config::settings& s, const std::string& text) {
@@ -151,6 +160,7 @@ void alert_sender::adopt(std::shared_ptr<const config::settings> settings) {
         if (wanted) one = std::make_unique<channel>(name, deliver, settings);
     };
     const bool on = s.enable_alerts;
+    use(event_log_, on && s.event_log, "the event log", tell_machine);
     use(notify_, on && !s.notify_channel.empty(), "NOTIFY",
         [](const config::settings& now, const std::string& text) { return notify(now, text); });
     use(webhook_, on && !s.webhook_url.empty(), "the webhook", post);
@@ -160,15 +170,19 @@ alert_sender::~alert_sender() = default;
 
 void alert_sender::send(const ops::alert_report& report) {
     if (report.empty()) return;
+    const auto say = [this](bool fired, const std::string& line) {
+        fired ? log_warning(line) : log_info(line);
+        if (event_log_) event_log_->add(line);
+    };
+    const auto more = [](std::string_view word, std::size_t count) {
+        return std::string{word} + std::to_string(count) + " more tenants";
+    };
     for (const auto& one : report.named) {
-        const bool fired = one.what == ops::alert::state::fired;
-        fired ? log_warning(ops::to_line(one)) : log_info(ops::to_line(one));
+        say(one.what == ops::alert::state::fired, ops::to_line(one));
         if (notify_) notify_->add(ops::to_json(one));
     }
-    if (report.more_fired > 0)
-        log_warning("alert fired: " + std::to_string(report.more_fired) + " more tenants");
-    if (report.more_cleared > 0)
-        log_info("alert cleared: " + std::to_string(report.more_cleared) + " more tenants");
+    if (report.more_fired > 0) say(true, more(fired_word, report.more_fired));
+    if (report.more_cleared > 0) say(false, more(cleared_word, report.more_cleared));
     if (notify_ && report.more_fired + report.more_cleared > 0) {
         ops::alert_report rest = report;
         rest.named.clear();
@@ -178,7 +192,10 @@ void alert_sender::send(const ops::alert_report& report) {
 }
 
 std::uint64_t alert_sender::given_up() const {
-    return (notify_ ? notify_->given_up() : 0) + (webhook_ ? webhook_->given_up() : 0);
+    std::uint64_t sum = 0;
+    for (const auto* one : {&event_log_, &notify_, &webhook_})
+        if (*one) sum += (*one)->given_up();
+    return sum;
 }
 
 }  // namespace pgsidecar::io

@@ -1,6 +1,6 @@
 // Watches what the observer has sampled, and tells of alerts: at once in the log, and by threads of
-// their own with NOTIFY and to a webhook. Nobody waits for either: what they cannot take any more,
-// or do not deliver in three attempts, is given up and counted.
+// their own in the event log, with NOTIFY and to a webhook. Nobody waits for any: what they cannot
+// take any more, or do not deliver in three attempts, is given up and counted.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -24,13 +24,13 @@ class alert_sender {
     // A sample, newer than the one before. On one thread.
     void look(const ops::observations& now) { send(watch_.look(now)); }
     void send(const ops::alert_report& report);
-    // Reports and NOTIFYs that were given up.
+    // What was given up.
     [[nodiscard]] std::uint64_t given_up() const;
 
   private:
     class channel;
     ops::alert_watch watch_;
-    std::unique_ptr<channel> notify_, webhook_;  // null: none so far
+    std::unique_ptr<channel> event_log_, notify_, webhook_;  // null: none so far
 };
 
 }  // namespace pgsidecar::io

@@ -162,6 +162,7 @@ alerts:
   min_statements: 78
   repeat_interval: 79s
   max_tenants: 80
+  event_log: yes
   notify_channel: slow
   connection: user=a
   webhook_url: http://relay.example:81/x
@@ -283,6 +284,7 @@ log:
     CHECK(s.alerts.min_statements == 78);
     CHECK(s.alerts.repeat_interval == 79s);
     CHECK(s.alerts.max_tenants == 80);
+    CHECK(s.alerts.event_log);
     CHECK(s.alerts.notify_channel == "slow");
     CHECK(s.alerts.connection == "user=a");
     CHECK(s.alerts.webhook_url == "http://relay.example:81/x");

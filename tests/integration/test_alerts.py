@@ -3,8 +3,11 @@ over, too. None of them being there costs nobody anything.
 """
 import http.server
 import json
+import os
+import socket
 import threading
 import time
+import unittest
 
 import psycopg
 
@@ -39,20 +42,7 @@ def alerts(**more):
     return {"enable_alerts": True, "window": "10s", "windows": 1, "min_statements": 5, **more}
 
 
-class AlertTest(CacheTest):
-    @classmethod
-    def setUpClass(cls):
-        Hook.got, Hook.paths, Hook.answers = [], [], [503, 500]
-        cls.hook = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-        threading.Thread(target=cls.hook.serve_forever, daemon=True).start()
-        cls.addClassCleanup(cls.hook.server_close)
-        cls.addClassCleanup(cls.hook.shutdown)
-        cls.config = {"performance_target": "500ms", "tenants": {"limits": "off"}, "alerts": alerts(
-            notify_channel="Slow tenants", webhook_url="http://localhost:%d/hook?x=1"
-            % cls.hook.server_port)}
-        if not env.control:
-            super().setUpClass()
-
+class AlertCase(CacheTest):
     def setUp(self):
         if env.control:
             self.skipTest("control run: there is no program")
@@ -65,6 +55,21 @@ class AlertTest(CacheTest):
         while not until():
             self.assertEqual(session.q(sql).error, None)
             self.assertLess(time.monotonic(), deadline)
+
+
+class AlertTest(AlertCase):
+    @classmethod
+    def setUpClass(cls):
+        Hook.got, Hook.paths, Hook.answers = [], [], [503, 500]
+        cls.hook = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+        threading.Thread(target=cls.hook.serve_forever, daemon=True).start()
+        cls.addClassCleanup(cls.hook.server_close)
+        cls.addClassCleanup(cls.hook.shutdown)
+        cls.config = {"performance_target": "500ms", "tenants": {"limits": "off"}, "alerts": alerts(
+            notify_channel="Slow tenants", webhook_url="http://localhost:%d/hook?x=1"
+            % cls.hook.server_port)}
+        if not env.control:
+            super().setUpClass()
 
     def test_everybody_is_told_of_one_that_is_slow_and_that_it_is_over(self):
         self.setup_sql(SCHEMA)
@@ -108,6 +113,40 @@ class AlertTest(CacheTest):
         self.assertEqual(set(Hook.paths), {("/hook?x=1", "application/json",
                                             "localhost:%d" % self.hook.server_port)})
         self.assertEqual(len(heard), 2)
+
+
+@unittest.skipIf(os.path.exists("/dev/log") or os.geteuid() != 0,
+                 "this machine has a syslog of its own, or we may not be it")
+class EventLogTest(AlertCase):
+    config = {"performance_target": "500ms", "tenants": {"limits": "off"},
+              "alerts": alerts(event_log=True)}
+
+    def test_syslog_is_told(self):
+        self.setup_sql(SCHEMA)
+        syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(syslog.close)
+        syslog.bind("/dev/log")
+        self.addCleanup(os.unlink, "/dev/log")
+        syslog.setblocking(False)
+        lines = []
+
+        def told():
+            try:
+                lines.append(syslog.recv(4096).decode())
+            except BlockingIOError:
+                return False
+            return True
+
+        # RFC 3164, 4.1.1: facility 3 (daemon) * 8 + severity 4 (warning), 5 (notice).
+        self.work("sluggish", SLOW, told)
+        self.work("sluggish", "SELECT i FROM t", told)
+        who = r".*pgsidecar\[%d\]: alert " % self.sidecar.pid
+        self.assertRegex(lines[0], "^<28>" + who + "fired: tenant=sluggish tier=default p95=")
+        self.assertRegex(lines[1], "^<29>" + who + "cleared: tenant=sluggish ")
+
+    def test_where_there_is_none_the_log_tells(self):
+        self.work("drowsy", SLOW, lambda: "alerts: the event log not delivered, 1 since the start: "
+                  "this machine has no syslog" in self.sidecar.output.text())
 
 
 class NobodyThereTest(CacheTest):
