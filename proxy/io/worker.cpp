@@ -87,16 +87,15 @@ void worker::keep_metrics(const core::measurement& m, std::chrono::steady_clock:
     sampled_ += settings().metrics.sample_percent;
     if (sampled_ < 100) return;
     sampled_ -= 100;
-    metrics_.push_back({{m.tenant, &m.tenant->name},
-                        m.type,
-                        std::chrono::system_clock::now(),
-                        ops::metrics_row::clamp(now - m.since),
-                        ops::metrics_row::clamp(m.rows)});
+    metrics_.add({.ended = std::chrono::system_clock::now(),
+                  .took = ops::metrics_row::clamp(now - m.since),
+                  .rows = ops::metrics_row::clamp(m.rows)},
+                 m.tenant, m.tenant->name, m.type);
 }
 
 void worker::hand_over_metrics() {
     if (metrics_.empty()) return;
-    owner_.metrics()->add(std::move(metrics_));
+    owner_.metrics()->add(metrics_);
     metrics_.clear();
 }
 

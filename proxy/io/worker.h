@@ -141,7 +141,7 @@ class worker {
     std::array<std::atomic<std::int64_t>, static_cast<std::size_t>(core::pin::count_)> kept_{};
     bool draining_ = false;
     ops::collector collector_;
-    ops::metrics_queue::batch metrics_;
+    ops::metrics_batch metrics_;
     unsigned sampled_ = 0;  // hundredths of a statement that are due
     std::thread thread_;
 };

@@ -18,7 +18,7 @@ constexpr std::string_view unread_text = "(not read)";
 // More addresses than this are forgotten, and found again when they are met.
 constexpr std::size_t most_known = 8192;
 
-void add(statement_totals& to, outcome how, microseconds took, std::uint64_t rows,
+void add(statement_totals& to, outcome how, const latency::sample& took, std::uint64_t rows,
          std::uint64_t bytes) {
     to.times[static_cast<std::size_t>(how)].add(took);
     to.rows += rows;
@@ -48,17 +48,17 @@ void fold_the_least(Map& map, Count count, Fold fold) {
 }  // namespace
 
 void collector::add(const core::measurement& m, time_point ended) {
-    const auto took =
-        duration_cast<microseconds>(std::max(ended - m.since, time_point::duration{}));
+    const latency::sample sample{duration_cast<microseconds>(ended - m.since)};
+    const auto took = sample.took;
     const auto how = m.failed ? outcome::failed : outcome_of(m.why);
     if (m.tenant) {
         const auto slot = slot_of(m.tenant);
-        ops::add(*slot.tenant, how, took, m.rows, m.bytes);
-        ops::add(*slot.tier, how, took, m.rows, m.bytes);
+        ops::add(*slot.tenant, how, sample, m.rows, m.bytes);
+        ops::add(*slot.tier, how, sample, m.rows, m.bytes);
     }
     auto& query = slot_of(m);
     query.last_reason = m.why;
-    ops::add(query.statements, how, took, m.rows, m.bytes);
+    ops::add(query.statements, how, sample, m.rows, m.bytes);
     auto& database = database_of(m.where);
     ++database.queries;
     database.query_time += took;

@@ -29,14 +29,6 @@ latency::duration latency::bound(std::size_t bucket) noexcept {
     return duration{static_cast<duration::rep>(next - 1)};
 }
 
-void latency::add(duration took) {
-    const auto bucket = bucket_of(took);
-    if (bucket >= buckets_.size()) buckets_.resize(bucket + 1);
-    ++buckets_[bucket];
-    ++count_;
-    total_ += std::max(took, duration{0});
-}
-
 void latency::merge(const latency& other) {
     if (other.buckets_.size() > buckets_.size()) buckets_.resize(other.buckets_.size());
     for (std::size_t i = 0; i < other.buckets_.size(); ++i) buckets_[i] += other.buckets_[i];

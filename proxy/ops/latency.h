@@ -12,7 +12,21 @@ class latency {
   public:
     using duration = std::chrono::microseconds;
 
-    void add(duration took);
+    // One duration and its bucket, for who adds it to several.
+    struct sample {
+        explicit sample(duration d) noexcept
+            : took{d < duration{0} ? duration{0} : d}, bucket{bucket_of(d)} {}
+        duration took;
+        std::size_t bucket;
+    };
+
+    void add(duration took) { add(sample{took}); }
+    void add(const sample& s) {
+        if (s.bucket >= buckets_.size()) buckets_.resize(s.bucket + 1);
+        ++buckets_[s.bucket];
+        ++count_;
+        total_ += s.took;
+    }
     void merge(const latency& other);
     // What was added since `earlier`, which is an older copy of this one.
     [[nodiscard]] latency since(const latency& earlier) const;

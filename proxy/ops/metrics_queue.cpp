@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -55,20 +56,19 @@ char* put_digits(char* at, std::uint64_t value, std::size_t width) {
     return at + width;
 }
 
-void append_digits(std::string& out, std::uint64_t value, std::size_t width) {
-    std::array<char, 8> digits{};
-    out.append(digits.data(), put_digits(digits.data(), value, width));
-}
-
 // "2026-02-28 23:59:58.": neighbouring rows have it in common.
 class second_text {
   public:
-    void append(std::string& out, std::chrono::system_clock::time_point when) {
+    static constexpr std::size_t size = 20;
+
+    // Room for `size` and the six digits behind it.
+    char* put(char* at, std::chrono::system_clock::time_point when) {
         using namespace std::chrono;
         const auto exact = floor<microseconds>(when);
-        if (const auto of = floor<seconds>(exact); text_.empty() || of != second_) write(of);
-        out += text_;
-        append_digits(out, static_cast<std::uint64_t>((exact - second_).count()), 6);
+        if (text_[0] == '\0' || exact < second_ || exact >= second_ + seconds{1})
+            write(floor<seconds>(exact));
+        at = std::copy(text_.begin(), text_.end(), at);
+        return put_digits(at, static_cast<std::uint64_t>((exact - second_).count()), 6);
     }
 
   private:
@@ -77,10 +77,10 @@ class second_text {
         const auto day = floor<days>(of);
         const year_month_day date{day};
         const hh_mm_ss time{of - day};
-        text_.clear();
-        const auto part = [this](auto value, std::size_t width, char behind) {
-            append_digits(text_, static_cast<std::uint64_t>(value), width);
-            text_ += behind;
+        auto* at = text_.data();
+        const auto part = [&at](auto value, std::size_t width, char behind) {
+            at = put_digits(at, static_cast<std::uint64_t>(value), width);
+            *at++ = behind;
         };
         part(static_cast<int>(date.year()), 4, '-');
         part(static_cast<unsigned>(date.month()), 2, '-');
@@ -91,24 +91,75 @@ class second_text {
         second_ = of;
     }
 
-    std::string text_;
+    std::array<char, size> text_{};
     std::chrono::sys_seconds second_{};
+};
+
+// The names of a batch as COPY has them, a tab behind each; made when a row needs it.
+class name_texts {
+  public:
+    name_texts(const metrics_batch& of, std::size_t most, bool ascii)
+        : names_{of.names()}, texts_(of.names().size()), most_{most}, ascii_{ascii} {}
+
+    const std::string& operator[](std::uint32_t number) {
+        auto& text = texts_[number];
+        if (text.empty()) {
+            append_text(text, *names_[number], most_, ascii_);
+            text += '\t';
+        }
+        return text;
+    }
+
+  private:
+    const std::vector<metrics_batch::name>& names_;
+    std::vector<std::string> texts_;
+    std::size_t most_;
+    bool ascii_;
 };
 
 }  // namespace
 
-void metrics_queue::add(batch&& rows) {
+std::uint32_t metrics_batch::listed(name of) {
+    constexpr std::size_t step = 256;  // in small steps: most batches have few
+    if (names_.size() == names_.capacity()) names_.reserve(names_.size() + step);
+    names_.push_back(std::move(of));
+    return static_cast<std::uint32_t>(names_.size() - 1);
+}
+
+void metrics_batch::append(const metrics_batch& other, std::size_t first, std::size_t count) {
+    constexpr auto unknown = std::numeric_limits<std::uint32_t>::max();
+    std::vector<std::uint32_t> here(other.names_.size(), unknown);
+    const auto number = [&](std::uint32_t there) {
+        if (here[there] == unknown)
+            here[there] = number_of(other.names_[there], *other.names_[there]);
+        return here[there];
+    };
+    for (auto row : std::span{other.rows_}.subspan(first, count)) {
+        row.tenant = number(row.tenant);
+        row.type = number(row.type);
+        rows_.push_back(row);
+    }
+}
+
+void metrics_batch::clear() noexcept {
+    rows_.clear();
+    names_.clear();
+}
+
+void metrics_queue::add(const batch& rows) {
     if (rows.empty()) return;
     {
         const std::lock_guard lock{mutex_};
         const auto taken = std::min(rows.size(), most_ - std::min(most_, counts_.waiting));
         counts_.dropped += rows.size() - taken;
         counts_.waiting += taken;
-        for (auto& row : std::span{rows}.first(taken)) {
+        for (std::size_t at = 0; at < taken;) {
             const bool fits =
                 batches_.size() > (taken_ ? 1U : 0U) && batches_.back().size() < batch_rows;
-            if (!fits) batches_.emplace_back().reserve(batch_rows);
-            batches_.back().push_back(std::move(row));
+            auto& last = fits ? batches_.back() : batches_.emplace_back(batch_rows);
+            const auto count = std::min(taken - at, batch_rows - last.size());
+            last.append(rows, at, count);
+            at += count;
         }
     }
     changed_.notify_one();
@@ -153,33 +204,26 @@ metrics_queue::counts metrics_queue::count() const {
     return counts_;
 }
 
-std::string copy_text(const metrics_queue::batch& rows, std::chrono::seconds offset, bool ascii) {
-    std::string out, names;
-    out.reserve(rows.size() * usual_line);
+std::string copy_text(const metrics_batch& batch, std::chrono::seconds offset, bool ascii) {
+    std::string out;
+    out.reserve(batch.size() * usual_line);
+    name_texts tenants{batch, std::string::npos, ascii}, types{batch, most_of_type, ascii};
     second_text second;
-    const metrics_row* before = nullptr;  // neighbouring rows often have their names in common
-    for (const auto& row : rows) {
-        if (!before || before->tenant != row.tenant || before->type != row.type) {
-            names.clear();
-            append_text(names, *row.tenant, std::string::npos, ascii);
-            names += '\t';
-            append_text(names, *row.type, most_of_type, ascii);
-            names += '\t';
-            before = &row;
-        }
-        out += names;
+    for (const auto& row : batch.rows()) {
+        out += tenants[row.tenant];
+        out += types[row.type];
         // Hundredths of a millisecond, rounded as numeric is.
         const auto hundredths = (std::uint64_t{row.took.count()} + 5) / 10;
-        std::array<char, 64> numbers{};
-        auto* end = put_number(numbers.data(), hundredths / 100);
+        std::array<char, 96> rest{};
+        auto* end = put_number(rest.data(), hundredths / 100);
         *end++ = '.';
         end = put_digits(end, hundredths % 100, 2);
         *end++ = '\t';
         end = put_number(end, std::min(row.rows, most_rows_told));
         *end++ = '\t';
-        out.append(numbers.data(), end);
-        second.append(out, row.ended + offset);
-        out += '\n';
+        end = second.put(end, row.ended + offset);
+        *end++ = '\n';
+        out.append(rest.data(), end);
     }
     return out;
 }

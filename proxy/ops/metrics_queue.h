@@ -3,6 +3,7 @@
 // and counted. Any thread.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -17,10 +18,10 @@
 namespace pgsidecar::ops {
 
 struct metrics_row {
-    std::shared_ptr<const std::string> tenant, type;
     std::chrono::system_clock::time_point ended;
     std::chrono::duration<std::uint32_t, std::micro> took{};  // 71 minutes at most
     std::uint32_t rows = 0;
+    std::uint32_t tenant = 0, type = 0;  // which of the batch's names
 
     // What is more than a member can hold becomes the most that it can.
     [[nodiscard]] static decltype(took) clamp(std::chrono::nanoseconds exact) noexcept {
@@ -33,15 +34,62 @@ struct metrics_row {
             std::min<std::uint64_t>(exact, std::numeric_limits<std::uint32_t>::max()));
     }
 };
-static_assert(sizeof(metrics_row) <= 64, "what the settings' reference says");
+
+// Rows and the names that they share. A name that was not met for a while is listed again, which
+// costs its place in the list and nothing else.
+class metrics_batch {
+  public:
+    using name = std::shared_ptr<const std::string>;
+    // Of a row with names that no other row has: what the settings' reference says.
+    static constexpr std::size_t most_row_bytes = sizeof(metrics_row) + 2 * sizeof(name);
+    static_assert(most_row_bytes <= 64);
+
+    metrics_batch() = default;
+    explicit metrics_batch(std::size_t expected) { rows_.reserve(expected); }
+
+    // The names' numbers in `r` are set here. `tenant` is a part of what `owner` keeps.
+    template <class Owner>
+    void add(metrics_row r, const std::shared_ptr<Owner>& owner, const std::string& tenant,
+             const name& type) {
+        r.tenant = number_of(owner, tenant);
+        r.type = number_of(type, *type);
+        rows_.push_back(r);
+    }
+    // Appends what rows of the other have, in their order.
+    void append(const metrics_batch& other, std::size_t first, std::size_t count);
+    void clear() noexcept;
+
+    [[nodiscard]] std::size_t size() const noexcept { return rows_.size(); }
+    [[nodiscard]] bool empty() const noexcept { return rows_.empty(); }
+    [[nodiscard]] const std::vector<metrics_row>& rows() const noexcept { return rows_; }
+    [[nodiscard]] const std::vector<name>& names() const noexcept { return names_; }
+    [[nodiscard]] std::size_t held_bytes() const noexcept {
+        return rows_.capacity() * sizeof(metrics_row) + names_.capacity() * sizeof(name);
+    }
+
+  private:
+    // By address, so that a row costs no look at the name and no count of its owners.
+    template <class Owner>
+    [[nodiscard]] std::uint32_t number_of(const std::shared_ptr<Owner>& owner,
+                                          const std::string& text) {
+        auto& slot = recent_[(reinterpret_cast<std::uintptr_t>(&text) >> 4U) % recent_.size()];
+        if (slot >= names_.size() || names_[slot].get() != &text) slot = listed({owner, &text});
+        return slot;
+    }
+    [[nodiscard]] std::uint32_t listed(name of);
+
+    std::vector<metrics_row> rows_;
+    std::vector<name> names_;
+    std::array<std::uint32_t, 64> recent_{};  // the number of a name met lately
+};
 
 class metrics_queue {
   public:
-    using batch = std::vector<metrics_row>;
+    using batch = metrics_batch;
 
     explicit metrics_queue(std::size_t most_rows) : most_{most_rows} {}
 
-    void add(batch&& rows);  // takes each row out of it
+    void add(const batch& rows);
     // The oldest, empty when there is nothing; waits for something until the time is over. It stays
     // in the queue until done(): one taker at a time.
     [[nodiscard]] const batch* front(std::chrono::milliseconds patience);
@@ -75,7 +123,7 @@ class metrics_queue {
 // The rows as COPY's text format has them, a line each; `offset` is that of the connection's time
 // zone from UTC. A time or a number that the column cannot hold becomes its greatest.
 // `ascii`: other characters become '?', for a database whose encoding lacks them.
-[[nodiscard]] std::string copy_text(const metrics_queue::batch& rows, std::chrono::seconds offset,
+[[nodiscard]] std::string copy_text(const metrics_batch& batch, std::chrono::seconds offset,
                                     bool ascii);
 
 }  // namespace pgsidecar::ops

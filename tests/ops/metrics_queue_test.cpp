@@ -8,22 +8,37 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 using namespace pgsidecar::ops;
 using namespace std::chrono_literals;
 
 namespace {
 
-metrics_row row(std::string tenant, std::string type = "select") {
-    return {.tenant = std::make_shared<const std::string>(std::move(tenant)),
-            .type = std::make_shared<const std::string>(std::move(type)),
-            .ended = {}};
+struct named_row : metrics_row {
+    metrics_batch::name tenant, type;
+};
+
+named_row row(std::string tenant, std::string type = "select") {
+    named_row out;
+    out.tenant = std::make_shared<const std::string>(std::move(tenant));
+    out.type = std::make_shared<const std::string>(std::move(type));
+    return out;
 }
 
-metrics_queue::batch rows(std::size_t count) { return metrics_queue::batch(count, row("t")); }
+void add(metrics_batch& to, const named_row& r) { to.add(r, r.tenant, *r.tenant, r.type); }
 
-std::string written(const metrics_row& r, std::chrono::seconds offset = 0s, bool ascii = false) {
-    return copy_text({r}, offset, ascii);
+metrics_batch rows(std::size_t count, const std::string& tenant = "t") {
+    metrics_batch out;
+    const auto each = row(tenant);
+    for (std::size_t i = 0; i < count; ++i) add(out, each);
+    return out;
+}
+
+std::string written(const named_row& r, std::chrono::seconds offset = 0s, bool ascii = false) {
+    metrics_batch one;
+    add(one, r);
+    return copy_text(one, offset, ascii);
 }
 
 }  // namespace
@@ -98,26 +113,55 @@ TEST_CASE("metrics: what does not fit is dropped and counted, the oldest stays")
 
 TEST_CASE("metrics: what is being written stays as it is while others are added") {
     metrics_queue q{100'000};
-    q.add({row("first")});
+    q.add(rows(1, "first"));
     const auto* first = q.front(0ms);
     for (int i = 0; i < 10'000; ++i) q.add(rows(1));
     CHECK(q.front(0ms) == first);
     REQUIRE(first->size() == 1);
-    CHECK(*first->front().tenant == "first");
+    CHECK(*first->names()[first->rows()[0].tenant] == "first");
 }
 
 TEST_CASE("metrics: rows that come one at a time take no more memory than many at once") {
     constexpr std::size_t count = 100'000;
     metrics_queue q{count};
-    for (std::size_t i = 0; i < count; ++i) q.add(rows(1));
+    for (std::size_t i = 0; i < count; ++i) q.add(rows(1, std::to_string(i)));
     std::size_t held = 0, seen = 0;
     while (const auto* batch = q.front(0ms)) {
-        held += batch->capacity();
+        held += batch->held_bytes();
         seen += batch->size();
         q.done(true);
     }
     CHECK(seen == count);
-    CHECK(held * sizeof(metrics_row) <= count * 64);
+    CHECK(held <= count * 64);
+}
+
+TEST_CASE("metrics: each row keeps its names, however the batches are cut and joined") {
+    constexpr int tenants = 300, types = 7, count = 12'000;  // more names than are found at once
+    std::vector<metrics_batch::name> tenant, type;
+    for (int i = 0; i < tenants; ++i)
+        tenant.push_back(std::make_shared<const std::string>("t" + std::to_string(i)));
+    for (int i = 0; i < types; ++i)
+        type.push_back(std::make_shared<const std::string>("y" + std::to_string(i)));
+    metrics_queue q{count};
+    metrics_batch part;
+    for (int i = 0; i < count; ++i) {
+        const auto& who = tenant[static_cast<std::size_t>(i * 31 % tenants)];
+        part.add({.ended = {}, .rows = static_cast<std::uint32_t>(i)}, who, *who,
+                 type[static_cast<std::size_t>(i % types)]);
+        if (i % 1789 != 0 && i + 1 != count) continue;
+        q.add(part);
+        part.clear();
+    }
+    std::string text;
+    while (const auto* batch = q.front(0ms)) {
+        text += copy_text(*batch, 0s, false);
+        q.done(true);
+    }
+    std::string want;
+    for (int i = 0; i < count; ++i)
+        want += "t" + std::to_string(i * 31 % tenants) + "\ty" + std::to_string(i % types) +
+                "\t0.00\t" + std::to_string(i) + "\t1970-01-01 00:00:00.000000\n";
+    CHECK(text == want);
 }
 
 TEST_CASE("metrics: several add while one takes, and close() wakes who waits") {
