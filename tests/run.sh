@@ -72,8 +72,8 @@ step() {
 configure() { cmake --preset "$1" "${@:2}"; }
 build() { ninja -C "build/$1" -j "$jobs" "${@:2}"; }
 unit() { ctest --test-dir "build/$1" -V --timeout 900 "${@:2}"; }
-integration() { "$python" tests/integration/run.py --program "build/$1/pgsidecar" "${@:2}"; }
-portable() { "$python" tests/integration/run.py --program build/dev/pgsidecar-portable "$@"; }
+integration() { "$python" tests/integration/run.py --program "build/$1/pgsidecar" --jobs "$jobs" "${@:2}"; }
+portable() { "$python" tests/integration/run.py --program build/dev/pgsidecar-portable --jobs "$jobs" "$@"; }
 # Seeds are fixed here, so that a red run is the change's doing; by hand, leave --seed out.
 differential() { "$python" tests/integration/differential.py --program "build/$1/pgsidecar" "${@:2}" &&
     echo "1 passed, 0 failed"; }

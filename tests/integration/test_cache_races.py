@@ -18,36 +18,44 @@ SLOW = "SELECT max(t.v), count(*) FROM t, big a, big b WHERE t.id = 1"
 
 
 class RaceTest(CacheTest):
+    started = 0
+
     def setUp(self):
         super().setUp()
         self.setup_sql(SCHEMA)
 
-    def active(self, session):
-        wait_until("the statement to run", lambda: env.cluster.fetch(
-            "SELECT 1 FROM pg_stat_activity WHERE pid = %d AND state = 'active' AND query LIKE "
-            "'SELECT max%%'" % backend(session)))
+    def start(self, session):
+        """Sends a slow statement and returns its text when the server is seen to work at it. One
+        that has ended before anybody looked is followed by one with another text."""
+        for _ in range(50):
+            self.started += 1
+            text = SLOW + " -- %d" % self.started
+            session.send(wire.query(text))
+            while not session.readable():
+                if env.cluster.fetch("SELECT 1 FROM pg_stat_activity WHERE pid = %d AND state = "
+                                     "'active' AND query = '%s'" % (backend(session), text)):
+                    return text
+            session.read_reply()
+        raise AssertionError("no statement was seen at work")
 
     def test_read_old_write_invalidate_store_old(self):
         reader, writer = self.wire(), self.wire()
         self.cached(writer, ONE)
-        for turn in range(1, 4):
-            slow = SLOW + " -- %d" % turn
-            reader.send(wire.query(slow))
-            self.active(reader)
-            self.assertEqual(writer.q("UPDATE t SET v = %d WHERE id = 1" % turn).error, None)
+        for value in range(1, 4):
+            slow = self.start(reader)
+            self.assertEqual(writer.q("UPDATE t SET v = %d WHERE id = 1" % value).error, None)
             old = reader.read_reply().rows[0][0]
-            self.assertIn(old, (str(turn - 1), str(turn)))
+            self.assertIn(old, (str(value - 1), str(value)))
             for session in (reader, writer, self.wire()):
-                self.assertEqual(session.q(slow).rows[0][0], str(turn))
+                self.assertEqual(session.q(slow).rows[0][0], str(value))
 
     def test_identical_misses_at_once_and_a_write_between(self):
         """A waiter that came after the write's acknowledgement must not get the older leader's rows."""
         leader, writer, late = self.wire(), self.wire(), self.wire()
         self.cached(writer, ONE)
-        leader.send(wire.query(SLOW))
-        self.active(leader)
+        slow = self.start(leader)
         writer.q("UPDATE t SET v = 7 WHERE id = 1")
-        self.assertEqual(late.q(SLOW).rows[0][0], "7")
+        self.assertEqual(late.q(slow).rows[0][0], "7")
         leader.read_reply()
 
     def test_leader_that_fails_hands_over(self):

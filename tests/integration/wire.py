@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 import os
+import select
 import socket
 import ssl
 import struct
@@ -205,6 +206,14 @@ class Wire:
         if not chunk:
             raise Closed(bytes(self.buffer))
         self.buffer += chunk
+
+    def readable(self):
+        """Whether bytes, or the end of them, have arrived that were not read yet."""
+        if self.buffer:
+            return True
+        poll = select.poll()  # select() refuses descriptors above 1023
+        poll.register(self.sock, select.POLLIN)
+        return bool(poll.poll(0))
 
     def read_exactly(self, size):
         while len(self.buffer) < size:
