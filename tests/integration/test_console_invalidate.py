@@ -61,7 +61,7 @@ class TenantTest(InvalidateCase):
             self.assertEqual([ask(a), ask(b)], [before + "-", before + "-"])
 
     def test_an_answer_under_way_is_not_kept(self):
-        a = self.tenant("a")
+        a = self.tenant("slow")  # a name of its own: nobody has named it before
         self.cached(a, DRUG)
         holder = self.direct()
         holder.q("BEGIN; LOCK TABLE dose")
@@ -69,7 +69,7 @@ class TenantTest(InvalidateCase):
         wait_until("the query waits", lambda: env.cluster.fetch(
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query = '%s'"
             % DOSE)[0][0] == 1)
-        self.tell("INVALIDATE TENANT a")
+        self.tell("INVALIDATE TENANT slow")
         holder.q("COMMIT")
         self.assertEqual(a.read_reply().value, "old")
         self.change_past("new")
