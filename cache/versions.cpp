@@ -77,6 +77,31 @@ void versions::bump_all() {
     for (auto& state : shared_) state.bump();
 }
 
+table_state& versions::rule(std::string_view name) {
+    {
+        const std::shared_lock lock{mutex_};
+        if (const auto known = rules_.find(name); known != rules_.end()) return known->second;
+    }
+    const std::unique_lock lock{mutex_};
+    return rules_[std::string{name}];
+}
+
+void versions::bump_tenant(std::string_view name) {
+    const std::unique_lock lock{mutex_};
+    any_tenant_.bump();
+    if (const auto known = tenants_.find(name); known != tenants_.end())
+        return known->second.bump();
+    if (tenants_.size() >= max_named_tenants) return cluster_.bump();
+    tenants_[std::string{name}].bump();
+    tenants_named_.fetch_add(1);
+}
+
+const table_state* versions::tenant(std::string_view name) const {
+    const std::shared_lock lock{mutex_};
+    const auto known = tenants_.find(name);
+    return known == tenants_.end() ? nullptr : &known->second;
+}
+
 std::size_t versions::size() const {
     const std::shared_lock lock{mutex_};
     return size_;

@@ -69,6 +69,17 @@ class versions {
 
     // Everything cached before is outdated: a lost invalidation stream, INVALIDATE of everything.
     void bump_all();
+
+    // What INVALIDATE names beside tables. As long as nobody has named a rule or a tenant its state
+    // is at first_version, or not there, and entries do not depend on it. From then on it serves
+    // only those that do: see session::find_entry(). Rules: few, as many as are configured.
+    [[nodiscard]] table_state& rule(std::string_view name);
+    void bump_tenant(std::string_view name);
+    // Null: not named so far, nor will it be while tenants_named() is the same.
+    [[nodiscard]] const table_state* tenant(std::string_view name) const;
+    [[nodiscard]] std::uint64_t tenants_named() const noexcept { return tenants_named_.load(); }
+    // Moves with each of them: for whoever cannot say for sure who the tenant is.
+    [[nodiscard]] const table_state& any_tenant() const noexcept { return any_tenant_; }
     // States of their own, the cluster's and the shared ones not counted.
     [[nodiscard]] std::size_t size() const;
 
@@ -84,6 +95,9 @@ class versions {
     using databases = std::unordered_map<std::string, tables, name_hash, std::equal_to<>>;
 
     static constexpr std::size_t shared_states = 1024;
+    // Beyond, naming one more outdates everything.
+    static constexpr std::size_t max_named_tenants = 4096;
+    using names = std::unordered_map<std::string, table_state, name_hash, std::equal_to<>>;
 
     [[nodiscard]] table_state& shared(std::string_view database, std::uint32_t oid) noexcept;
 
@@ -93,6 +107,9 @@ class versions {
     std::size_t size_ = 0;
     table_state cluster_;
     std::array<table_state, shared_states> shared_;
+    names rules_, tenants_;  // under the mutex
+    std::atomic<std::uint64_t> tenants_named_{0};
+    table_state any_tenant_;
 };
 
 }  // namespace pgsidecar::cache

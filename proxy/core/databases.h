@@ -33,6 +33,7 @@ class database {
     [[nodiscard]] cache::table_state& whole() noexcept { return whole_; }
     [[nodiscard]] cache::table_state& cluster() noexcept { return cluster_; }
     [[nodiscard]] cache::table_state& table(policy::oid id) { return versions_.of(name_, id); }
+    [[nodiscard]] cache::versions& versions() noexcept { return versions_; }
 
     // Any thread. Null with nothing published, with what is published being out of date, or while
     // the cache is suspended.

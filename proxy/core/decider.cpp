@@ -149,6 +149,7 @@ planned_read decider::read_of(const statement_text& text, database& where,
     out.why = found.why;
     if (found.why != reason::miss) return out;
     const auto& rule = rules_->rules[static_cast<std::size_t>(found.rule)];
+    out.rule_state = &where.versions().rule(rule.name);
     out.ttl = rule.ttl;
     out.mode = rule.mode;
     out.rollout_percent = rule.rollout_percent;

@@ -48,6 +48,7 @@ struct planned_read {
     std::vector<const cache::table_state*> tables{};  // with the database's and the cluster's
     std::chrono::milliseconds ttl{};
     int rule = -1;
+    const cache::table_state* rule_state = nullptr;  // what INVALIDATE RULE moves
     policy::unlimited_select unlimited = policy::unlimited_select::allow;
     policy::rule_mode mode = policy::rule_mode::on;
     unsigned rollout_percent = 100;

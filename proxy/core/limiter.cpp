@@ -42,6 +42,17 @@ void limiter::adopt(time_point now) {
     if (tenant_) tenant_ = directory_.find(tenant_->name, now);
 }
 
+const cache::table_state* limiter::tenant_state(const cache::versions& all) {
+    const auto named = all.tenants_named();
+    if (named == 0) return nullptr;
+    if (!tenant_ || stands_in_) return &all.any_tenant();
+    if (named != named_) {
+        named_ = named;
+        state_ = all.tenant(tenant_->name);
+    }
+    return state_;
+}
+
 void limiter::lift() noexcept {
     lifted_ = true;
     charged_ = false;
@@ -58,7 +69,13 @@ void limiter::resolve(const policy::tenant_evidence& evidence, std::uint64_t rev
     by_comment_ = tagged;
     revision_ = revision;
     const auto name = policy::find_tenant(options_->sources, evidence);
-    if (!tenant_ || tenant_->name != name) tenant_ = directory_.find(name, now);
+    if (tenant_ && tenant_->name == name) {
+        stands_in_ = false;
+        return;
+    }
+    tenant_ = directory_.find(name, now);
+    stands_in_ = !name.empty() && tenant_->name != name;
+    named_ = 0;
 }
 
 enforcement limiter::mode_of(limit_kind k) const noexcept {

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cache/versions.h"
 #include "policy/tenants.h"
 
 namespace pgsidecar::core {
@@ -47,6 +48,8 @@ class limiter {
     // be another one. Not while a place is waited for: that is the present tenant's.
     void resolve(const policy::tenant_evidence& evidence, std::uint64_t revision, time_point now);
     [[nodiscard]] const policy::tenant& tenant() const noexcept { return *tenant_; }
+    // What INVALIDATE TENANT has said of it; null: nothing so far.
+    [[nodiscard]] const cache::table_state* tenant_state(const cache::versions& all);
     // False: it only tells who the tenant is.
     [[nodiscard]] bool in_force() const noexcept {
         return !lifted_ && options_->limits != policy::enforcement::off;
@@ -133,7 +136,10 @@ class limiter {
     std::uint64_t revision_ = 0;
     std::uint64_t generation_ = 0;  // of the options
     bool reads_comments_ = false;
-    bool outdated_ = false;  // sources may say another tenant
+    std::uint64_t named_ = 0;  // cache::versions::tenants_named() as of state_; 0: look again
+    const cache::table_state* state_ = nullptr;
+    bool stands_in_ = false;  // the default tenant, for one that there was no room for
+    bool outdated_ = false;   // sources may say another tenant
     bool lifted_ = false;
     bool by_comment_ = false;
     bool charged_ = false;

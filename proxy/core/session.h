@@ -19,6 +19,7 @@
 // Views in actions point into the bytes shown.
 // Protocol 3.0 and 3.2.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -244,6 +245,10 @@ class session {
     [[nodiscard]] verdict hold_until_drained();
     [[nodiscard]] verdict begin_fill(const std::string& key, const cache::hash128& hash,
                                      const planned_read& read, time_point now, actions& out);
+    [[nodiscard]] cache::entry_ptr find_entry(const std::string& key, const cache::hash128& hash,
+                                              const planned_read& read, time_point now);
+    [[nodiscard]] std::array<const cache::table_state*, 2> named_states(const planned_read& read);
+    [[nodiscard]] std::vector<cache::dependency> observe(const planned_read& read);
     void prepare_fill(const std::string& key, const cache::hash128& hash, const planned_read& read,
                       time_point now);
     void store_fills(bool usable, time_point now, actions& out);

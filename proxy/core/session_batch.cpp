@@ -208,7 +208,7 @@ session::verdict session::look_up_batch(batch& b, time_point now, actions& out) 
             b.why = why;
             return verdict::forward;
         }
-        u.entry = services_.store.find(u.key, u.hash, now);
+        u.entry = find_entry(u.key, u.hash, u.planned->read, now);
         all_hit = all_hit && u.entry;
         compares = compares || u.planned->read.mode == policy::rule_mode::shadow;
     }

@@ -76,7 +76,7 @@ session::verdict session::look_up_query(const std::shared_ptr<const statement_te
             auto& key = services_.key_buffer;
             build_key(key, context(), answer_shape::simple, text->sql, {}, {});
             const auto hash = cache::hash_key(key);
-            auto entry = services_.store.find(key, hash, now);
+            auto entry = find_entry(key, hash, planned->read, now);
             if (why == reason::pipeline_busy) {
                 if (entry && owed_others_ == 0) return hold_until_drained();
             } else if (entry && too_large_for_tenant(*entry, out)) {
@@ -105,6 +105,39 @@ session::verdict session::look_up_query(const std::shared_ptr<const statement_te
 void session::count_hit(std::size_t units, actions& out) {
     out.outcomes.insert(out.outcomes.end(), units,
                         std::exchange(waited_, false) ? reason::coalesced : reason::hit);
+}
+
+// What INVALIDATE may have named that is no table: the rule and the tenant; null: neither has been.
+std::array<const cache::table_state*, 2> session::named_states(const planned_read& read) {
+    const auto& all = database_->versions();
+    return {read.rule_state, limits_ ? limits_->tenant_state(all) : &all.any_tenant()};
+}
+
+// Before whatever it is for is asked: a state that is named meanwhile is not in it, and that is how
+// find_entry() sees that the entry is older.
+std::vector<cache::dependency> session::observe(const planned_read& read) {
+    std::vector<cache::dependency> out;
+    out.reserve(read.tables.size() + 2);
+    for (const auto* table : read.tables) out.push_back(cache::observe(*table));
+    for (const auto* named : named_states(read)) {
+        if (!named) continue;
+        const auto now = cache::observe(*named);
+        if (now.version != cache::table_state::first_version) out.push_back(now);
+    }
+    return out;
+}
+
+// Null also for an entry that is older than an INVALIDATE of the rule or the tenant which ask: it
+// may have been made by another rule or for another tenant, whose texts and settings were the same.
+cache::entry_ptr session::find_entry(const std::string& key, const cache::hash128& hash,
+                                     const planned_read& read, time_point now) {
+    auto found = services_.store.find(key, hash, now);
+    if (!found) return found;
+    for (const auto* named : named_states(read)) {
+        if (!named || cache::observe(*named).version == cache::table_state::first_version) continue;
+        if (std::ranges::find(found->tables(), named) == found->tables().end()) return nullptr;
+    }
+    return found;
 }
 
 // Statements that change settings alone are quick, and what follows them cannot be looked up before
@@ -162,7 +195,7 @@ void session::prepare_fill(const std::string& key, const cache::hash128& hash,
     f.ttl = read.ttl;
     // Before the query is sent: a write that comes in between moves a version, and the answer is
     // then not stored, whichever of the two states of the table it shows.
-    for (const auto* table : read.tables) f.dependencies.push_back(cache::observe(*table));
+    f.dependencies = observe(read);
     f.recorder.start(services_.options.max_entry_size);
     f.began = now;
     if (shares_with_tier()) f.catalog = scope_->catalog->fingerprint();

@@ -16,7 +16,7 @@ session::verdict session::shadow_query(const std::shared_ptr<const statement_tex
     build_key(key, context(), answer_shape::simple, text->sql, {}, {});
     const auto hash = cache::hash_key(key);
     prepare_fill(key, hash, planned.read, now);
-    compare_fill(services_.store.find(key, hash, now), text, planned);
+    compare_fill(find_entry(key, hash, planned.read, now), text, planned);
     next_fill_ = 0;
     batch_reason_ = policy::reason::shadow;
     return verdict::forward;

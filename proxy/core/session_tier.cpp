@@ -41,10 +41,8 @@ bool session::shares_with_tier() const {
 bool session::add_to_question(tier_wait& question, const std::string& key,
                               const cache::hash128& hash, const planned_read& read) {
     tier_wait::part p{.key = key, .hash = hash, .dependencies = {}, .ttl = read.ttl};
-    for (const auto* table : read.tables) {
-        if (!settled(table)) return false;
-        p.dependencies.push_back(cache::observe(*table));
-    }
+    if (!std::ranges::all_of(read.tables, settled)) return false;
+    p.dependencies = observe(read);
     p.changed = services_.tier->changed(p.dependencies, *database_);
     p.catalog = scope_->catalog->fingerprint();
     // As for a fill: the list of tables holds for that catalog alone.

@@ -131,7 +131,11 @@ void configuration::reload(std::string why, handler then) {
     next->sets = kept_.back()->sets;
     auto base = config::load(from_, next->memory);
     result r{.problems = lines_of(base.problems)};
-    if (!base.ok()) return refuse(next->told.why, std::move(r), then);
+    const refusal refused{std::chrono::system_clock::now(), next->told.why};
+    if (!base.ok()) {
+        refused_ = refused;
+        return refuse(next->told.why, std::move(r), then);
+    }
     const auto says_otherwise = config::changed_keys(kept_.back()->of_files, base.value);
     std::erase_if(next->sets, [&](const auto& one) {
         if (!holds(says_otherwise, top_key(one.first))) return false;
@@ -140,7 +144,8 @@ void configuration::reload(std::string why, handler then) {
     });
     next->of_files = std::move(base.value);
     r.problems = check(*next);
-    take(next, std::move(r), false, then);
+    refused_.reset();
+    if (!take(next, std::move(r), false, then)) refused_ = refused;
 }
 
 void configuration::set(const std::string& key, const std::string& value, handler then) {
@@ -200,8 +205,11 @@ std::vector<std::string> configuration::check(state& next) const {
     return problems;
 }
 
-void configuration::take(const state_ptr& next, result r, bool rolls_back, const handler& then) {
-    if (!r.problems.empty()) return refuse(next->told.why, std::move(r), then);
+bool configuration::take(const state_ptr& next, result r, bool rolls_back, const handler& then) {
+    if (!r.problems.empty()) {
+        refuse(next->told.why, std::move(r), then);
+        return false;
+    }
     r.changed = config::changed_keys(current().value, next->loaded.value);
     r.waiting = next->waiting;
     r.ok = true;
@@ -212,7 +220,8 @@ void configuration::take(const state_ptr& next, result r, bool rolls_back, const
         add_lines(why, r.problems);
         r.ok = false;
         r.changed.clear();
-        return refuse(rolls_back ? "rollback" : next->told.why, std::move(r), then);
+        refuse(rolls_back ? "rollback" : next->told.why, std::move(r), then);
+        return false;
     }
     tell(*next, r, rolls_back);
     next->told.since = std::chrono::system_clock::now();
@@ -230,6 +239,7 @@ void configuration::take(const state_ptr& next, result r, bool rolls_back, const
         if (kept_.size() > most_kept) kept_.pop_front();
     }
     if (!target_) answer();
+    return true;
 }
 
 void configuration::refuse(const std::string& why, result r, const handler& then) {

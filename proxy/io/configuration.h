@@ -17,6 +17,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,12 @@ class configuration {
     [[nodiscard]] std::vector<std::string> waiting() const;
     [[nodiscard]] std::map<std::string, std::string> given() const;  // what is SET
     [[nodiscard]] std::vector<kept> history() const;                 // the newest, in force, first
+    // The last attempt to load the files anew was refused: what is in force is not what they say.
+    struct refusal {
+        std::chrono::system_clock::time_point at;
+        std::string why;  // as in history()
+    };
+    [[nodiscard]] const std::optional<refusal>& refused() const noexcept { return refused_; }
 
     // For who watches the files: those that the present settings are made of, or that were missing.
     [[nodiscard]] std::vector<std::string> files() const;
@@ -81,7 +88,8 @@ class configuration {
 
     [[nodiscard]] static std::vector<std::string> files_of(const state& s);
     [[nodiscard]] std::vector<std::string> check(state& next) const;
-    void take(const state_ptr& next, result r, bool rolls_back, const handler& then);
+    // False: it was refused.
+    bool take(const state_ptr& next, result r, bool rolls_back, const handler& then);
     static void refuse(const std::string& why, result r, const handler& then);
     static void tell(const state& next, const result& r, bool rolls_back);
 
@@ -89,6 +97,7 @@ class configuration {
     target target_;
     std::deque<state_ptr> kept_;  // the last one is in force
     std::uint64_t read_ = 0;
+    std::optional<refusal> refused_;
 };
 
 }  // namespace pgsidecar::io

@@ -102,15 +102,16 @@ void console::run(const who& asks, const ops::console_command& c, const reply& d
 
 void console::show(const who& asks, const ops::console_command& c, const reply& done) {
     if (ops::is_live(c.view)) return show_live(c.view, done);
-    if (ops::is_counted(c.view)) return show_counted(c, done);
-    if (ops::is_of_settings(c.view))
-        return done(rows(ops::settings_table(c.view, server_.settings())));
+    if (ops::is_counted(c.view) || c.view == console_view::cache) return show_counted(c, done);
     switch (c.view) {
         case console_view::flags:
             return done(rows(ops::flags_table(
                 ops::flags(server_.configuration().current(), server_.comparisons().counts()))));
-        case console_view::cache:
-            return done(rows(ops::cache_table(server_.store().statistics(), server_.settings())));
+        case console_view::config:
+            return done(rows(ops::config_table(server_.configuration().current(),
+                                               server_.configuration().waiting())));
+        case console_view::rules:
+            return done(rows(ops::rules_table(server_.settings())));
         case console_view::explain:
             return explainer_->explain(c, asks.user, done);
         case console_view::mem: {
@@ -128,8 +129,13 @@ void console::show(const who& asks, const ops::console_command& c, const reply& 
 
 void console::show_counted(const ops::console_command& c, const reply& done) {
     server_.observer().look([this, c, done](const observer::snapshot& now) {
-        done(
-            rows(ops::counted_table(c, *now, samples_.empty() ? nullptr : samples_.front().get())));
+        if (c.view == console_view::cache)
+            return done(rows(ops::cache_table(now->cache, now->shared_cache, server_.settings())));
+        std::vector<ops::tenant_usage> usage;
+        if (c.view == console_view::tenants)
+            usage = ops::usage_of(server_.tenant_directory(), std::chrono::steady_clock::now());
+        done(rows(ops::counted_table(c, *now, samples_.empty() ? nullptr : samples_.front().get(),
+                                     usage)));
     });
 }
 

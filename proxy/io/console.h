@@ -71,7 +71,10 @@ class console {
     void count_awaited(const ops::console_command& c, std::function<void(std::size_t)> then);
     void shut_down(const ops::console_command& c, const reply& done);
     [[nodiscard]] ops::console_answer invalidate(const ops::console_command& c);
+    // console_invalidate.cpp
     [[nodiscard]] ops::console_answer invalidate_table(const ops::console_command& c);
+    [[nodiscard]] ops::console_answer invalidate_rule(const std::string& name);
+    [[nodiscard]] ops::console_answer invalidate_tenant(const std::string& name);
 
     boost::asio::io_context& context_;
     server& server_;

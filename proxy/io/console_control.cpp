@@ -196,19 +196,11 @@ void console::shut_down(const ops::console_command& c, const reply& done) {
 
 console_answer console::invalidate(const ops::console_command& c) {
     if (c.invalidates == reach::table) return invalidate_table(c);
-    console_answer out;
-    const auto& rules = server_.settings().cache.rules.rules;
-    if (c.invalidates == reach::rule &&
-        std::ranges::find(rules, c.name, &policy::cache_rule::name) == rules.end())
-        return failed("42704", "there is no such rule");
-    // An entry does not tell by which rule or for whom it was made.
-    if (c.invalidates != reach::all)
-        out.notices.emplace_back(
-            "entries are not kept apart by tenant or rule: every entry of the "
-            "cache is invalidated");
+    if (c.invalidates == reach::rule) return invalidate_rule(c.name);
+    if (c.invalidates == reach::tenant) return invalidate_tenant(c.name);
     server_.versions().bump_all();
     server_.store().clear();
-    return out;
+    return {};
 }
 
 }  // namespace pgsidecar::io

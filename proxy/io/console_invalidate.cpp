@@ -1,4 +1,6 @@
-// INVALIDATE TABLE: names are those of the catalogs as they were last read.
+// INVALIDATE TABLE, RULE and TENANT. Names of tables are those of the catalogs as they were last
+// read.
+#include <algorithm>
 #include <utility>
 
 #include "proxy/io/console.h"
@@ -51,6 +53,26 @@ ops::console_answer console::invalidate_table(const ops::console_command& c) {
     });
     if (!found)
         out.error = {"42P01", "there is no such table in a database that is in use", {}, {}};
+    return out;
+}
+
+ops::console_answer console::invalidate_rule(const std::string& name) {
+    ops::console_answer out;
+    const auto& rules = server_.settings().cache.rules.rules;
+    if (std::ranges::find(rules, name, &policy::cache_rule::name) == rules.end())
+        out.error = {"42704", "there is no such rule", {}, {}};
+    else
+        server_.versions().rule(name).bump();
+    return out;
+}
+
+// Whether anybody knows the tenant or not: it may have been forgotten, and its entries have not.
+ops::console_answer console::invalidate_tenant(const std::string& name) {
+    ops::console_answer out;
+    const auto known = server_.tenants()->known();
+    if (std::ranges::none_of(known, [&](const auto& t) { return t->name == name; }))
+        out.notices.emplace_back("no tenant of that name is known now");
+    server_.versions().bump_tenant(name);
     return out;
 }
 

@@ -7,6 +7,7 @@
 #include "proxy/io/log.h"
 #include "proxy/io/server.h"
 #include "proxy/io/transport.h"
+#include "proxy/ops/console_views.h"
 
 namespace pgsidecar::io {
 namespace {
@@ -22,30 +23,6 @@ std::string token_of(const config::settings& s) {
     auto token = read_http_token(s, wrong);
     if (!wrong.empty()) throw std::runtime_error(wrong);
     return token;
-}
-
-// A mode that is off has no limit to be near to.
-std::uint32_t limit_of(const policy::tenant_options& all, policy::enforcement mode,
-                       std::uint32_t limit) {
-    return all.effective(mode) == policy::enforcement::off ? 0 : limit;
-}
-
-std::vector<ops::tenant_usage> usage_of(const policy::tenant_directory& all) {
-    const auto now = steady_clock::now();
-    std::vector<ops::tenant_usage> out;
-    const auto options = all.options();
-    for (const auto& one : all.known()) {
-        const auto& tier = *one->of;
-        auto& u = out.emplace_back();
-        u.name = one->name;
-        u.tier = tier.name;
-        u.per_minute = limit_of(*options, tier.queries_per_minute_mode, tier.queries_per_minute);
-        u.rate_used = u.per_minute == 0 ? 0 : one->queries.used(now, tier.rate());
-        u.running = one->lane.running();
-        u.max_concurrent = limit_of(*options, tier.max_concurrent_mode, tier.max_concurrent);
-        for (std::size_t i = 0; i < u.met.size(); ++i) u.met[i] = one->met[i].load();
-    }
-    return out;
 }
 
 }  // namespace
@@ -96,21 +73,37 @@ http_sources http_service::sources() {
                 }};
 }
 
+// Whatever the files say, the last configuration that was good is in force: no reason not to be
+// ready.
+std::string http_service::configuration_detail() const {
+    const auto& now = program_.configuration();
+    const auto waiting = now.waiting().size();
+    std::string out = "loaded";
+    if (const auto& refused = now.refused())
+        out = "the last good one is in force: that of " + ops::time_text(refused->at) + " (" +
+              refused->why + ") is not valid, the log says why";
+    if (waiting > 0)
+        out += "; " + std::to_string(waiting) + (waiting == 1 ? " key needs" : " keys need") +
+               " a restart";
+    return out;
+}
+
 ops::program_state http_service::state(const std::string& upstream_why_not) const {
     const auto& s = program_.settings();
     const auto& program = program_.program();
-    ops::program_state out{.version = program.substr(program.rfind(' ') + 1),
-                           .optimizations = s.enable_optimizations,
-                           .max_memory = s.cache.store.max_memory,
-                           .max_clients = s.max_client_conn,
-                           .checks = {},
-                           .tenants = usage_of(program_.tenant_directory())};
+    ops::program_state out{
+        .version = program.substr(program.rfind(' ') + 1),
+        .optimizations = s.enable_optimizations,
+        .max_memory = s.cache.store.max_memory,
+        .max_clients = s.max_client_conn,
+        .checks = {},
+        .tenants = ops::usage_of(program_.tenant_directory(), steady_clock::now())};
     out.checks.push_back(upstream_why_not.empty()
                              ? check{"upstream", check::state::ok, "reachable"}
                              : check{"upstream", check::state::failed, upstream_why_not});
     out.checks.push_back({"invalidation", check::state::absent,
                           "not configured: writes past pgsidecar are not seen in this version"});
-    out.checks.push_back({"configuration", check::state::ok, "loaded"});
+    out.checks.push_back({"configuration", check::state::ok, configuration_detail()});
     out.checks.push_back(program_.draining()
                              ? check{"clients", check::state::failed, "shutting down"}
                              : check{"clients", check::state::ok, "accepted"});

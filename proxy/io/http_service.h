@@ -52,6 +52,7 @@ class http_service {
 
   private:
     [[nodiscard]] http_sources sources();
+    [[nodiscard]] std::string configuration_detail() const;
     [[nodiscard]] ops::program_state state(const std::string& upstream_why_not) const;
 
     server& program_;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -124,15 +126,38 @@ console_row outcomes_of(const statement_totals& s) {
             cell(s.hit_ratio())};
 }
 
-void add_tenants(const observations& now, console_table& out) {
-    for (const auto& [name, t] : now.tenants) {
-        auto row = named(name, {cell(t.tier)}, outcomes_of(t.statements));
-        const auto all = t.statements.all();
+// rate_left, queries_per_minute, running, max_concurrent, and how often each limit was met.
+console_row limits_of(const tenant_usage* u) {
+    // Forgotten since nobody uses it: then its bucket is full, and nothing else is known.
+    if (!u) return console_row(4 + policy::limit_kinds);
+    console_row out{u->per_minute == 0 ? std::nullopt : cell(u->rate_left()), cell(u->per_minute),
+                    cell(u->running), cell(u->max_concurrent)};
+    for (const auto count : u->met) out.push_back(cell(count));
+    return out;
+}
+
+// Those that have asked something, and those that are known for other reasons.
+void add_tenants(const observations& now, const std::vector<tenant_usage>& usage,
+                 console_table& out) {
+    std::map<std::string_view, const tenant_usage*> by_name;
+    for (const auto& u : usage) by_name[u.name] = &u;
+    const auto add = [&out](const std::string& name, const std::string& tier,
+                            const statement_totals& counted, const tenant_usage* u) {
+        auto row = named(name, {cell(tier)}, outcomes_of(counted));
+        const auto all = counted.all();
         for (const double part : {0.5, 0.95, 0.99}) row.push_back(cell(all.quantile(part).count()));
-        row.insert(row.end(), {cell(t.statements.rows), cell(t.statements.bytes),
-                               cell(t.statements.saved().count())});
+        row.insert(row.end(),
+                   {cell(counted.rows), cell(counted.bytes), cell(counted.saved().count())});
+        const auto more = limits_of(u);
+        row.insert(row.end(), more.begin(), more.end());
         out.rows.push_back(std::move(row));
+    };
+    for (const auto& [name, t] : now.tenants) {
+        const auto u = by_name.find(name);
+        add(name, t.tier, t.statements, u == by_name.end() ? nullptr : u->second);
     }
+    for (const auto& u : usage)
+        if (!now.tenants.contains(u.name)) add(u.name, u.tier, {}, &u);
 }
 
 // Those that took most time in all.
@@ -179,10 +204,10 @@ bool is_counted(console_view v) noexcept {
 }
 
 console_table counted_table(const console_command& c, const observations& now,
-                            const observations* before) {
+                            const observations* before, const std::vector<tenant_usage>& usage) {
     console_table out{columns_of(c.view), {}};
     if (c.view == console_view::tenants)
-        add_tenants(now, out);
+        add_tenants(now, usage, out);
     else if (c.view == console_view::queries)
         add_queries(c.number == 0 ? usual_limit : static_cast<std::size_t>(c.number), now, out);
     else if (c.view == console_view::totals)

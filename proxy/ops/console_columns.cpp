@@ -1,6 +1,11 @@
 #include "proxy/ops/console_columns.h"
 
+#include <array>
+#include <string>
 #include <utility>
+
+#include "policy/limits.h"
+#include "policy/tenants.h"
 
 namespace pgsidecar::ops {
 namespace {
@@ -109,14 +114,42 @@ columns of_cache() {
             {"unsettled", int8},
             {"enabled", boolean},
             {"writes_through_proxy", text},
-            {"writes_from_outside", text}};
+            {"writes_from_outside", text},
+            {"shared_up", boolean},
+            {"shared_asked", int8},
+            {"shared_found", int8},
+            {"shared_used", int8},
+            {"shared_refused", int8},
+            {"shared_harmed", int8},
+            {"shared_late", int8},
+            {"shared_outages", int8},
+            {"shared_puts", int8},
+            {"shared_put_bytes", int8},
+            {"shared_put_refused", int8},
+            {"shared_dropped", int8},
+            {"shared_queued_bytes", int8}};
+}
+
+// Columns keep views of their names.
+const std::array<std::string, policy::limit_kinds>& names_of_met() {
+    static const auto names = [] {
+        std::array<std::string, policy::limit_kinds> out;
+        for (std::size_t i = 0; i < out.size(); ++i)
+            out[i].append("met_").append(policy::to_string(static_cast<policy::limit_kind>(i)));
+        return out;
+    }();
+    return names;
 }
 
 columns of_tenants() {
-    return {{"tenant", text}, {"tier", text},     {"calls", int8},    {"hits", int8},
-            {"misses", int8}, {"bypasses", int8}, {"failures", int8}, {"hit_ratio", float8},
-            {"p50_us", int8}, {"p95_us", int8},   {"p99_us", int8},   {"rows", int8},
-            {"bytes", int8},  {"saved_us", int8}};
+    columns out{{"tenant", text}, {"tier", text},     {"calls", int8},    {"hits", int8},
+                {"misses", int8}, {"bypasses", int8}, {"failures", int8}, {"hit_ratio", float8},
+                {"p50_us", int8}, {"p95_us", int8},   {"p99_us", int8},   {"rows", int8},
+                {"bytes", int8},  {"saved_us", int8}};
+    for (const auto* name : {"rate_left", "queries_per_minute", "running", "max_concurrent"})
+        out.push_back({name, int8});
+    for (const auto& name : names_of_met()) out.push_back({name, int8});
+    return out;
 }
 
 columns of_queries() {
@@ -171,9 +204,10 @@ columns columns_of(console_view v) {
         case console_view::dns_hosts:
             return {{"hostname", text}, {"ttl", int8}, {"addrs", text}};
         case console_view::dns_zones:
-            return {{"zonename", text}, {"serial", text}, {"count", int4}};
+            return {{"zonename", text}, {"serial", int8}, {"count", int4}};
         case console_view::config:
-            return {{"key", text}, {"value", text}, {"default", text}, {"changeable", text}};
+            return {{"key", text},        {"value", text},  {"default", text},
+                    {"changeable", text}, {"origin", text}, {"waits", boolean}};
         case console_view::state:
             return {{"key", text}, {"value", text}};
         case console_view::version:

@@ -1,4 +1,6 @@
 // SHOW CONFIG, FLAGS, RULES and CACHE.
+#include <algorithm>
+#include <map>
 #include <utility>
 
 #include "config/list.h"
@@ -24,11 +26,27 @@ std::string_view word_of(policy::unlimited_select u) {
     return u == unlimited_select::allow ? "allow" : u == unlimited_select::cut ? "cut" : "refuse";
 }
 
-console_table config_table(const config::settings& s) {
+// Where a key stands that was given: itself, or what it is a part of.
+std::string origin_of(const std::map<std::string, std::string>& all, std::string key) {
+    while (true) {
+        if (const auto it = all.find(key); it != all.end()) return it->second;
+        const auto end = key.find_last_of(".[");
+        if (end == std::string::npos) return "default";
+        key.resize(end);
+    }
+}
+
+}  // namespace
+
+console_table config_table(const config::load_result& in_force,
+                           const std::vector<std::string>& waiting) {
     console_table out{columns_of(console_view::config), {}};
-    for (auto& one : config::list_settings(s))
+    for (auto& one : config::list_settings(in_force.value)) {
+        auto origin = origin_of(in_force.origins, one.key);
+        const bool waits = std::ranges::find(waiting, one.key) != waiting.end();
         out.rows.push_back({std::move(one.key), std::move(one.value), std::move(one.by_default),
-                            cell(one.changeable ? "yes" : "no")});
+                            cell(one.changeable ? "yes" : "no"), std::move(origin), flag(waits)});
+    }
     return out;
 }
 
@@ -41,16 +59,6 @@ console_table rules_table(const config::settings& s) {
     return out;
 }
 
-}  // namespace
-
-bool is_of_settings(console_view v) noexcept {
-    return v == console_view::config || v == console_view::rules;
-}
-
-console_table settings_table(console_view v, const config::settings& s) {
-    return v == console_view::rules ? rules_table(s) : config_table(s);
-}
-
 console_table flags_table(const std::vector<flag_row>& all) {
     console_table out{columns_of(console_view::flags), {}};
     for (const auto& f : all)
@@ -59,19 +67,33 @@ console_table flags_table(const std::vector<flag_row>& all) {
     return out;
 }
 
-console_table cache_table(const cache::store_statistics& of, const config::settings& s) {
+console_table cache_table(const cache::store_statistics& of, const tier_totals& shared,
+                          const config::settings& s) {
     const auto asked = of.hits + of.misses;
     const double ratio =
         asked == 0 ? 0.0 : static_cast<double>(of.hits) / static_cast<double>(asked);
     const bool on = s.enable_optimizations && s.cache.enable_query_result_caching;
     console_table out{columns_of(console_view::cache), {}};
-    out.rows.push_back({cell("memory"), cell(of.entries), cell(of.bytes),
+    // As the tier has it; without one it is this process's memory alone.
+    const auto provider = shared.provider.empty() ? std::string_view{"memory"} : shared.provider;
+    out.rows.push_back({cell(provider), cell(of.entries), cell(of.bytes),
                         cell(s.cache.store.max_memory), cell(of.payload), cell(of.hits),
                         cell(of.misses), cell(ratio), cell(of.insertions), cell(of.replacements),
                         cell(of.refusals), cell(of.evictions), cell(of.invalidations),
                         cell(of.expirations), cell(of.unsettled), flag(on),
                         cell("seen at once, before the writer has its acknowledgement"),
                         cell("seen when the entry's ttl has passed")});
+    auto& row = out.rows.back();
+    if (shared.provider.empty()) {
+        row.resize(out.columns.size());  // nulls
+        return out;
+    }
+    row.push_back(flag(shared.up));
+    for (const auto number :
+         {shared.asked, shared.found, shared.used, shared.refused, shared.harmed, shared.late,
+          shared.outages, shared.puts, shared.put_bytes, shared.put_refused, shared.dropped,
+          shared.queued_bytes})
+        row.push_back(cell(number));
     return out;
 }
 

@@ -16,6 +16,7 @@
 #include "proxy/ops/console_command.h"
 #include "proxy/ops/console_table.h"
 #include "proxy/ops/flags.h"
+#include "proxy/ops/tier_totals.h"
 
 namespace pgsidecar::ops {
 
@@ -68,15 +69,17 @@ struct live_state {
 [[nodiscard]] console_table live_table(console_view v, const live_state& now,
                                        const config::settings& s);
 
-// CONFIG, RULES.
-[[nodiscard]] bool is_of_settings(console_view v) noexcept;
-[[nodiscard]] console_table settings_table(console_view v, const config::settings& s);
+// `waiting`: keys that the files give otherwise, which takes effect only with a restart.
+[[nodiscard]] console_table config_table(const config::load_result& in_force,
+                                         const std::vector<std::string>& waiting);
+[[nodiscard]] console_table rules_table(const config::settings& s);
 
 // FLAGS.
 [[nodiscard]] console_table flags_table(const std::vector<flag_row>& all);
 
+// `shared`: of the tier that several sidecars share, if there is one.
 [[nodiscard]] console_table cache_table(const cache::store_statistics& of,
-                                        const config::settings& s);
+                                        const tier_totals& shared, const config::settings& s);
 
 // "2026-11-28 16:05:41 UTC"
 [[nodiscard]] std::string time_text(std::chrono::system_clock::time_point at);

@@ -134,6 +134,28 @@ void add_cache(page& out, const observations& seen, const program_state& state) 
                 c.unsettled);
 }
 
+// Where no tier is shared there are no such series, rather than zeros.
+void add_shared_cache(page& out, const tier_totals& t) {
+    if (t.provider.empty()) return;
+    out.family(MetricType::Gauge, "shared_cache_up",
+               "1 while the cache that several sidecars share is asked.");
+    out.value(t.up ? 1.0 : 0.0, {{"provider", std::string{t.provider}}});
+    out.counter("shared_cache_asked_total", "Keys that it was asked for.", t.asked);
+    out.counter("shared_cache_found_total", "Entries that it had, unharmed.", t.found);
+    out.counter("shared_cache_used_total", "Of these, those that were served.", t.used);
+    out.counter("shared_cache_refused_total",
+                "Of these, those that could not be shown to be valid here.", t.refused);
+    out.counter("shared_cache_harmed_total", "Entries that were damaged or foreign.", t.harmed);
+    out.counter("shared_cache_late_total", "Questions that waited in vain.", t.late);
+    out.counter("shared_cache_outages_total", "How often it was given up.", t.outages);
+    out.counter("shared_cache_puts_total", "Entries that it has taken.", t.puts);
+    out.counter("shared_cache_put_bytes_total", "Bytes of these.", t.put_bytes);
+    out.counter("shared_cache_put_refused_total", "Entries that it has not taken.", t.put_refused);
+    out.counter("shared_cache_dropped_total", "Entries that were not sent: too many were waiting.",
+                t.dropped);
+    out.gauge("shared_cache_queued_bytes", "Bytes that wait to be sent.", t.queued_bytes);
+}
+
 void add_connections(page& out, const observations& seen, const program_state& state) {
     out.gauge("clients", "Client connections.", seen.clients);
     out.gauge("max_clients", "Client connections that there may be.", state.max_clients);
@@ -268,6 +290,7 @@ std::string exposition::text(const observations& seen, const program_state& stat
     add_program(out, seen, state);
     add_statements(out, seen);
     add_cache(out, seen, state);
+    add_shared_cache(out, seen.shared_cache);
     add_connections(out, seen, state);
     add_tenants(out, tenants_, seen);
     add_databases(out, databases_, seen);

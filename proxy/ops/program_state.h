@@ -24,12 +24,19 @@ struct tenant_usage {
     std::string tier;
     double rate_used = 0;              // of the bucket of queries: 0 to 1
     std::uint32_t per_minute = 0;      // queries; 0 = no limit
+    std::uint32_t burst = 0;           // tokens of a full bucket; with per_minute
     std::uint32_t running = 0;         // requests
     std::uint32_t max_concurrent = 0;  // 0 = no limit
     std::array<std::uint64_t, policy::limit_kinds> met{};
 
     [[nodiscard]] double share() const noexcept;  // of the limit that is nearest
+    // Whole queries that it may ask at once now; meaningful with per_minute.
+    [[nodiscard]] std::uint32_t rate_left() const noexcept;
 };
+
+// Of every tenant that is known now.
+[[nodiscard]] std::vector<tenant_usage> usage_of(const policy::tenant_directory& all,
+                                                 policy::rate_limiter::time_point now);
 
 struct program_state {
     std::string version;

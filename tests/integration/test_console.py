@@ -346,7 +346,7 @@ class ControlTest(ConsoleCase):
         def hits():
             return self.row(conn, "SHOW CACHE")["hits"]
         for i, command in enumerate(("TABLE dose IN " + self.database, "TABLE public.dose", "ALL", "RULE all",
-                                     "TENANT acme")):
+                                     "TENANT default")):
             with self.subTest(command):
                 before = hits()
                 wait_until("a hit", lambda: name() and hits() > before)

@@ -9,6 +9,7 @@
 namespace {
 
 using namespace pgsidecar::ops;
+namespace policy = pgsidecar::policy;
 using namespace std::chrono_literals;
 
 console_command show(console_view v, std::uint64_t limit = 0) {
@@ -94,9 +95,50 @@ TEST_CASE("console activity: statements by the time they took, and tenants") {
     CHECK(at(tenants, "acme", "hits") == "3");
     CHECK(at(tenants, "acme", "rows") == "7");
     CHECK(at(tenants, "acme", "saved_us") == "2700");
+    // Nobody knows it now.
+    CHECK(at(tenants, "acme", "rate_left") == "NULL");
     for (const auto v : {console_view::stats, console_view::stats_totals, console_view::totals,
                          console_view::tenants, console_view::queries}) {
         const auto t = counted_table(show(v), now, nullptr);
         for (const auto& row : t.rows) CHECK(row.size() == t.columns.size());
     }
+}
+
+TEST_CASE("console activity: what tenants use of their limits, also of those that asked nothing") {
+    auto options = policy::tenant_options{.limits = policy::enforcement::enforce};
+    options.tiers.front().queries_per_minute = 60;
+    options.tiers.front().burst = 10;
+    options.tiers.front().max_concurrent = 4;
+    policy::tenant_directory all{options};
+    const policy::rate_limiter::time_point now{1h};
+    const auto acme = all.find("acme", now);
+    const auto rate = acme->of->rate();
+    for (int i = 0; i < 3; ++i) REQUIRE(acme->queries.take(now, rate).count() == 0);
+    all.gate().enter_at_once(acme->lane);
+    all.count(*acme, policy::limit_kind::max_result_rows);
+    all.count(*acme, policy::limit_kind::max_result_rows);
+    const auto shown = [&](std::chrono::milliseconds later) {
+        return counted_table(show(console_view::tenants), counted(1), nullptr,
+                             usage_of(all, now + later));
+    };
+    const auto t = shown(0ms);
+    for (const auto& row : t.rows) CHECK(row.size() == t.columns.size());
+    CHECK(at(t, "acme", "hits") == "1");
+    CHECK(at(t, "acme", "rate_left") == "7");
+    CHECK(at(t, "acme", "queries_per_minute") == "60");
+    CHECK(at(t, "acme", "running") == "1");
+    CHECK(at(t, "acme", "max_concurrent") == "4");
+    CHECK(at(t, "acme", "met_max_result_rows") == "2");
+    CHECK(at(t, "acme", "met_queries_per_minute") == "0");
+    CHECK(at(t, "default", "calls") == "0");
+    CHECK(at(t, "default", "rate_left") == "10");
+    // A token a second comes back.
+    CHECK(at(shown(999ms), "acme", "rate_left") == "7");
+    CHECK(at(shown(1000ms), "acme", "rate_left") == "8");
+    CHECK(at(shown(1h), "acme", "rate_left") == "10");
+    // Without a limit there is no bucket.
+    options.tiers.front().queries_per_minute_mode = policy::enforcement::off;
+    all.adopt(options);
+    CHECK(at(shown(0ms), "acme", "rate_left") == "NULL");
+    CHECK(at(shown(0ms), "acme", "queries_per_minute") == "0");
 }

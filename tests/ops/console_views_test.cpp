@@ -26,6 +26,12 @@ std::string at(const console_table& t, std::vector<std::string> key, std::string
     return "no row";
 }
 
+config::load_result loaded(config::settings s) {
+    config::load_result out;
+    out.value = std::move(s);
+    return out;
+}
+
 live_client client(std::uint64_t id, phase is, std::string user = "ann",
                    std::string database = "shop") {
     live_client c;
@@ -71,13 +77,13 @@ TEST_CASE("console views: every row has a cell for every column") {
     for (std::size_t i = 0; i < static_cast<std::size_t>(console_view::count_); ++i) {
         const auto view = static_cast<console_view>(i);
         CAPTURE(to_string(view));
-        if (!is_live(view) && !is_of_settings(view)) continue;
-        const auto t = is_live(view) ? live_table(view, now, s) : settings_table(view, s);
+        if (!is_live(view)) continue;
+        const auto t = live_table(view, now, s);
         CHECK(t.columns.size() == columns_of(view).size());
         for (const auto& row : t.rows) CHECK(row.size() == t.columns.size());
     }
-    const auto cache = cache_table({}, s);
-    CHECK(cache.rows.front().size() == cache.columns.size());
+    for (const auto& t : {rules_table(s), config_table(loaded(s), {})})
+        for (const auto& row : t.rows) CHECK(row.size() == t.columns.size());
 }
 
 TEST_CASE("console views: clients and servers, and who has whom") {
@@ -136,6 +142,40 @@ TEST_CASE("console views: pools, databases and lists") {
     CHECK(at(live_table(console_view::databases, now, s), {"old"}, "paused") == "1");
 }
 
+TEST_CASE("console views: the cache, with and without a tier that several share") {
+    const config::settings s;
+    pgsidecar::cache::store_statistics stored;
+    stored.hits = 3;
+    stored.misses = 1;
+    const auto alone = cache_table(stored, {}, s);
+    CHECK(alone.rows.front().size() == alone.columns.size());
+    CHECK(at(alone, {"memory"}, "hit_ratio") == "0.750");
+    CHECK(at(alone, {"memory"}, "shared_asked") == "NULL");
+    const auto shared =
+        cache_table(stored, {.provider = "redis", .up = true, .asked = 7, .queued_bytes = 9}, s);
+    CHECK(shared.rows.front().size() == shared.columns.size());
+    CHECK(at(shared, {"redis"}, "shared_up") == "t");
+    CHECK(at(shared, {"redis"}, "shared_asked") == "7");
+    CHECK(at(shared, {"redis"}, "shared_queued_bytes") == "9");
+}
+
+TEST_CASE("console views: where a value was given, and what waits for a restart") {
+    config::load_result given;
+    given.value.cache.rules.rules.resize(2);
+    given.origins = {{"listen_port", "until a restart, then a.yaml:1"},
+                     {"max_client_conn", "SET"},
+                     {"cache.rules", "a.yaml:3"},
+                     {"cache.rules[1].ttl", "a.yaml:9"}};
+    const auto t = config_table(given, {"listen_port"});
+    CHECK(at(t, {"listen_port"}, "origin") == "until a restart, then a.yaml:1");
+    CHECK(at(t, {"listen_port"}, "waits") == "t");
+    CHECK(at(t, {"max_client_conn"}, "origin") == "SET");
+    CHECK(at(t, {"max_client_conn"}, "waits") == "f");
+    CHECK(at(t, {"cache.rules[0].ttl"}, "origin") == "a.yaml:3");
+    CHECK(at(t, {"cache.rules[1].ttl"}, "origin") == "a.yaml:9");
+    CHECK(at(t, {"listen_addr"}, "origin") == "default");
+}
+
 TEST_CASE("console views: secrets are not in SHOW CONFIG") {
     config::settings s;
     s.upstream.control_connection = "host=h user=u password=hunter2";
@@ -145,7 +185,7 @@ TEST_CASE("console views: secrets are not in SHOW CONFIG") {
     rule.name = "doses";
     rule.tables = {"public.dose", "x"};
     s.cache.rules.rules = {rule};
-    const auto t = settings_table(console_view::config, s);
+    const auto t = config_table(loaded(s), {});
     for (const auto& row : t.rows)
         for (const auto& one : row) CHECK(one.value_or("").find("hunter2") == std::string::npos);
     CHECK(at(t, {"upstream.control_connection"}, "value").find("user=u") != std::string::npos);
@@ -162,7 +202,7 @@ TEST_CASE("console views: secrets are not in SHOW CONFIG") {
     CHECK(at(f, {"cache.rules[doses].mode"}, "value") == "shadow");
     CHECK(at(f, {"cache.rules[doses].mode"}, "origin") == "SET");
     CHECK(at(f, {"cache.rules[doses].mode"}, "different") == "2");
-    CHECK(at(settings_table(console_view::rules, s), {"doses"}, "tables") == "public.dose, x");
+    CHECK(at(rules_table(s), {"doses"}, "tables") == "public.dose, x");
 }
 
 TEST_CASE("console views: times and numbers of clients") {

@@ -128,3 +128,16 @@ TEST_CASE("nothing seen yet is a page, too") {
     CHECK(value_of(text, "pgsidecar_clients") == "0");
     CHECK(text.back() == '\n');
 }
+
+TEST_CASE("a cache that several share has its numbers, and without one there are no such series") {
+    auto seen = observed::load();
+    seen.shared_cache = {};
+    CHECK(text_of(seen).find("shared_cache") == std::string::npos);
+    seen.shared_cache = {.provider = "redis", .up = true, .asked = 7, .used = 5, .late = 2};
+    const auto text = text_of(seen);
+    CHECK(value_of(text, "pgsidecar_shared_cache_up{provider=\"redis\"}") == "1");
+    CHECK(value_of(text, "pgsidecar_shared_cache_asked_total") == "7");
+    CHECK(value_of(text, "pgsidecar_shared_cache_used_total") == "5");
+    CHECK(value_of(text, "pgsidecar_shared_cache_late_total") == "2");
+    CHECK(value_of(text, "pgsidecar_shared_cache_puts_total") == "0");
+}
