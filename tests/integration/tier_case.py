@@ -236,7 +236,7 @@ class Sharing:
         self.assertEqual(session.q(self.of(7)).value, "diabetes mellitus")
         self.all_put(mine)
         everything = b"".join(n.encode() + e for n, e in self.lying().items())
-        for word in (b"diabetes", b"SELECT", b"kv", self.database.encode()):
+        for word in (b"diabetes", b"SELECT", b"FROM kv", self.database.encode()):
             self.assertNotIn(word, everything)
         self.assertTrue(everything)
         self.setup_sql("UPDATE kv SET v = 'changed' WHERE k = 7")
