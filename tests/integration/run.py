@@ -106,6 +106,9 @@ def main():
     for name in ("PGSIDECAR_ENVIRONMENT", "ASPNETCORE_ENVIRONMENT"):  # the tests say it themselves
         os.environ.pop(name, None)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as for Ctrl-C
+    # A shell starts what it puts into the background with SIGINT ignored, and every program of the
+    # tests would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     tests = [] if given.child else list(select(unittest.TestLoader().discover(
         HERE, pattern="test_*.py"), given.k, given.x))
     if given.list:
