@@ -320,11 +320,14 @@ class ClusterTest(RedisTest):
         first("FLUSHALL")
         identity = second("CLUSTER", "MYID")
         slots = range(0, 5461)
+        second("CLUSTER", "BUMPEPOCH")  # its word on whose the slots are is the latest
         for node in (second, first, self.nodes[2]):
             client = node.client()
             for slot in slots:
                 client("CLUSTER", "SETSLOT", slot, "NODE", identity)
             client.close()
+        for node in self.nodes:
+            wait_until("everybody to say so", lambda: b" 0-10922" in node("CLUSTER", "NODES"))
         session = self.wire()
         before = self.shared()
         for k in keys:
