@@ -142,7 +142,8 @@ if has tsan; then
         step "build tsan" build tsan && {
         step "unit tests tsan" unit tsan
         step "integration tsan" integration tsan -k test_metrics -k cache_races -k CancelTest -k ShutdownTest \
-            -k ScramOverTls -k pgbench -k ConcurrencyTest -k MethodTest -k test_pool.SizeTest
+            -k ScramOverTls -k pgbench -k ConcurrencyTest -k MethodTest -k test_pool.SizeTest \
+            -k test_handover -k test_alerts.AlertTest -k test_reload.SignalTest -k test_tier_redis.SharingTest
     }
 fi
 if has fuzz; then
