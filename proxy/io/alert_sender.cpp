@@ -34,8 +34,9 @@ ops::alert_rules rules_of(const config::settings& s) {
 }
 
 // Connects for each text: alerts are rare, and no connection then stands in anybody's way.
-std::string notify(config::settings s, const std::string& text) {
-    if (s.alerts.notify_channel.empty()) return {};
+std::string notify(const config::settings& now, const std::string& text) {
+    if (now.alerts.notify_channel.empty()) return {};
+    auto s = now;
     if (!s.alerts.connection.empty()) s.upstream.control_connection = s.alerts.connection;
     const auto connection = control_parameters{s}.application_name("pgsidecar alerts").connect();
     if (PQstatus(connection.get()) == CONNECTION_OK) {
@@ -161,8 +162,7 @@ void alert_sender::adopt(std::shared_ptr<const config::settings> settings) {
     };
     const bool on = s.enable_alerts;
     use(event_log_, on && s.event_log, "the event log", tell_machine);
-    use(notify_, on && !s.notify_channel.empty(), "NOTIFY",
-        [](const config::settings& now, const std::string& text) { return notify(now, text); });
+    use(notify_, on && !s.notify_channel.empty(), "NOTIFY", notify);
     use(webhook_, on && !s.webhook_url.empty(), "the webhook", post);
 }
 
