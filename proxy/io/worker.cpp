@@ -74,23 +74,25 @@ void worker::tick() {
 
 void worker::measure(core::actions& todo) {
     const auto now = std::chrono::steady_clock::now();
-    const bool keeps = live_->keeps_metrics();
-    for (const auto& m : todo.measured) {
-        collector_.add(m, now);
-        if (keeps) keep_metrics(m, now);
-    }
+    for (const auto& m : todo.measured) collector_.add(m, now);
+    if (live_->keeps_metrics()) keep_metrics(todo.measured, now);
     for (const auto& t : todo.transactions) collector_.add(t, now);
     if (metrics_.size() >= most_metrics) hand_over_metrics();
 }
 
-void worker::keep_metrics(const core::measurement& m, std::chrono::steady_clock::time_point now) {
-    sampled_ += settings().metrics.sample_percent;
-    if (sampled_ < 100) return;
-    sampled_ -= 100;
-    metrics_.add({.ended = std::chrono::system_clock::now(),
-                  .took = ops::metrics_row::clamp(now - m.since),
-                  .rows = ops::metrics_row::clamp(m.rows)},
-                 m.tenant, m.tenant->name, m.type);
+void worker::keep_metrics(const std::vector<core::measurement>& all,
+                          std::chrono::steady_clock::time_point now) {
+    const auto percent = settings().metrics.sample_percent;
+    const auto ended = std::chrono::system_clock::now();
+    for (const auto& m : all) {
+        sampled_ += percent;
+        if (sampled_ < 100) continue;
+        sampled_ -= 100;
+        metrics_.add({.ended = ended,
+                      .took = ops::metrics_row::clamp(now - m.since),
+                      .rows = ops::metrics_row::clamp(m.rows)},
+                     m.tenant, m.tenant->name, m.type);
+    }
 }
 
 void worker::hand_over_metrics() {

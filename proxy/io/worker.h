@@ -108,7 +108,8 @@ class worker {
   private:
     void tick();
     void measure(core::actions& todo);
-    void keep_metrics(const core::measurement& m, std::chrono::steady_clock::time_point now);
+    void keep_metrics(const std::vector<core::measurement>& all,
+                      std::chrono::steady_clock::time_point now);
     void hand_over_metrics();
     void note_comparisons(const std::vector<core::comparison>& compared);
     void arm_watch();

@@ -53,6 +53,12 @@ class Client:
         self.sock.close()
 
 
+def shared_cache(redis, **cache):
+    """Settings of a sidecar whose cache is shared in that server."""
+    return {"cache": {**cache, "cache_provider": "redis"},
+            "shared_cache": {"validity": "ttl", "timeout": "5s", "redis_addresses": [redis.address]}}
+
+
 class Redis:
     """One server. `lines`: of its configuration."""
 

@@ -5,7 +5,7 @@ import unittest
 import wire
 from cache_case import CacheTest
 from harness import env, wait_until
-from redis_server import PROGRAM, Redis
+from redis_server import PROGRAM, Redis, shared_cache
 
 ADMIN = {"admin_users": ["scram_user"]}
 RULES = {"rules": [{"name": "doses", "tables": ["public.dose"], "ttl": "10m"},
@@ -100,9 +100,7 @@ class SharedTest(InvalidateCase):
     def setUpClass(cls):
         redis = Redis().start()
         cls.addClassCleanup(redis.close)
-        cls.config = {**ADMIN, "cache": {**RULES, "cache_provider": "redis"},
-                      "shared_cache": {"validity": "ttl", "timeout": "5s",
-                                       "redis_addresses": [redis.address]}}
+        cls.config = {**ADMIN, **shared_cache(redis, **RULES)}
         super().setUpClass()
 
     def test_only_the_rule_is_asked_of_the_server(self):

@@ -12,7 +12,7 @@ import psycopg
 
 from cache_case import CacheTest
 from harness import LIMITS_OUT_OF_THE_WAY, TIMEOUT, Sidecar, env, free_port, wait_until
-from redis_server import PROGRAM, Redis
+from redis_server import PROGRAM, Redis, shared_cache
 
 ADMIN = {"admin_users": ["scram_user"]}
 PGBOUNCER = "/usr/sbin/pgbouncer"
@@ -160,9 +160,7 @@ class SharedCacheTest(TableCase):
         redis = Redis().start()
         cls.addClassCleanup(redis.close)
         cls.port = free_port()
-        cls.config = {**ADMIN, "http": {"listen_port": cls.port}, "cache": {"cache_provider": "redis"},
-                      "shared_cache": {"validity": "ttl", "timeout": "5s",
-                                       "redis_addresses": [redis.address]}}
+        cls.config = {**ADMIN, "http": {"listen_port": cls.port}, **shared_cache(redis)}
         super().setUpClass()
 
     def test_its_numbers_are_the_same_everywhere(self):
