@@ -130,11 +130,14 @@ class EventLogTest(AlertCase):
         syslog.setblocking(False)
         lines = []
 
-        def told():
+        def told():  # by the sidecar: everybody on the machine writes here
             try:
-                lines.append(syslog.recv(4096).decode())
+                line = syslog.recv(4096).decode()
             except BlockingIOError:
                 return False
+            if "pgsidecar[%d]" % self.sidecar.pid not in line:
+                return False
+            lines.append(line)
             return True
 
         # RFC 3164, 4.1.1: facility 3 (daemon) * 8 + severity 4 (warning), 5 (notice).
