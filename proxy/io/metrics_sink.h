@@ -23,7 +23,7 @@ class metrics_sink {
     metrics_sink(const metrics_sink&) = delete;
     metrics_sink& operator=(const metrics_sink&) = delete;
 
-    void add(const ops::metrics_batch& rows) { queue_.add(rows); }
+    void add(ops::metrics_batch& rows) { queue_.add(rows); }
     [[nodiscard]] ops::metrics_queue::counts count() const { return queue_.count(); }
     void keep_days(unsigned days) noexcept { retention_days_.store(days); }  // from now on
     // After the last add(): writes what waits, unless the database is known to be out of reach, for

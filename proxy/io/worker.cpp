@@ -17,7 +17,6 @@ constexpr auto tick_interval = std::chrono::seconds{1};
 // A token: the worker, the session on it, and room for the session's own count of waits.
 constexpr unsigned wait_bits = 20;
 constexpr unsigned worker_shift = 56;
-constexpr std::size_t most_metrics = 4096;  // rows that wait for the tick
 
 }  // namespace
 
@@ -77,13 +76,12 @@ void worker::measure(core::actions& todo) {
     for (const auto& m : todo.measured) collector_.add(m, now);
     if (live_->keeps_metrics()) keep_metrics(todo.measured, now);
     for (const auto& t : todo.transactions) collector_.add(t, now);
-    if (metrics_.size() >= most_metrics) hand_over_metrics();
 }
 
 void worker::keep_metrics(const std::vector<core::measurement>& all,
                           std::chrono::steady_clock::time_point now) {
     const auto percent = settings().metrics.sample_percent;
-    const auto ended = std::chrono::system_clock::now();
+    const auto ended = wall_clock_.at(now);
     for (const auto& m : all) {
         sampled_ += percent;
         if (sampled_ < 100) continue;
@@ -92,13 +90,13 @@ void worker::keep_metrics(const std::vector<core::measurement>& all,
                       .took = ops::metrics_row::clamp(now - m.since),
                       .rows = ops::metrics_row::clamp(m.rows)},
                      m.tenant, m.tenant->name, m.type);
+        if (metrics_.full()) hand_over_metrics();
     }
 }
 
 void worker::hand_over_metrics() {
     if (metrics_.empty()) return;
     owner_.metrics()->add(metrics_);
-    metrics_.clear();
 }
 
 // The text itself never reaches the log; its fingerprint is pg_stat_statements' kind of name.

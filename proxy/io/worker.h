@@ -142,7 +142,8 @@ class worker {
     std::array<std::atomic<std::int64_t>, static_cast<std::size_t>(core::pin::count_)> kept_{};
     bool draining_ = false;
     ops::collector collector_;
-    ops::metrics_batch metrics_;
+    ops::metrics_batch metrics_;  // wait for the tick, or until there are enough
+    ops::wall_clock wall_clock_;
     unsigned sampled_ = 0;  // hundredths of a statement that are due
     std::thread thread_;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 #include <limits>
 #include <span>
 #include <string_view>
@@ -13,7 +14,8 @@ namespace {
 
 constexpr std::size_t most_of_type = 50;  // characters of query_type
 constexpr std::uint32_t most_rows_told = 0x7fffffff;
-constexpr std::size_t usual_line = 64;  // bytes
+constexpr std::size_t usual_line = 80;       // bytes
+constexpr std::size_t most_of_numbers = 72;  // bytes of a line behind its names
 
 bool is_plain(char c) {
     const auto byte = static_cast<unsigned char>(c);
@@ -47,51 +49,70 @@ void append_text(std::string& out, std::string_view text, std::size_t most, bool
     }
 }
 
+char* put_all(char* at, std::span<const char> what) {
+    std::memcpy(at, what.data(), what.size());
+    return at + what.size();
+}
+
 // There is room for the 20 digits of any number.
 char* put_number(char* at, std::uint64_t value) { return std::to_chars(at, at + 20, value).ptr; }
 
-// The last `width` digits.
-char* put_digits(char* at, std::uint64_t value, std::size_t width) {
-    for (auto i = width; i-- > 0; value /= 10) at[i] = static_cast<char>('0' + value % 10);
-    return at + width;
-}
+constexpr auto two_digits = [] {
+    std::array<std::array<char, 2>, 100> out{};
+    for (std::size_t i = 0; i < out.size(); ++i)
+        out[i] = {static_cast<char>('0' + i / 10), static_cast<char>('0' + i % 10)};
+    return out;
+}();
 
-// "2026-02-28 23:59:58.": neighbouring rows have it in common.
-class second_text {
+// Below 100.
+char* put_two(char* at, std::uint64_t value) { return put_all(at, two_digits[value]); }
+
+// "2026-02-28 23:59:58.123456"
+class time_text {
   public:
-    static constexpr std::size_t size = 20;
+    static constexpr std::size_t size = 26;
 
-    // Room for `size` and the six digits behind it.
     char* put(char* at, std::chrono::system_clock::time_point when) {
         using namespace std::chrono;
         const auto exact = floor<microseconds>(when);
-        if (text_[0] == '\0' || exact < second_ || exact >= second_ + seconds{1})
-            write(floor<seconds>(exact));
-        at = std::copy(text_.begin(), text_.end(), at);
-        return put_digits(at, static_cast<std::uint64_t>((exact - second_).count()), 6);
+        if (exact != told_ || text_[0] == '\0') write(exact);
+        return put_all(at, text_);
     }
 
   private:
-    void write(std::chrono::sys_seconds of) {
+    void write(std::chrono::sys_time<std::chrono::microseconds> exact) {
+        using namespace std::chrono;
+        told_ = exact;
+        if (text_[0] == '\0' || exact < second_ || exact >= second_ + seconds{1})
+            write_second(floor<seconds>(exact));
+        const auto us = static_cast<std::uint64_t>((exact - second_).count());
+        auto* at = put_two(text_.data() + size - 6, us / 10'000);
+        put_two(put_two(at, us / 100 % 100), us % 100);
+    }
+
+    // Neighbouring rows have it in common.
+    void write_second(std::chrono::sys_seconds of) {
         using namespace std::chrono;
         const auto day = floor<days>(of);
         const year_month_day date{day};
         const hh_mm_ss time{of - day};
-        auto* at = text_.data();
-        const auto part = [&at](auto value, std::size_t width, char behind) {
-            at = put_digits(at, static_cast<std::uint64_t>(value), width);
+        const auto year = static_cast<unsigned>(static_cast<int>(date.year()));
+        auto* at = put_two(text_.data(), year / 100 % 100);
+        const auto part = [&at](auto value, char behind) {
+            at = put_two(at, static_cast<std::uint64_t>(value));
             *at++ = behind;
         };
-        part(static_cast<int>(date.year()), 4, '-');
-        part(static_cast<unsigned>(date.month()), 2, '-');
-        part(static_cast<unsigned>(date.day()), 2, ' ');
-        part(time.hours().count(), 2, ':');
-        part(time.minutes().count(), 2, ':');
-        part(time.seconds().count(), 2, '.');
+        part(year % 100, '-');
+        part(static_cast<unsigned>(date.month()), '-');
+        part(static_cast<unsigned>(date.day()), ' ');
+        part(time.hours().count(), ':');
+        part(time.minutes().count(), ':');
+        part(time.seconds().count(), '.');
         second_ = of;
     }
 
     std::array<char, size> text_{};
+    std::chrono::sys_time<std::chrono::microseconds> told_{};
     std::chrono::sys_seconds second_{};
 };
 
@@ -137,7 +158,7 @@ void metrics_batch::append(const metrics_batch& other, std::size_t first, std::s
     for (auto row : std::span{other.rows_}.subspan(first, count)) {
         row.tenant = number(row.tenant);
         row.type = number(row.type);
-        rows_.push_back(row);
+        put(row);
     }
 }
 
@@ -146,23 +167,31 @@ void metrics_batch::clear() noexcept {
     names_.clear();
 }
 
-void metrics_queue::add(const batch& rows) {
+void metrics_queue::add(batch& rows) {
     if (rows.empty()) return;
     {
         const std::lock_guard lock{mutex_};
         const auto taken = std::min(rows.size(), most_ - std::min(most_, counts_.waiting));
         counts_.dropped += rows.size() - taken;
         counts_.waiting += taken;
-        for (std::size_t at = 0; at < taken;) {
-            const bool fits =
-                batches_.size() > (taken_ ? 1U : 0U) && batches_.back().size() < batch_rows;
-            auto& last = fits ? batches_.back() : batches_.emplace_back(batch_rows);
-            const auto count = std::min(taken - at, batch_rows - last.size());
-            last.append(rows, at, count);
-            at += count;
+        if (rows.full() && taken == rows.size()) {
+            batches_.push_back(std::exchange(rows, {}));
+        } else {
+            join(rows, taken);
+            rows.clear();
         }
     }
     changed_.notify_one();
+}
+
+void metrics_queue::join(const batch& rows, std::size_t count) {
+    for (std::size_t at = 0; at < count;) {
+        const bool fits = batches_.size() > (taken_ ? 1U : 0U) && !batches_.back().full();
+        auto& last = fits ? batches_.back() : batches_.emplace_back();
+        const auto some = std::min(count - at, batch::usual_rows - last.size());
+        last.append(rows, at, some);
+        at += some;
+    }
 }
 
 const metrics_queue::batch* metrics_queue::front(std::chrono::milliseconds patience) {
@@ -205,26 +234,30 @@ metrics_queue::counts metrics_queue::count() const {
 }
 
 std::string copy_text(const metrics_batch& batch, std::chrono::seconds offset, bool ascii) {
-    std::string out;
-    out.reserve(batch.size() * usual_line);
     name_texts tenants{batch, std::string::npos, ascii}, types{batch, most_of_type, ascii};
-    second_text second;
+    time_text time;
+    std::string out(batch.size() * usual_line, '\0');
+    std::size_t written = 0;
     for (const auto& row : batch.rows()) {
-        out += tenants[row.tenant];
-        out += types[row.type];
+        const auto& tenant = tenants[row.tenant];
+        const auto& type = types[row.type];
+        const auto most = written + tenant.size() + type.size() + most_of_numbers;
+        if (out.size() < most) out.resize(most + out.size() / 2);
+        auto* at = put_all(out.data() + written, tenant);
+        at = put_all(at, type);
         // Hundredths of a millisecond, rounded as numeric is.
         const auto hundredths = (std::uint64_t{row.took.count()} + 5) / 10;
-        std::array<char, 96> rest{};
-        auto* end = put_number(rest.data(), hundredths / 100);
-        *end++ = '.';
-        end = put_digits(end, hundredths % 100, 2);
-        *end++ = '\t';
-        end = put_number(end, std::min(row.rows, most_rows_told));
-        *end++ = '\t';
-        end = second.put(end, row.ended + offset);
-        *end++ = '\n';
-        out.append(rest.data(), end);
+        at = put_number(at, hundredths / 100);
+        *at++ = '.';
+        at = put_two(at, hundredths % 100);
+        *at++ = '\t';
+        at = put_number(at, std::min(row.rows, most_rows_told));
+        *at++ = '\t';
+        at = time.put(at, row.ended + offset);
+        *at++ = '\n';
+        written = static_cast<std::size_t>(at - out.data());
     }
+    out.resize(written);
     return out;
 }
 

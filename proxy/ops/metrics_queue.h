@@ -25,7 +25,7 @@ struct metrics_row {
 
     // What is more than a member can hold becomes the most that it can.
     [[nodiscard]] static decltype(took) clamp(std::chrono::nanoseconds exact) noexcept {
-        const auto us = std::chrono::round<std::chrono::microseconds>(exact).count();
+        const std::int64_t us = (exact.count() + 500) / 1000;
         return decltype(took){static_cast<std::uint32_t>(
             std::clamp<std::int64_t>(us, 0, std::numeric_limits<std::uint32_t>::max()))};
     }
@@ -33,6 +33,24 @@ struct metrics_row {
         return static_cast<std::uint32_t>(
             std::min<std::uint64_t>(exact, std::numeric_limits<std::uint32_t>::max()));
     }
+};
+
+// What the wall clock says at a moment of the steady one. Looks at it itself only now and then: a
+// clock that is set anew is followed within that time.
+class wall_clock {
+  public:
+    [[nodiscard]] std::chrono::system_clock::time_point at(
+        std::chrono::steady_clock::time_point when) {
+        if (when - looked_ > std::chrono::milliseconds{100}) {
+            looked_ = when;
+            then_ = std::chrono::system_clock::now();
+        }
+        return then_ + std::chrono::round<std::chrono::system_clock::duration>(when - looked_);
+    }
+
+  private:
+    std::chrono::steady_clock::time_point looked_{};
+    std::chrono::system_clock::time_point then_{};
 };
 
 // Rows and the names that they share. A name that was not met for a while is listed again, which
@@ -43,9 +61,9 @@ class metrics_batch {
     // Of a row with names that no other row has: what the settings' reference says.
     static constexpr std::size_t most_row_bytes = sizeof(metrics_row) + 2 * sizeof(name);
     static_assert(most_row_bytes <= 64);
-
-    metrics_batch() = default;
-    explicit metrics_batch(std::size_t expected) { rows_.reserve(expected); }
+    // The queue's batches are made for so many rows at once, and nearly all are full: what waits
+    // takes no more memory than its rows, however few came at a time.
+    static constexpr std::size_t usual_rows = 4096;
 
     // The names' numbers in `r` are set here. `tenant` is a part of what `owner` keeps.
     template <class Owner>
@@ -53,7 +71,7 @@ class metrics_batch {
              const name& type) {
         r.tenant = number_of(owner, tenant);
         r.type = number_of(type, *type);
-        rows_.push_back(r);
+        put(r);
     }
     // Appends what rows of the other have, in their order.
     void append(const metrics_batch& other, std::size_t first, std::size_t count);
@@ -61,6 +79,7 @@ class metrics_batch {
 
     [[nodiscard]] std::size_t size() const noexcept { return rows_.size(); }
     [[nodiscard]] bool empty() const noexcept { return rows_.empty(); }
+    [[nodiscard]] bool full() const noexcept { return rows_.size() >= usual_rows; }
     [[nodiscard]] const std::vector<metrics_row>& rows() const noexcept { return rows_; }
     [[nodiscard]] const std::vector<name>& names() const noexcept { return names_; }
     [[nodiscard]] std::size_t held_bytes() const noexcept {
@@ -77,6 +96,10 @@ class metrics_batch {
         return slot;
     }
     [[nodiscard]] std::uint32_t listed(name of);
+    void put(const metrics_row& r) {
+        if (rows_.empty()) rows_.reserve(usual_rows);
+        rows_.push_back(r);
+    }
 
     std::vector<metrics_row> rows_;
     std::vector<name> names_;
@@ -89,7 +112,8 @@ class metrics_queue {
 
     explicit metrics_queue(std::size_t most_rows) : most_{most_rows} {}
 
-    void add(const batch& rows);
+    // All of them; `rows` is empty afterwards. A full batch is taken as it is, others are joined.
+    void add(batch& rows);
     // The oldest, empty when there is nothing; waits for something until the time is over. It stays
     // in the queue until done(): one taker at a time.
     [[nodiscard]] const batch* front(std::chrono::milliseconds patience);
@@ -107,9 +131,7 @@ class metrics_queue {
     [[nodiscard]] counts count() const;
 
   private:
-    // Each is made for so many rows at once, and nearly all are full: what waits takes no more
-    // memory than its rows, however few came at a time.
-    static constexpr std::size_t batch_rows = 4096;
+    void join(const batch& rows, std::size_t count);
 
     const std::size_t most_;
     mutable std::mutex mutex_;
