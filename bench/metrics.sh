@@ -10,7 +10,7 @@ source "$root/deploy/private-servers.sh"
 # shellcheck source=bench/servers.sh
 source "$root/bench/servers.sh"
 
-rounds=9 seconds=2 clients=16 rows=100000 keys=1000 sample=100
+rounds=9 seconds=2 clients=16 rows=100000 keys=1000 sample=100 rate=0
 server_core=0 load_core=1 tools=$root/build/release
 patience=60  # seconds that one measurement may take beyond its length
 
@@ -28,6 +28,7 @@ every row arrived; stops everything again.
   --rounds N        rounds, of which the median is taken (9)
   --seconds S       length of one measurement (2)
   --clients N       how many clients (16)
+  --rate N          queries a second, 0 for as many as there can be (0)
   --sample N        metrics.sample_percent (100)
   --rows N          rows of the table (100000)
   --tools DIR       where the build is (build/release); built there if it is that
@@ -40,7 +41,7 @@ TEXT
 }
 
 read_options 'rounds=3 seconds=1' \
-    'rounds seconds clients sample rows tools server-core load-core' "$@"
+    'rounds seconds clients rate sample rows tools server-core load-core' "$@"
 
 # measuring NAME HOST PORT: a pgsidecar that writes its rows there.
 measuring() {
@@ -92,13 +93,15 @@ rows_of() {
 }
 
 report() {
+    local pace='as fast as it goes'
+    if ((rate > 0)); then pace="$rate queries a second"; fi
     show ''
     {
         the_machine
         the_load
-        printf '%s rounds of %s s, %s clients; servers on core %s, load on core %s.\n' \
-            "$rounds" "$seconds" "$clients" "$server_core" "$load_core"
-        awk -v sides='off same other' -v names='qps p99_us server_cpu_us' \
+        printf '%s rounds of %s s, %s clients, %s; servers on core %s, load on core %s.\n' \
+            "$rounds" "$seconds" "$clients" "$pace" "$server_core" "$load_core"
+        awk -v sides='off same other' -v names='qps p50_us p99_us server_cpu_us' \
             -v heading='hits | off | on, same core | on, other core' \
             -f "$root/bench/figures.awk" -f "$root/bench/sides.awk" "$work/results.tsv"
         printf '\nRows written: %s on the same core, %s on the other.\n' \

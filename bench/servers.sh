@@ -233,11 +233,12 @@ start_everything() {
 
 # measure_side ROUND PROTOCOL SIDE: a point select, one line into results.tsv.
 measure_side() {
-    local line
+    local line pace=()
+    if ((${rate:-0} > 0)); then pace=(--rate "$rate"); fi
     if ! line=$(timeout "$patience" taskset -c "$load_core" "$tools/bench/bench_load" \
         --conninfo "host=127.0.0.1 port=${port_of[$3]} user=app dbname=clinic" --protocol "$2" \
         --rows "$rows" --keys "$keys" --warm --connections "$clients" --seconds "$seconds" \
-        --server-pid "${pid_of[$3]}" 2>>"$work/load.log"); then
+        "${pace[@]}" --server-pid "${pid_of[$3]}" 2>>"$work/load.log"); then
         fail "bench_load failed: $(tail -n 1 "$work/load.log")"
     fi
     printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$line" >>"$work/results.tsv"
