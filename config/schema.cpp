@@ -421,6 +421,7 @@ std::vector<key_row<settings>> all_rows() {
     put_behind("pool_mode", pool_rows());
     put_behind("shutdown_timeout", hand_over_rows());
     put_behind("cache.rules", shared_cache_rows());
+    put_behind("cache.catalog_refresh_interval", invalidation_rows());
     put_behind("metrics.max_queued_rows", http_rows());
     put_behind("metrics.max_queued_rows", alert_rows());
     return out;

@@ -21,9 +21,10 @@ namespace pgsidecar::config {
 using slot =
     std::variant<bool*, std::uint16_t*, unsigned*, std::size_t*, std::chrono::milliseconds*,
                  std::chrono::seconds*, std::string*, tls_mode*, tls_version*, pool_mode*,
-                 cache_provider*, log_level*, policy::rule_mode*, auth_type*, policy::enforcement*,
-                 policy::unlimited_select*, std::vector<std::string>*,
-                 std::vector<policy::cache_rule>*, std::vector<policy::tier>*>;
+                 cache_provider*, log_level*, invalidation*, invalidation_loss*, policy::rule_mode*,
+                 auth_type*, policy::enforcement*, policy::unlimited_select*,
+                 std::vector<std::string>*, std::vector<policy::cache_rule>*,
+                 std::vector<policy::tier>*>;
 
 enum class key_flag : std::uint8_t {
     none = 0,
@@ -52,6 +53,7 @@ struct key_row {
 // Parts of setting_rows().
 [[nodiscard]] std::span<const key_row<settings>> pool_rows() noexcept;
 [[nodiscard]] std::span<const key_row<settings>> shared_cache_rows() noexcept;
+[[nodiscard]] std::span<const key_row<settings>> invalidation_rows() noexcept;
 [[nodiscard]] std::span<const key_row<settings>> hand_over_rows() noexcept;
 [[nodiscard]] std::span<const key_row<settings>> alert_rows() noexcept;
 [[nodiscard]] std::span<const key_row<settings>> http_rows() noexcept;

@@ -25,6 +25,9 @@ enum class pool_mode : std::uint8_t { session, transaction };
 enum class auth_type : std::uint8_t { relay, trust, plain, md5, scram_sha_256, hba };
 // Where answers are kept below this process's memory; memory: nowhere.
 enum class cache_provider : std::uint8_t { memory, database, redis };
+// How writes that do not pass through the proxy are seen, and what is done while they are not.
+enum class invalidation : std::uint8_t { automatic, wal, ttl };
+enum class invalidation_loss : std::uint8_t { bypass, ttl };
 enum class log_level : std::uint8_t { trace, debug, info, warning, error, off };
 
 struct tls_settings {
@@ -52,6 +55,10 @@ struct cache_settings {
     bool single_flight = true;
     std::chrono::milliseconds default_ttl{std::chrono::minutes{5}};  // of rules without ttl
     std::chrono::milliseconds catalog_refresh_interval{std::chrono::seconds{30}};
+    config::invalidation invalidation = config::invalidation::automatic;
+    std::string publication = "pgsidecar";  // with wal
+    std::chrono::milliseconds max_invalidation_lag{std::chrono::seconds{1}};
+    config::invalidation_loss on_invalidation_loss = config::invalidation_loss::bypass;
 };
 
 // The tier that several sidecars share, with cache_provider database or redis.

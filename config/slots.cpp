@@ -18,6 +18,8 @@ constexpr std::array<std::string_view, 2> pool_modes{"session", "transaction"};
 constexpr std::array<std::string_view, 6> auth_types{"relay", "trust",         "plain",
                                                      "md5",   "scram-sha-256", "hba"};
 constexpr std::array<std::string_view, 3> providers{"memory", "database", "redis"};
+constexpr std::array<std::string_view, 3> invalidations{"auto", "wal", "ttl"};
+constexpr std::array<std::string_view, 2> invalidation_losses{"bypass", "ttl"};
 constexpr std::array<std::string_view, 6> levels{"trace",   "debug", "info",
                                                  "warning", "error", "off"};
 constexpr std::array<std::string_view, 3> rule_modes{"off", "shadow", "on"};
@@ -29,6 +31,8 @@ std::span<const std::string_view> names(tls_version) noexcept { return tls_versi
 std::span<const std::string_view> names(pool_mode) noexcept { return pool_modes; }
 std::span<const std::string_view> names(auth_type) noexcept { return auth_types; }
 std::span<const std::string_view> names(cache_provider) noexcept { return providers; }
+std::span<const std::string_view> names(invalidation) noexcept { return invalidations; }
+std::span<const std::string_view> names(invalidation_loss) noexcept { return invalidation_losses; }
 std::span<const std::string_view> names(log_level) noexcept { return levels; }
 std::span<const std::string_view> names(rule_mode) noexcept { return rule_modes; }
 std::span<const std::string_view> names(unlimited_select) noexcept { return unlimited_selects; }

@@ -157,6 +157,12 @@ std::string check_user_name(std::string_view text) {
     return {};
 }
 
+std::string check_object_name(std::string_view text) {
+    if (auto reason = check_user_name(text); !reason.empty()) return reason;
+    const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20U; };
+    return std::ranges::any_of(text, is_control) ? "holds a control character" : "";
+}
+
 std::string check_tier_name(std::string_view text) {
     if (text.empty()) return "is empty";
     if (text.size() > 50) return show(text) + " is longer than 50 characters";

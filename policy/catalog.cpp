@@ -109,4 +109,21 @@ bool catalog::is_datetime_column(std::string_view name,
     return datetime;
 }
 
+bool catalog::publishes(std::string_view publication, const relation& table) const {
+    if (table.kind == 'p') return true;  // has no rows of its own
+    if (table.kind != 'r') return false;
+    const auto* listed = lookup(publications_, publication);
+    if (listed == nullptr || listed->empty()) return false;
+    if (listed->front() == 0 || std::ranges::binary_search(*listed, table.id)) return true;
+    for (const oid id : table.parents) {
+        // Partitions have one parent, partitioned ones in between may have another.
+        const auto* above = find(id);
+        while (above != nullptr && above->kind == 'p') {
+            if (std::ranges::binary_search(*listed, above->id)) return true;
+            above = above->parents.empty() ? nullptr : find(above->parents.front());
+        }
+    }
+    return false;
+}
+
 }  // namespace pgsidecar::policy

@@ -138,6 +138,10 @@ class catalog {
     [[nodiscard]] bool surely_usable(const schema_info& schema,
                                      std::string_view role) const noexcept;
 
+    // Whether the publication tells of every change of the table's rows. Of a partitioned table it
+    // tells partition by partition, also when only the parent is named in it.
+    [[nodiscard]] bool publishes(std::string_view publication, const relation& table) const;
+
     // pg_catalog's functions are known by name only: the most volatile of that name, or nothing.
     [[nodiscard]] std::optional<volatility> builtin_function(std::string_view name) const noexcept;
     [[nodiscard]] std::optional<volatility> builtin_operator(std::string_view name) const noexcept;
@@ -188,6 +192,7 @@ class catalog {
     by_name<std::vector<operator_info>> operators_;
     by_name<std::vector<type_info>> types_;
     by_name<column_use> columns_;
+    by_name<std::vector<oid>> publications_;  // 0: all tables; the rest ascending
     std::vector<default_value> defaults_;
     std::map<std::string, std::string, std::less<>> server_settings_;
     std::string server_settings_text_;

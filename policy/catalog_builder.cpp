@@ -106,6 +106,7 @@ struct catalog_builder::state {
     void schema(row_view r);
     void relation_row(row_view r);
     void inheritance(row_view r);
+    void publication(row_view r);
     void view(row_view r);
     void foreign_key(row_view r);
     void trigger_row(row_view r);
@@ -167,6 +168,12 @@ void catalog_builder::state::relation_row(row_view r) {
     }
     result->relation_by_name_[entry.schema].insert_or_assign(entry.name, at);
     result->relations_.push_back(std::move(entry));
+}
+
+void catalog_builder::state::publication(row_view r) {
+    oid id = 0;
+    failed = !parse(r[1], id) || failed;
+    result->publications_[std::string{*r[0]}].push_back(id);
 }
 
 void catalog_builder::state::inheritance(row_view r) {
@@ -318,6 +325,8 @@ void catalog_builder::state::add(catalog_source source, row_view r) {
             return;
         case catalog_source::write_functions:
             return write_function(r);
+        case catalog_source::publications:
+            return publication(r);
         case catalog_source::definitions:
         case catalog_source::count_:
             return;

@@ -275,6 +275,18 @@ SELECT (SELECT coalesce(sum(hashtext(concat_ws(' ', a.attrelid, a.attnum, a.attn
                                                e.enumsortorder))::bigint), 0)
           FROM pg_enum e)::text)sql";
 
+// Of publications that tell of every change of their tables, with 0 for all tables. By the catalogs
+// themselves: pg_publication_tables locks what it lists. What a whole schema is in for is not read.
+constexpr std::string_view publications_sql = R"sql(
+SELECT p.pubname, coalesce(r.prrelid, 0)
+  FROM pg_publication p
+  LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND NOT p.puballtables
+ WHERE p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate
+   AND to_jsonb(p) ->> 'pubviaroot' IS DISTINCT FROM 'true'
+   AND CASE WHEN p.puballtables THEN true ELSE r.prrelid IS NOT NULL END
+   AND to_jsonb(r) ->> 'prqual' IS NULL
+ ORDER BY 1, 2)sql";
+
 constexpr auto queries = std::to_array<catalog_query>({
     {"server", server_sql, 2},
     {"roles", roles_sql, 3},
@@ -295,6 +307,7 @@ constexpr auto queries = std::to_array<catalog_query>({
     {"datetime_columns", datetime_columns_sql, 3},
     {"volatile_columns", volatile_columns_sql, 1},
     {"write_functions", write_functions_sql, 2},
+    {"publications", publications_sql, 2},
     {"definitions", definitions_sql, 2},
 });
 static_assert(queries.size() == static_cast<std::size_t>(catalog_source::count_));

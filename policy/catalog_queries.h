@@ -27,6 +27,7 @@ enum class catalog_source : std::size_t {
     datetime_columns,   // name, relations where it is one, relations where it is not
     volatile_columns,   // relation with a column whose type's input is not immutable
     write_functions,    // relation, function that a write to it may call
+    publications,       // publication, relation that it tells of; 0 for all
     definitions,        // a hash of every column and enum label
     count_
 };

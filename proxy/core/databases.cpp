@@ -34,6 +34,21 @@ void database::publish(std::shared_ptr<const policy::catalog> snapshot) {
     epoch_.fetch_add(1);
 }
 
+void database::require_publication(std::shared_ptr<const std::string> name) {
+    {
+        const std::lock_guard lock{mutex_};
+        const bool same = name && publication_ ? *name == *publication_ : name == publication_;
+        if (same) return;
+        publication_ = std::move(name);
+    }
+    epoch_.fetch_add(1);
+}
+
+std::shared_ptr<const std::string> database::publication() const {
+    const std::lock_guard lock{mutex_};
+    return publication_;
+}
+
 void database::withdraw() {
     {
         const std::lock_guard lock{mutex_};

@@ -7,6 +7,7 @@
 // takes wanted() first, reads, then publishes under that number.
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -62,6 +63,19 @@ class database {
     [[nodiscard]] std::uint64_t first_version() const noexcept { return first_version_.load(); }
     [[nodiscard]] bool is_whole(const cache::table_state* t) const noexcept { return t == &whole_; }
 
+    // How far the cache may be relied upon with a view to writes that do not come through here:
+    // until then, unless somebody says so again. max(): by the age of its entries alone.
+    using time_point = std::chrono::steady_clock::time_point;
+    void trust_until(time_point when) noexcept {
+        trusted_until_.store(when.time_since_epoch().count());
+    }
+    [[nodiscard]] bool trusted(time_point now) const noexcept {
+        return now.time_since_epoch().count() <= trusted_until_.load(std::memory_order_acquire);
+    }
+    // Only tables whose every change this publication tells of may be cached; null: all may be.
+    void require_publication(std::shared_ptr<const std::string> name);
+    [[nodiscard]] std::shared_ptr<const std::string> publication() const;
+
     std::atomic<std::uint32_t> writers{0};  // sessions that have a commit in flight here
     std::atomic<std::uint32_t> clients{0};  // logged-in sessions
 
@@ -75,8 +89,10 @@ class database {
     std::atomic<std::uint64_t> epoch_{1};
     std::atomic<std::uint32_t> schema_changes_{0};
     std::atomic<std::uint64_t> first_version_{cache::table_state::first_version};
+    std::atomic<time_point::rep> trusted_until_{time_point::max().time_since_epoch().count()};
     mutable std::mutex mutex_;
     std::shared_ptr<const policy::catalog> catalog_;
+    std::shared_ptr<const std::string> publication_;
 };
 
 class databases {

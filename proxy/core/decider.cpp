@@ -123,6 +123,20 @@ std::shared_ptr<const analysis> decider::analyze_nameless(std::string_view sql) 
     return made;
 }
 
+namespace {
+
+// Whether writes to all of its tables that do not come through here will be heard of.
+bool all_published(const policy::read_plan& plan, const policy::catalog& catalog,
+                   const database& where) {
+    const auto publication = where.publication();
+    return !publication || std::ranges::all_of(plan.tables, [&](policy::oid id) {
+        const auto* table = catalog.find(id);
+        return table != nullptr && catalog.publishes(*publication, *table);
+    });
+}
+
+}  // namespace
+
 planned_read decider::read_of(const statement_text& text, database& where,
                               const scope_text& scope) const {
     using policy::reason;
@@ -148,6 +162,10 @@ planned_read decider::read_of(const statement_text& text, database& where,
     if (!scope.catalog) return out;
     out.why = found.why;
     if (found.why != reason::miss) return out;
+    if (!all_published(found, catalog, where)) {
+        out.why = reason::not_published;
+        return out;
+    }
     const auto& rule = rules_->rules[static_cast<std::size_t>(found.rule)];
     out.rule_state = &where.versions().rule(rule.name);
     out.ttl = rule.ttl;

@@ -240,6 +240,7 @@ class session {
     void serve_batch(batch& b, actions& out);
     void count_hit(std::size_t units, actions& out);
     [[nodiscard]] policy::reason session_verdict();
+    [[nodiscard]] policy::reason verdict_at(time_point now);
     [[nodiscard]] policy::reason table_verdict(const plan& planned);
     [[nodiscard]] bool must_drain() const noexcept;
     [[nodiscard]] verdict hold_until_drained();

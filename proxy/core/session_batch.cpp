@@ -62,7 +62,7 @@ std::size_t session::on_batch(const protocol::head& head, protocol::bytes in, ti
         return b.size;
     }
     if (may_hold) {
-        if (b.why == reason::miss) b.why = session_verdict();
+        if (b.why == reason::miss) b.why = verdict_at(now);
         if (b.why == reason::pipeline_busy && must_drain())
             result = hold_until_drained();
         else if (b.why == reason::miss || b.why == reason::pipeline_busy)

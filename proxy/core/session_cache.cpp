@@ -28,6 +28,11 @@ reason session::session_verdict() {
     return reason::miss;
 }
 
+reason session::verdict_at(time_point now) {
+    const auto why = session_verdict();
+    return why == reason::miss && !database_->trusted(now) ? reason::invalidation_lost : why;
+}
+
 reason session::table_verdict(const plan& planned) {
     const auto& read = planned.read;
     if (read.why != reason::miss) return read.why;
@@ -63,7 +68,7 @@ session::verdict session::look_up_query(const std::shared_ptr<const statement_te
     const bool candidate = facts.parsed && facts.statements.size() == 1 &&
                            facts.statements.front().kind == policy::statement_kind::select;
     if (!candidate || !caching()) return verdict::forward;
-    auto why = session_verdict();
+    auto why = verdict_at(now);
     if (why == reason::pipeline_busy && must_drain()) return hold_until_drained();
     if (why == reason::miss || why == reason::pipeline_busy) {
         const auto planned = services_.decide.plan_for(*text, *database_, scope());

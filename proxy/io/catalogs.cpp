@@ -111,6 +111,14 @@ bool catalogs::wait_ready(const std::string& name, std::chrono::milliseconds at_
     return connection && connection->wait_ready(at_most);
 }
 
+std::vector<ops::invalidation_status> catalogs::invalidation() const {
+    std::vector<ops::invalidation_status> out;
+    const std::lock_guard lock{mutex_};
+    for (const auto& [name, s] : slots_)
+        if (s.connection) out.push_back(s.connection->invalidation());
+    return out;
+}
+
 void catalogs::stop() {
     std::vector<closer> closers;
     {

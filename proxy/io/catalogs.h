@@ -31,6 +31,8 @@ class catalogs {
     void settle(core::unsettled_commit commit);
     void close_unused(std::chrono::steady_clock::time_point now);
     bool wait_ready(const std::string& name, std::chrono::milliseconds at_most);
+    // How writes past the proxy are seen in each database in use.
+    [[nodiscard]] std::vector<ops::invalidation_status> invalidation() const;
     void stop();
 
   private:
@@ -45,7 +47,7 @@ class catalogs {
     // Read for the cache, also while it is off, since it may come on; and by pools, to know what of
     // a session stays behind at a server connection.
     const bool wanted_;
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     std::shared_ptr<const config::settings> settings_;
     std::map<std::string, slot, std::less<>> slots_;
     unsigned releases_ = 0;  // statements under way that want databases left alone

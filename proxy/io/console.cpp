@@ -130,7 +130,7 @@ void console::show(const who& asks, const ops::console_command& c, const reply& 
 void console::show_counted(const ops::console_command& c, const reply& done) {
     server_.observer().look([this, c, done](const observer::snapshot& now) {
         if (c.view == console_view::cache)
-            return done(rows(ops::cache_table(now->cache, now->shared_cache, server_.settings())));
+            return done(rows(ops::cache_table(*now, server_.settings())));
         std::vector<ops::tenant_usage> usage;
         if (c.view == console_view::tenants)
             usage = ops::usage_of(server_.tenant_directory(), std::chrono::steady_clock::now());

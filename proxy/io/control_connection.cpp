@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "proxy/io/log.h"
+#include "proxy/io/wal_stream.h"
 
 namespace pgsidecar::io {
 namespace {
@@ -49,6 +50,7 @@ std::vector<core::unsettled_commit> control_connection::stop() {
     }
     changed_.notify_all();
     if (thread_.joinable()) thread_.join();
+    stream_.reset();
     where_.withdraw();
     return std::exchange(unsettled_, {});
 }
@@ -94,7 +96,7 @@ void control_connection::run() {
         }
         if (connected && fresh) settle_gone();
         std::unique_lock lock{mutex_};
-        if (loaded_ != 0 && !ready_) {
+        if (loaded_ != 0 && !ready_ && where_.trusted(std::chrono::steady_clock::now())) {
             ready_ = true;
             changed_.notify_all();
         }
@@ -115,6 +117,7 @@ bool control_connection::connect() {
         loaded_at_ = {};
         complained_ = false;
         log_info("control connection to database " + where_.name() + " is up");
+        if (!stream_) where_.trust_until(cache::time_point::min());
         return true;
     }
     if (!std::exchange(complained_, true))
@@ -132,6 +135,68 @@ void control_connection::lost(const std::string& why) {
     where_.withdraw();
     // What happened while nobody looked is unknown.
     where_.want_reload();
+}
+
+// What the server lacks for its WAL to be followed; empty: nothing; none: it cannot be asked.
+std::optional<std::string> control_connection::lacks_for_wal() {
+    const std::array<const char*, 1> values{settings_->cache.publication.c_str()};
+    const result_ptr r{PQexecParams(
+        connection_.get(),
+        "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('wal_level'), "
+        "EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = $1), "
+        "EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = current_user AND "
+        "(rolreplication OR rolsuper)), current_user",
+        1, nullptr, values.data(), nullptr, nullptr, 0)};
+    if (PQresultStatus(r.get()) != PGRES_TUPLES_OK || PQntuples(r.get()) != 1) return std::nullopt;
+    const auto value = [&r](int column) { return std::string{PQgetvalue(r.get(), 0, column)}; };
+    if (value(0) == "t") return "the server is a standby";
+    if (value(1) != "logical") return "wal_level is " + value(1) + ", not logical";
+    if (value(2) != "t") return "there is no publication " + settings_->cache.publication;
+    if (value(3) != "t") return "role " + value(4) + " lacks REPLICATION";
+    return std::string{};
+}
+
+// Before a catalog is published, so that nothing is cached before it is clear.
+void control_connection::choose_invalidation() {
+    const auto& s = settings_->cache;
+    const bool by_age = s.invalidation == config::invalidation::ttl;
+    const auto lacks = by_age ? std::string{"it is configured so"} : lacks_for_wal();
+    if (!lacks) return;
+    if (lacks->empty() || s.invalidation == config::invalidation::wal) {
+        where_.require_publication(std::make_shared<const std::string>(s.publication));
+        if (stream_) return;
+        where_.trust_until(cache::time_point::min());
+        auto made = std::make_unique<wal_stream>(where_, settings_);
+        const std::lock_guard lock{mutex_};
+        stream_ = std::move(made);
+        return;
+    }
+    std::unique_ptr<wal_stream> ended;
+    {
+        const std::lock_guard lock{mutex_};
+        ended = std::move(stream_);
+        if (by_age_because_ != *lacks)
+            log_info(
+                "database " + where_.name() +
+                ": writes that do not pass through here are seen when an entry's ttl is over: " +
+                *lacks);
+        by_age_because_ = *lacks;
+    }
+    ended.reset();
+    where_.require_publication(nullptr);
+    where_.trust_until(cache::time_point::max());
+}
+
+ops::invalidation_status control_connection::invalidation() const {
+    const std::lock_guard lock{mutex_};
+    ops::invalidation_status out{.database = where_.name(), .detail = by_age_because_};
+    if (!stream_) return out;
+    out.how = "wal";
+    out.up = where_.trusted(std::chrono::steady_clock::now());
+    out.detail = stream_->problem();
+    if (!out.up && out.detail.empty()) out.detail = "the stream is late";
+    out.staleness = stream_->staleness();
+    return out;
 }
 
 bool control_connection::alive() {
@@ -160,6 +225,7 @@ bool control_connection::refuse(const std::string& what) {
 }
 
 bool control_connection::load() {
+    choose_invalidation();
     const auto generation = where_.wanted();
     const auto queries = policy::catalog_queries();
     std::vector<result_ptr> answers(queries.size());

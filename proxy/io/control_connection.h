@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,8 +18,11 @@
 #include "proxy/core/databases.h"
 #include "proxy/core/reading_budget.h"
 #include "proxy/io/control_parameters.h"
+#include "proxy/ops/invalidation.h"
 
 namespace pgsidecar::io {
+
+class wal_stream;
 
 class control_connection {
   public:
@@ -33,6 +37,8 @@ class control_connection {
     void settle(core::unsettled_commit commit);
     // Waits until the catalogs have been read once, or the time is over. False: not yet.
     bool wait_ready(std::chrono::milliseconds at_most);
+    // How writes past the proxy are seen here. Any thread.
+    [[nodiscard]] ops::invalidation_status invalidation() const;
     // Commits not settled yet; for the connection that takes over.
     [[nodiscard]] std::vector<core::unsettled_commit> stop();
 
@@ -41,6 +47,8 @@ class control_connection {
     [[nodiscard]] bool connect();
     [[nodiscard]] bool alive();
     [[nodiscard]] bool load();
+    void choose_invalidation();
+    [[nodiscard]] std::optional<std::string> lacks_for_wal();
     [[nodiscard]] bool refuse(const std::string& what);
     void settle_gone();
     void lost(const std::string& why);
@@ -56,7 +64,9 @@ class control_connection {
     core::reading_budget budget_;
     bool complained_ = false;
 
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
+    std::unique_ptr<wal_stream> stream_;  // changed by the thread alone, under the mutex
+    std::string by_age_because_;          // while there is none
     std::condition_variable changed_;
     bool stopping_ = false;
     bool woken_ = false;

@@ -32,6 +32,10 @@ class control_parameters {
         items_["application_name"] = name;
         return *this;
     }
+    control_parameters& replication() {
+        items_["replication"] = "database";
+        return *this;
+    }
     // The database that control_connection names; empty: it names none.
     [[nodiscard]] std::string database() const;
     // Blocks for connect_timeout (10 s unless given) at most; ask PQstatus().

@@ -101,8 +101,7 @@ ops::program_state http_service::state(const std::string& upstream_why_not) cons
     out.checks.push_back(upstream_why_not.empty()
                              ? check{"upstream", check::state::ok, "reachable"}
                              : check{"upstream", check::state::failed, upstream_why_not});
-    out.checks.push_back({"invalidation", check::state::absent,
-                          "not configured: writes past pgsidecar are not seen in this version"});
+    out.checks.push_back(ops::invalidation_check(program_.invalidation()));
     out.checks.push_back({"configuration", check::state::ok, configuration_detail()});
     out.checks.push_back(program_.draining()
                              ? check{"clients", check::state::failed, "shutting down"}

@@ -386,6 +386,7 @@ void server::add_to(ops::observations& sum) const {
         const auto m = metrics_->count();
         sum.metrics = {.written = m.written, .dropped = m.dropped, .waiting = m.waiting};
     }
+    sum.invalidation = catalogs_.invalidation();
     if (tier_) sum.shared_cache = tier_->totals();
     sum.started = started_;
     sum.taken = std::chrono::system_clock::now();

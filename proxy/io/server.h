@@ -80,6 +80,9 @@ class server {
         return tenants_;
     }
     [[nodiscard]] bool draining() const noexcept { return draining_; }
+    [[nodiscard]] std::vector<ops::invalidation_status> invalidation() const {
+        return catalogs_.invalidation();
+    }
     [[nodiscard]] const std::string& program() const noexcept { return program_; }
     // What the process has once, beside what its workers count.
     void add_to(ops::observations& sum) const;

@@ -22,6 +22,7 @@
 #include "proxy/io/pools.h"
 #include "proxy/io/pump.h"
 #include "proxy/io/users.h"
+#include "proxy/io/wall_clock.h"
 #include "proxy/ops/collector.h"
 #include "proxy/ops/metrics_queue.h"
 
@@ -143,7 +144,7 @@ class worker {
     bool draining_ = false;
     ops::collector collector_;
     ops::metrics_batch metrics_;  // wait for the tick, or until there are enough
-    ops::wall_clock wall_clock_;
+    wall_clock wall_clock_;
     unsigned sampled_ = 0;  // hundredths of a statement that are due
     std::thread thread_;
 };

@@ -127,7 +127,10 @@ columns of_cache() {
             {"shared_put_bytes", int8},
             {"shared_put_refused", int8},
             {"shared_dropped", int8},
-            {"shared_queued_bytes", int8}};
+            {"shared_queued_bytes", int8},
+            {"outside_commits", int8},
+            {"staleness_p50_us", int8},
+            {"staleness_p99_us", int8}};
 }
 
 // Columns keep views of their names.

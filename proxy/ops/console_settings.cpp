@@ -7,6 +7,7 @@
 #include "config/values.h"
 #include "proxy/ops/console_columns.h"
 #include "proxy/ops/console_views.h"
+#include "proxy/ops/observations.h"
 
 namespace pgsidecar::ops {
 namespace {
@@ -67,8 +68,9 @@ console_table flags_table(const std::vector<flag_row>& all) {
     return out;
 }
 
-console_table cache_table(const cache::store_statistics& of, const tier_totals& shared,
-                          const config::settings& s) {
+console_table cache_table(const observations& now, const config::settings& s) {
+    const auto& of = now.cache;
+    const auto& shared = now.shared_cache;
     const auto asked = of.hits + of.misses;
     const double ratio =
         asked == 0 ? 0.0 : static_cast<double>(of.hits) / static_cast<double>(asked);
@@ -82,18 +84,22 @@ console_table cache_table(const cache::store_statistics& of, const tier_totals& 
                         cell(of.refusals), cell(of.evictions), cell(of.invalidations),
                         cell(of.expirations), cell(of.unsettled), flag(on),
                         cell("seen at once, before the writer has its acknowledgement"),
-                        cell("seen when the entry's ttl has passed")});
+                        cell(invalidation_text(now.invalidation))});
     auto& row = out.rows.back();
+    const auto of_shared = {shared.asked,       shared.found,   shared.used,
+                            shared.refused,     shared.harmed,  shared.late,
+                            shared.outages,     shared.puts,    shared.put_bytes,
+                            shared.put_refused, shared.dropped, shared.queued_bytes};
     if (shared.provider.empty()) {
-        row.resize(out.columns.size());  // nulls
-        return out;
+        row.resize(row.size() + 1 + of_shared.size());  // nulls
+    } else {
+        row.push_back(flag(shared.up));
+        for (const auto number : of_shared) row.push_back(cell(number));
     }
-    row.push_back(flag(shared.up));
-    for (const auto number :
-         {shared.asked, shared.found, shared.used, shared.refused, shared.harmed, shared.late,
-          shared.outages, shared.puts, shared.put_bytes, shared.put_refused, shared.dropped,
-          shared.queued_bytes})
-        row.push_back(cell(number));
+    const auto stale = staleness_of(now.invalidation);
+    row.push_back(cell(stale.count()));
+    for (const double part : {0.5, 0.99})
+        row.push_back(cell(static_cast<std::uint64_t>(stale.quantile(part).count())));
     return out;
 }
 

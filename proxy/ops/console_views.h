@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "cache/store.h"
 #include "config/settings.h"
 #include "proxy/core/pool_ledger.h"
 #include "proxy/core/session_overview.h"
@@ -16,9 +15,10 @@
 #include "proxy/ops/console_command.h"
 #include "proxy/ops/console_table.h"
 #include "proxy/ops/flags.h"
-#include "proxy/ops/tier_totals.h"
 
 namespace pgsidecar::ops {
+
+struct observations;
 
 struct live_socket {
     std::string address, local_address;
@@ -77,9 +77,7 @@ struct live_state {
 // FLAGS.
 [[nodiscard]] console_table flags_table(const std::vector<flag_row>& all);
 
-// `shared`: of the tier that several sidecars share, if there is one.
-[[nodiscard]] console_table cache_table(const cache::store_statistics& of,
-                                        const tier_totals& shared, const config::settings& s);
+[[nodiscard]] console_table cache_table(const observations& now, const config::settings& s);
 
 // "2026-11-28 16:05:41 UTC"
 [[nodiscard]] std::string time_text(std::chrono::system_clock::time_point at);

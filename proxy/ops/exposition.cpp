@@ -134,6 +134,17 @@ void add_cache(page& out, const observations& seen, const program_state& state) 
                 c.unsettled);
 }
 
+void add_invalidation(page& out, const observations& seen) {
+    out.family(MetricType::Gauge, "invalidation_up",
+               "1 while writes from outside are seen as they should be, by database.");
+    for (const auto& s : seen.invalidation)
+        out.value(s.up ? 1.0 : 0.0, {{"database", s.database}, {"by", std::string{s.how}}});
+    out.family(MetricType::Histogram, "staleness_seconds",
+               "From a commit at the server to the invalidation of what it outdates.");
+    for (const auto& s : seen.invalidation)
+        if (s.how != "ttl") out.histogram(s.staleness, {{"database", s.database}});
+}
+
 // Where no tier is shared there are no such series, rather than zeros.
 void add_shared_cache(page& out, const tier_totals& t) {
     if (t.provider.empty()) return;
@@ -290,6 +301,7 @@ std::string exposition::text(const observations& seen, const program_state& stat
     add_program(out, seen, state);
     add_statements(out, seen);
     add_cache(out, seen, state);
+    add_invalidation(out, seen);
     add_shared_cache(out, seen.shared_cache);
     add_connections(out, seen, state);
     add_tenants(out, tenants_, seen);

@@ -35,24 +35,6 @@ struct metrics_row {
     }
 };
 
-// What the wall clock says at a moment of the steady one. Looks at it itself only now and then: a
-// clock that is set anew is followed within that time.
-class wall_clock {
-  public:
-    [[nodiscard]] std::chrono::system_clock::time_point at(
-        std::chrono::steady_clock::time_point when) {
-        if (when - looked_ > std::chrono::milliseconds{100}) {
-            looked_ = when;
-            then_ = std::chrono::system_clock::now();
-        }
-        return then_ + std::chrono::round<std::chrono::system_clock::duration>(when - looked_);
-    }
-
-  private:
-    std::chrono::steady_clock::time_point looked_{};
-    std::chrono::system_clock::time_point then_{};
-};
-
 // Rows and the names that they share. A name that was not met for a while is listed again, which
 // costs its place in the list and nothing else.
 class metrics_batch {

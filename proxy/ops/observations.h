@@ -18,6 +18,7 @@
 #include "policy/limits.h"
 #include "policy/reason.h"
 #include "policy/tenants.h"
+#include "proxy/ops/invalidation.h"
 #include "proxy/ops/latency.h"
 #include "proxy/ops/tier_totals.h"
 
@@ -92,6 +93,7 @@ struct observations {
     std::uint64_t clients = 0, servers = 0, servers_idle = 0, clients_waiting = 0;
     std::uint64_t running = 0, queued = 0;  // requests at the tenants' gate
     metrics_totals metrics;
+    std::vector<invalidation_status> invalidation;    // of the databases in use
     tier_totals shared_cache;                         // of the tier that several sidecars share
     std::chrono::system_clock::time_point taken{};    // when this copy was made
     std::chrono::system_clock::time_point started{};  // the program

@@ -121,6 +121,10 @@ cache:
   single_flight: false
   default_ttl: 16s
   catalog_refresh_interval: 17s
+  invalidation: wal
+  publication: told
+  max_invalidation_lag: 1700ms
+  on_invalidation_loss: ttl
   key_settings: [App.Tenant, TimeZone]
   rules:
     - {name: r, tables: [a.b, c], functions: [pg_catalog.f, g], ttl: 18, mode: off, unlimited: cut}
@@ -233,6 +237,10 @@ log:
     CHECK_FALSE(s.cache.single_flight);
     CHECK(s.cache.default_ttl == 16s);
     CHECK(s.cache.catalog_refresh_interval == 17s);
+    CHECK(s.cache.invalidation == invalidation::wal);
+    CHECK(s.cache.publication == "told");
+    CHECK(s.cache.max_invalidation_lag == 1700ms);
+    CHECK(s.cache.on_invalidation_loss == invalidation_loss::ttl);
     CHECK(s.cache.rules.key_settings == std::vector<std::string>{"app.tenant", "timezone"});
     REQUIRE(s.cache.rules.rules.size() == 1);
     CHECK(s.cache.rules.rules[0].tables == std::vector<std::string>{"a.b", "c"});

@@ -52,6 +52,11 @@ std::shared_ptr<const policy::catalog> small_catalog(std::uint64_t generation, d
     table("16402", "public", "notes", "true");
     table("16403", "bob", "kv", "false");
     table("16404", "public", "k\xc3\xa9", "false");
+    add(b, source::relations, {"16405", "public", "months", "p", "p", "false", "false", "10 f"});
+    table("16406", "public", "january", "false");
+    add(b, source::inheritance, {"16406", "16405"});
+    for (const char* published : {"16400", "16405"})
+        add(b, source::publications, {"pgsidecar", published});
     add(b, source::policies,
         {"16402", "*", "(tenant = current_setting('app.tenant_id'::text))", std::nullopt, "t{0}"});
     add_builtins(b);

@@ -1,7 +1,9 @@
 // What sessions share (store, versions, flights, databases, one decider per worker), with a catalog
 // made of literal rows, and a session with the two peers' buffers around it: the pump in miniature.
 // Tables: public.kv (oid 16400), public.other (16401), public.notes (16402), whose rows are visible
-// by the setting app.tenant_id, bob.kv (16403), and one in UTF-8, public."k\xc3\xa9" (16404).
+// by the setting app.tenant_id, bob.kv (16403), one in UTF-8, public."k\xc3\xa9" (16404), and
+// public.months (16405) with its partition public.january (16406). Publication pgsidecar tells of
+// kv and months.
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -27,6 +29,8 @@ namespace policy = pgsidecar::policy;
 inline constexpr policy::oid kv_oid = 16400;
 inline constexpr policy::oid other_oid = 16401;
 inline constexpr policy::oid notes_oid = 16402;
+inline constexpr policy::oid months_oid = 16405;
+inline constexpr policy::oid january_oid = 16406;
 
 struct defaults {
     std::string_view configured = "1";  // stands for the server's configuration

@@ -399,6 +399,11 @@ class ProxyTest(unittest.TestCase):
     named = 0
     maxDiff = 4000
 
+    @property
+    def cluster(self):
+        """The server; a class attribute where a class has one of its own."""
+        return env.cluster
+
     @classmethod
     def setUpClass(cls):
         cls.sidecar = env.sidecar(**cls.config)
@@ -411,8 +416,8 @@ class ProxyTest(unittest.TestCase):
     @property
     def database(self):
         if self._database is None:
-            self._database = env.cluster.new_database()
-            self.addCleanup(env.cluster.run, "DROP DATABASE %s WITH (FORCE)" % self._database)
+            self._database = self.cluster.new_database()
+            self.addCleanup(self.cluster.run, "DROP DATABASE IF EXISTS %s WITH (FORCE)" % self._database)
         return self._database
 
     def url(self, user="postgres", database=None, **extra):
@@ -433,7 +438,7 @@ class ProxyTest(unittest.TestCase):
 
     def direct(self, user="postgres", database=None, **params):
         """The same, past the program."""
-        return self._wire(env.cluster.port, user, database, params)
+        return self._wire(self.cluster.port, user, database, params)
 
     def _wire(self, port, user, database, params):
         if SHARED:

@@ -144,19 +144,44 @@ TEST_CASE("console views: pools, databases and lists") {
 
 TEST_CASE("console views: the cache, with and without a tier that several share") {
     const config::settings s;
-    pgsidecar::cache::store_statistics stored;
-    stored.hits = 3;
-    stored.misses = 1;
-    const auto alone = cache_table(stored, {}, s);
+    observations now;
+    now.cache.hits = 3;
+    now.cache.misses = 1;
+    const auto alone = cache_table(now, s);
     CHECK(alone.rows.front().size() == alone.columns.size());
     CHECK(at(alone, {"memory"}, "hit_ratio") == "0.750");
     CHECK(at(alone, {"memory"}, "shared_asked") == "NULL");
-    const auto shared =
-        cache_table(stored, {.provider = "redis", .up = true, .asked = 7, .queued_bytes = 9}, s);
+    now.shared_cache = {.provider = "redis", .up = true, .asked = 7, .queued_bytes = 9};
+    const auto shared = cache_table(now, s);
     CHECK(shared.rows.front().size() == shared.columns.size());
     CHECK(at(shared, {"redis"}, "shared_up") == "t");
     CHECK(at(shared, {"redis"}, "shared_asked") == "7");
     CHECK(at(shared, {"redis"}, "shared_queued_bytes") == "9");
+}
+
+TEST_CASE("console views: how writes from outside are seen, and how late") {
+    observations now;
+    now.invalidation = {{.database = "clinic", .how = "wal"},
+                        {.database = "old", .detail = "wal_level is replica, not logical"},
+                        {.database = "far", .how = "wal", .up = false, .detail = "no connection"}};
+    for (int i = 0; i < 99; ++i)
+        now.invalidation[0].staleness.add(latency::sample{std::chrono::milliseconds{1}});
+    now.invalidation[2].staleness.add(latency::sample{std::chrono::seconds{1}});
+    const auto t = cache_table(now, {});
+    CHECK(t.rows.front().size() == t.columns.size());
+    CHECK(at(t, {"memory"}, "writes_from_outside") ==
+          "clinic: wal; old: ttl (wal_level is replica, not logical); far: wal, lost (no "
+          "connection)");
+    CHECK(at(t, {"memory"}, "outside_commits") == "100");
+    CHECK(at(t, {"memory"}, "staleness_p50_us") == "1023");
+
+    using state = readiness_check::state;
+    CHECK(invalidation_check(now.invalidation).is == state::failed);
+    now.invalidation.pop_back();
+    CHECK(invalidation_check(now.invalidation).is == state::ok);
+    now.invalidation.erase(now.invalidation.begin());
+    CHECK(invalidation_check(now.invalidation).is == state::absent);
+    CHECK(invalidation_check({}).is == state::absent);
 }
 
 TEST_CASE("console views: where a value was given, and what waits for a restart") {

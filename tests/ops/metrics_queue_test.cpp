@@ -166,17 +166,6 @@ TEST_CASE("metrics: each row keeps its names, however the batches are cut and jo
     CHECK(text == want);
 }
 
-TEST_CASE("metrics: the wall clock goes on with the steady one, and is looked at again") {
-    wall_clock clock;
-    const auto began = std::chrono::steady_clock::now();
-    const auto first = clock.at(began);
-    CHECK(std::chrono::abs(std::chrono::system_clock::now() - first) < 1min);
-    CHECK(clock.at(began + 99ms) == first + 99ms);
-    // An hour later by the steady clock; it is not by the other.
-    CHECK(clock.at(began + 1h) < first + 1min);
-    CHECK(clock.at(began + 1h) >= first);
-}
-
 TEST_CASE("metrics: several add while one takes, and close() wakes who waits") {
     metrics_queue q{1'000'000};
     constexpr int threads = 4, batches = 500;

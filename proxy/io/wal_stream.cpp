@@ -1,0 +1,390 @@
+#include "proxy/io/wal_stream.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/post.hpp>
+#include <charconv>
+#include <random>
+#include <sstream>
+#include <string_view>
+#include <utility>
+
+#include "proxy/io/log.h"
+#include "proxy/ops/migration.h"
+
+namespace pgsidecar::io {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+constexpr auto retry_interval = milliseconds{500};
+constexpr auto look_interval = milliseconds{20};  // for transactions of before
+constexpr auto tell_interval = std::chrono::seconds{5};
+constexpr auto ping_interval = milliseconds{20};  // while a position is awaited
+constexpr auto most_settle_pause = milliseconds{20};
+constexpr auto never = std::chrono::steady_clock::time_point::min();
+
+// How far the WAL has come, the next transaction's number, what publication is followed, and which
+// of these transactions every new snapshot shows as over. By functions that 12 knows as well as 18.
+constexpr auto question =
+    "SELECT pg_catalog.pg_current_wal_insert_lsn(), "
+    "pg_catalog.txid_snapshot_xmax(pg_catalog.txid_current_snapshot()), "
+    "(SELECT p.oid::pg_catalog.text || ' ' || p.xmin::pg_catalog.text "
+    "FROM pg_catalog.pg_publication p WHERE p.pubname = $2), "
+    "(SELECT pg_catalog.string_agg(x::pg_catalog.text, ' ') "
+    "FROM pg_catalog.unnest($1::pg_catalog.int8[]) AS x "
+    "WHERE pg_catalog.txid_visible_in_snapshot(x, pg_catalog.txid_current_snapshot()))";
+
+std::string text_of(const PGresult* r, int column) {
+    return PQntuples(r) == 1 && PQnfields(r) > column ? PQgetvalue(r, 0, column) : "";
+}
+
+template <class Integer>
+Integer number_of(std::string_view text, int base = 10) {
+    Integer out = 0;
+    std::from_chars(text.data(), text.data() + text.size(), out, base);
+    return out;
+}
+
+// "16/B374D848"
+protocol::lsn lsn_of(std::string_view text) {
+    const auto slash = std::min(text.find('/'), text.size());
+    if (slash == text.size()) return 0;
+    return number_of<protocol::lsn>(text.substr(0, slash), 16) << 32U |
+           number_of<protocol::lsn>(text.substr(slash + 1), 16);
+}
+
+// The next byte to be written may lie behind a page's header, which nothing is sent for: then all
+// is there when the page before has come.
+protocol::lsn without_header(protocol::lsn at) {
+    constexpr protocol::lsn page = 8192, longest_header = 40;
+    return at % page <= longest_header ? at - at % page : at;
+}
+
+std::string slot_name() {
+    std::ostringstream out;
+    std::random_device random;
+    out << "pgsidecar_" << std::hex << random() << random();
+    return out.str();
+}
+
+std::int64_t now_us() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<microseconds>(now).count() - protocol::replication_epoch_us;
+}
+
+}  // namespace
+
+wal_stream::wal_stream(core::database& where, std::shared_ptr<const config::settings> settings)
+    : where_{where},
+      settings_{std::move(settings)},
+      work_{context_.get_executor()},
+      follower_{where},
+      thread_{[this] { run(); }} {}
+
+wal_stream::~wal_stream() {
+    stopping_.store(true);
+    boost::asio::post(context_, [] {});
+    thread_.join();
+}
+
+void wal_stream::run() {
+    while (!stopping_.load()) {
+        if (open()) follow();
+        close();
+        const auto until = clock::now() + retry_interval;
+        while (clock::now() < until && wait(until)) {
+        }
+    }
+}
+
+bool wal_stream::wait(clock::time_point until) {
+    if (stream_watch_) stream_watch_->arm();
+    if (witness_watch_) witness_watch_->arm();
+    context_.restart();
+    context_.run_one_until(until);
+    return !stopping_.load();
+}
+
+void wal_stream::trust(clock::time_point until) {
+    const bool by_age = settings_->cache.on_invalidation_loss == config::invalidation_loss::ttl;
+    where_.trust_until(by_age ? clock::time_point::max() : until);
+}
+
+bool wal_stream::failed(const std::string& why) {
+    set_problem(why);
+    if (stopping_.load() || std::exchange(complained_, true)) return false;
+    log_warning("database " + where_.name() +
+                ": writes that do not pass through here are not seen: " + why);
+    return false;
+}
+
+void wal_stream::set_problem(std::string why) {
+    const std::lock_guard lock{mutex_};
+    problem_ = std::move(why);
+}
+
+std::string wal_stream::problem() const {
+    const std::lock_guard lock{mutex_};
+    return problem_;
+}
+
+void wal_stream::note_staleness(std::int64_t committed_us) {
+    const microseconds late{std::max<std::int64_t>(now_us() - committed_us, 0)};
+    const std::lock_guard lock{mutex_};
+    staleness_.add(ops::latency::sample{late});
+}
+
+ops::latency wal_stream::staleness() const {
+    const std::lock_guard lock{mutex_};
+    return staleness_;
+}
+
+void wal_stream::close() {
+    trust(never);
+    follower_.abandon();
+    stream_watch_.reset();
+    witness_watch_.reset();
+    stream_.reset();
+    witness_.reset();
+    asking_ = false;
+    target_ = 0;
+}
+
+bool wal_stream::open() {
+    if (!connect() || !create_slot() || !await_older() || !start()) return false;
+    // What was cached before may be outdated by what nobody has seen.
+    where_.whole().bump();
+    where_.move_epoch();
+    position_ = 0;
+    ask_next_ = ping_next_ = clock::now();
+    settle_pause_ = {};
+    complained_ = false;
+    set_problem({});
+    log_info("database " + where_.name() +
+             ": writes that do not pass through here are seen in the WAL, "
+             "by publication " +
+             settings_->cache.publication);
+    return true;
+}
+
+bool wal_stream::connect() {
+    control_parameters parameters{*settings_};
+    parameters.database(where_.name());
+    witness_ = parameters.application_name("pgsidecar witness").connect();
+    if (PQstatus(witness_.get()) != CONNECTION_OK)
+        return failed(first_line(PQerrorMessage(witness_.get())));
+    stream_ = parameters.application_name("pgsidecar stream").replication().connect();
+    if (PQstatus(stream_.get()) != CONNECTION_OK)
+        return failed(first_line(PQerrorMessage(stream_.get())));
+    witness_watch_ = std::make_unique<pq_watch>(context_, witness_.get());
+    stream_watch_ = std::make_unique<pq_watch>(context_, stream_.get());
+    return true;
+}
+
+// The server waits for transactions that are writing now: perhaps for long.
+bool wal_stream::create_slot() {
+    slot_ = slot_name();
+    const auto command =
+        "CREATE_REPLICATION_SLOT " + slot_ + " TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT";
+    if (PQsendQuery(stream_.get(), command.c_str()) != 1)
+        return failed(first_line(PQerrorMessage(stream_.get())));
+    auto tell = clock::now() + tell_interval;
+    while (PQisBusy(stream_.get()) != 0) {
+        if (clock::now() >= tell) {
+            (void)failed("a replication slot waits for transactions that are under way");
+            tell = clock::time_point::max();
+        }
+        if (!wait(clock::now() + tell_interval)) return false;
+        if (PQconsumeInput(stream_.get()) != 1)
+            return failed(first_line(PQerrorMessage(stream_.get())));
+    }
+    const result_ptr made{PQgetResult(stream_.get())};
+    while (const result_ptr more{PQgetResult(stream_.get())}) {
+    }
+    return PQresultStatus(made.get()) == PGRES_TUPLES_OK ||
+           failed("no replication slot: " + first_line(PQerrorMessage(stream_.get())));
+}
+
+// A transaction may have committed in the WAL before the slot began, and be invisible still: it
+// waits for its standby. Nothing will tell of it, so it has to be over first.
+bool wal_stream::await_older() {
+    const result_ptr last{PQexec(witness_.get(), "SELECT pg_catalog.txid_current()")};
+    if (PQresultStatus(last.get()) != PGRES_TUPLES_OK)
+        return failed(first_line(PQerrorMessage(witness_.get())));
+    const auto newest = number_of<std::uint64_t>(text_of(last.get(), 0));
+    auto tell = clock::now() + tell_interval;
+    while (true) {
+        const result_ptr oldest{
+            PQexec(witness_.get(),
+                   "SELECT pg_catalog.txid_snapshot_xmin(pg_catalog.txid_current_snapshot())")};
+        if (PQresultStatus(oldest.get()) != PGRES_TUPLES_OK)
+            return failed(first_line(PQerrorMessage(witness_.get())));
+        if (number_of<std::uint64_t>(text_of(oldest.get(), 0)) >= newest) break;
+        if (clock::now() >= tell) {
+            (void)failed("it waits for transactions that were under way when it began");
+            tell = clock::time_point::max();
+        }
+        if (!wait(clock::now() + look_interval)) return false;
+    }
+    transactions_ = newest;
+    return true;
+}
+
+bool wal_stream::start() {
+    const auto& name = settings_->cache.publication;
+    const auto list = ops::quoted_identifier(name);
+    std::string quoted;
+    for (const char c : list) quoted.append(c == '\'' ? 2 : 1, c);
+    auto command = "START_REPLICATION SLOT " + slot_ +
+                   " LOGICAL 0/0 (proto_version '1', publication_names '" + quoted + "'";
+    constexpr int messages_since = 140000;
+    if (PQserverVersion(stream_.get()) >= messages_since) command += ", messages 'true'";
+    const result_ptr r{PQexec(stream_.get(), (command + ")").c_str())};
+    if (PQresultStatus(r.get()) != PGRES_COPY_BOTH)
+        return failed(first_line(PQerrorMessage(stream_.get())));
+    publication_row_.clear();
+    return PQsetnonblocking(stream_.get(), 1) == 0;
+}
+
+void wal_stream::follow() {
+    while (true) {
+        const auto now = clock::now();
+        if (!receive(now) || !hear_witness(now) || !ask(now)) return;
+        if (target_ != 0 && now >= ping_next_) {
+            if (!send_status(true)) return;
+            ping_next_ = now + ping_interval;
+        }
+        if (!wait(next_step())) return;
+    }
+}
+
+wal_stream::clock::time_point wal_stream::next_step() const {
+    auto next = asking_ ? clock::now() + retry_interval : ask_next_;
+    if (target_ != 0) next = std::min(next, ping_next_);
+    return next;
+}
+
+bool wal_stream::receive(clock::time_point now) {
+    if (PQconsumeInput(stream_.get()) != 1)
+        return failed(first_line(PQerrorMessage(stream_.get())));
+    while (true) {
+        char* data = nullptr;
+        const int size = PQgetCopyData(stream_.get(), &data, 1);
+        const std::unique_ptr<char, decltype(&PQfreemem)> owned{data, PQfreemem};
+        if (size == 0) return true;
+        if (size < 0) {
+            const result_ptr end{PQgetResult(stream_.get())};
+            return failed("the stream has ended: " + first_line(PQerrorMessage(stream_.get())));
+        }
+        if (!take({data, static_cast<std::size_t>(size)}, now))
+            return failed("the stream is not understood");
+    }
+}
+
+bool wal_stream::take(protocol::bytes message, clock::time_point now) {
+    protocol::replication_message m;
+    if (protocol::parse(message, m)) return false;
+    if (const auto* alive = std::get_if<protocol::primary_keepalive>(&m)) {
+        reached(alive->end, now);
+        return !alive->reply_requested || send_status(false);
+    }
+    core::wal_follower::progress done;
+    if (follower_.on_message(std::get<protocol::xlog_data>(m).payload, done)) return false;
+    if (!done.committed) return true;
+    reached(done.end, now);
+    if (done.touched) {
+        settle_pause_ = {};
+        ask_next_ = now;
+        note_staleness(done.committed_us);
+    }
+    return true;
+}
+
+void wal_stream::reached(protocol::lsn position, clock::time_point) {
+    position_ = std::max(position_, position);
+    if (target_ == 0 || position_ < target_) return;
+    trust(target_time_ + settings_->cache.max_invalidation_lag);
+    target_ = 0;
+}
+
+bool wal_stream::ask(clock::time_point now) {
+    if (asking_ || now < ask_next_) return true;
+    std::string list = "{";
+    for (const auto xid : follower_.unsettled()) {
+        if (list.size() > 1) list += ',';
+        list += std::to_string(full(xid));
+    }
+    list += '}';
+    const std::array<const char*, 2> values{list.c_str(), settings_->cache.publication.c_str()};
+    if (PQsendQueryParams(witness_.get(), question, 2, nullptr, values.data(), nullptr, nullptr,
+                          0) != 1)
+        return failed(first_line(PQerrorMessage(witness_.get())));
+    asking_ = true;
+    asked_at_ = now;
+    return true;
+}
+
+bool wal_stream::hear_witness(clock::time_point now) {
+    if (PQconsumeInput(witness_.get()) != 1)
+        return failed("the second connection is lost: " +
+                      first_line(PQerrorMessage(witness_.get())));
+    if (!asking_ || PQisBusy(witness_.get()) != 0) return true;
+    const result_ptr r{PQgetResult(witness_.get())};
+    while (const result_ptr more{PQgetResult(witness_.get())}) {
+    }
+    asking_ = false;
+    if (PQresultStatus(r.get()) != PGRES_TUPLES_OK)
+        return failed(first_line(PQerrorMessage(witness_.get())));
+    const auto row = text_of(r.get(), 2);
+    if (row.empty()) return failed("publication " + settings_->cache.publication + " is gone");
+    if (publication_row_.empty()) publication_row_ = row;
+    if (row != publication_row_)
+        return failed("publication " + settings_->cache.publication + " is another one now");
+    answer(r.get(), now);
+    return true;
+}
+
+void wal_stream::answer(const PGresult* r, clock::time_point now) {
+    transactions_ = number_of<std::uint64_t>(text_of(r, 1));
+    const auto over = text_of(r, 3);
+    std::istringstream visible{over};
+    for (std::uint64_t xid = 0; visible >> xid;) follower_.settle(static_cast<std::uint32_t>(xid));
+    if (target_ == 0) {
+        target_ = std::max<protocol::lsn>(without_header(lsn_of(text_of(r, 0))), 1);
+        target_time_ = asked_at_;
+        ping_next_ = now;
+        reached(position_, now);
+        if (target_ == 0) (void)send_status(false);
+    }
+    if (follower_.settled()) {
+        ask_next_ = now + settings_->cache.max_invalidation_lag / 4;
+        return;
+    }
+    ask_next_ = now + settle_pause_;
+    settle_pause_ =
+        std::min<microseconds>(settle_pause_ * 2 + microseconds{200}, most_settle_pause);
+}
+
+bool wal_stream::send_status(bool reply_requested) {
+    std::string out;
+    protocol::write(
+        out, protocol::standby_status{
+                 .position = position_, .sent_us = now_us(), .reply_requested = reply_requested});
+    if (PQputCopyData(stream_.get(), out.data(), static_cast<int>(out.size())) < 0 ||
+        PQflush(stream_.get()) < 0)
+        return failed(first_line(PQerrorMessage(stream_.get())));
+    return true;
+}
+
+// The stream tells the lower half of a transaction's number; it is within two billion of the next.
+std::uint64_t wal_stream::full(std::uint32_t xid) const noexcept {
+    constexpr std::uint64_t turn = std::uint64_t{1} << 32U;
+    auto out = (transactions_ & ~(turn - 1)) | xid;
+    if (out > transactions_ + turn / 2 && out >= turn) out -= turn;
+    if (out + turn / 2 < transactions_) out += turn;
+    return out;
+}
+
+}  // namespace pgsidecar::io

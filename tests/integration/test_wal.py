@@ -1,0 +1,407 @@
+"""Writes that do not pass through the program, seen in the WAL: what they outdate, when, and what is
+done while they are not seen."""
+import json
+import os
+import signal
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+import psycopg
+
+import wire
+from cache_case import CacheTest, env
+from harness import Cluster, ROLES, SHARED, free_port, wait_until
+
+SCHEMA = """
+CREATE TABLE t (id int PRIMARY KEY, v int);
+INSERT INTO t SELECT i, 0 FROM generate_series(1, 10) i;
+CREATE TABLE u (id int PRIMARY KEY, t int REFERENCES t ON DELETE CASCADE ON UPDATE CASCADE);
+INSERT INTO u VALUES (1, 5);
+CREATE TABLE months (id int, m int, v int, PRIMARY KEY (id, m)) PARTITION BY LIST (m);
+CREATE TABLE january PARTITION OF months FOR VALUES IN (1);
+CREATE TABLE february PARTITION OF months FOR VALUES IN (2);
+INSERT INTO months VALUES (1, 1, 0), (2, 2, 0);
+CREATE TABLE parent (id int PRIMARY KEY, v int);
+CREATE TABLE child (PRIMARY KEY (id)) INHERITS (parent);
+INSERT INTO child VALUES (1, 0);
+CREATE PUBLICATION pgsidecar FOR TABLE t, u, months, ONLY parent;
+"""
+# As `pgsidecar migrate up --wal` has it, in short.
+WATCH_DEFINITIONS = """
+CREATE FUNCTION tell() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM pg_logical_emit_message(true, 'pgsidecar', '{}'); END $$;
+CREATE EVENT TRIGGER told ON ddl_command_end EXECUTE FUNCTION tell();
+"""
+ONE = "SELECT v FROM t WHERE id = 1"
+COUNT = "SELECT count(*) FROM t"
+
+
+class WalCase(CacheTest):
+    server = {}
+    watches = True  # an event trigger tells of definitions
+
+    @classmethod
+    def setUpClass(cls):
+        folder = os.path.join(env.folder, "wal-" + cls.__name__)
+        cls.cluster = Cluster(folder, env.certificates, wal_level="logical",
+                              max_prepared_transactions="10", **cls.server).start()
+        cls.addClassCleanup(cls.cluster.stop, signal.SIGQUIT)
+        cls.cluster.run(ROLES)
+        cls.http = free_port()
+        cls.sidecar = env.sidecar(cls.cluster, **{"http": {"listen_port": cls.http}, **cls.config})
+        cls.addClassCleanup(cls.sidecar.finish)
+
+    @property
+    def database(self):
+        if self._database is None:
+            self._database = self.cluster.new_database()
+            self.addCleanup(wait_until, "the end of " + self._database, self.dropped)
+        return self._database
+
+    def dropped(self):
+        """A slot in use keeps a database, FORCE or not."""
+        name = self._database
+        self.cluster.run(
+            "UPDATE pg_database SET datallowconn = false WHERE datname = '%s'" % name,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s'" % name)
+        try:
+            self.cluster.run("DROP DATABASE IF EXISTS %s WITH (FORCE)" % name)
+        except psycopg.errors.ObjectInUse:
+            return False
+        return True
+
+    def setUp(self):
+        super().setUp()
+        self.setup_sql(SCHEMA, *([WATCH_DEFINITIONS] if self.watches else []))
+        self.reader, self.writer = self.wire(), self.direct()
+
+    def write(self, *statements):
+        """Past the program."""
+        for sql in statements:
+            reply = self.writer.q(sql)
+            self.assertEqual(reply.error, None, sql)
+
+    def soon(self, statement, want):
+        """Shown through the program before long, whoever asks."""
+        want = [[str(want)]]
+        wait_until("%s to show %s" % (statement, want),
+                   lambda: [list(r) for r in self.reader.q(statement).rows] == want)
+        self.assertEqual([list(r) for r in self.wire().q(statement).rows], want)
+
+    def walsender(self):
+        found = self.cluster.fetch(
+            "SELECT s.active_pid FROM pg_replication_slots s WHERE s.database = '%s' AND s.active"
+            % self.database)
+        return found[0][0] if found else None
+
+    def ready(self):
+        try:
+            with urllib.request.urlopen("http://127.0.0.1:%d/readyz" % self.http) as answer:
+                return {c["name"]: c for c in json.load(answer)["checks"]}
+        except urllib.error.HTTPError as refused:
+            return {c["name"]: c for c in json.load(refused)["checks"]}
+
+
+class SeenTest(WalCase):
+    """What a write past the program outdates."""
+
+    def test_an_update(self):
+        self.cached(self.reader, ONE)
+        for value in range(1, 20):
+            self.write("UPDATE t SET v = %d WHERE id = 1" % value)
+            self.soon(ONE, value)
+        self.cached(self.reader, ONE)
+
+    def test_every_kind_of_write(self):
+        total = "SELECT coalesce(sum(v), 0) FROM t"
+        parts = [
+            ("INSERT INTO t VALUES (20, 1)", 1),
+            ("UPDATE t SET v = v + 1 WHERE id = 20", 2),
+            ("WITH w AS (UPDATE t SET v = v + 1 WHERE id = 20 RETURNING 1) SELECT * FROM w", 3),
+            ("DO $$ BEGIN UPDATE t SET v = v + 1 WHERE id = 20; END $$", 4),
+            ("MERGE INTO t USING (SELECT 20 AS id) s ON t.id = s.id "
+             "WHEN MATCHED THEN UPDATE SET v = t.v + 1", 5),
+            ("BEGIN; SAVEPOINT a; UPDATE t SET v = 100 WHERE id = 20; ROLLBACK TO a; "
+             "UPDATE t SET v = 6 WHERE id = 20; COMMIT", 6),
+            ("DELETE FROM t WHERE id = 20", 0),
+            ("TRUNCATE t CASCADE", 0)]
+        for sql, want in parts:
+            self.cached(self.reader, total)
+            self.write(sql)
+            self.soon(total, want)
+        self.cached(self.reader, total)
+        with self.cluster_connection() as conn, conn.cursor() as cursor:
+            with cursor.copy("COPY t FROM STDIN") as copy:
+                copy.write("30\t7\n")
+        self.soon(total, 7)
+
+    def cluster_connection(self):
+        return psycopg.connect(self.cluster.conninfo(self.database), autocommit=True)
+
+    def test_a_rollback_outdates_nothing(self):
+        self.cached(self.reader, ONE)
+        self.write("BEGIN", "UPDATE t SET v = 9 WHERE id = 1", "ROLLBACK",
+                   "UPDATE u SET id = 2")  # arrives behind it
+        self.soon("SELECT id FROM u", 2)
+        hits = self.hits()
+        self.assertEqual(self.reader.q(ONE).rows[0][0], "0")
+        self.assertEqual(self.hits(), hits + 1)
+
+    def test_what_a_statement_does_not_name(self):
+        self.setup_sql("CREATE FUNCTION on_u() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                       "UPDATE t SET v = v + 1 WHERE id = 2; RETURN NULL; END $$",
+                       "CREATE TRIGGER x AFTER INSERT ON u EXECUTE FUNCTION on_u()")
+        self.cached(self.reader, "SELECT t FROM u")
+        self.write("UPDATE t SET id = 50 WHERE id = 5")
+        self.soon("SELECT t FROM u", 50)
+        self.cached(self.reader, "SELECT v FROM t WHERE id = 2")
+        self.write("INSERT INTO u VALUES (7, 3)")
+        self.soon("SELECT v FROM t WHERE id = 2", 1)
+        self.write("DELETE FROM u WHERE id = 7")
+        self.cached(self.reader, "SELECT count(*) FROM u")
+        self.write("DELETE FROM t WHERE id = 50")
+        self.soon("SELECT count(*) FROM u", 0)
+
+    def test_partitions(self):
+        total = "SELECT sum(v) FROM months"
+        for sql, want in [("UPDATE january SET v = 1", 1), ("UPDATE months SET v = 2 WHERE m = 2", 3),
+                          ("UPDATE months SET m = 2, id = 3 WHERE m = 1", 3),
+                          ("TRUNCATE january", 3), ("TRUNCATE february", "")]:
+            self.cached(self.reader, total)
+            self.cached(self.reader, "SELECT count(*) FROM february")
+            self.write(sql)
+            self.soon("SELECT coalesce(sum(v)::text, '') FROM months", want)
+            self.soon("SELECT coalesce(sum(v)::text, '') FROM (SELECT v FROM january UNION ALL "
+                      "SELECT v FROM february) x", want)
+
+    def test_a_new_partition(self):
+        self.cached(self.reader, "SELECT count(*) FROM months")
+        self.write("CREATE TABLE march PARTITION OF months FOR VALUES IN (3)",
+                   "INSERT INTO march VALUES (5, 3, 5)")
+        self.soon("SELECT count(*) FROM months", 3)
+        self.cached(self.reader, "SELECT count(*) FROM months")
+        self.write("INSERT INTO march VALUES (6, 3, 5)")
+        self.soon("SELECT count(*) FROM months", 4)
+
+    def test_two_phase_commit(self):
+        self.cached(self.reader, ONE)
+        self.write("BEGIN", "UPDATE t SET v = 3 WHERE id = 1", "PREPARE TRANSACTION 'x'")
+        self.assertEqual(self.reader.q(ONE).rows[0][0], "0")
+        self.write("COMMIT PREPARED 'x'")
+        self.soon(ONE, 3)
+
+    def test_definitions(self):
+        self.cached(self.reader, "SELECT * FROM t WHERE id = 1")
+        self.write("ALTER TABLE t ADD COLUMN w int DEFAULT 4")
+        wait_until("the new column", lambda: len(self.reader.q("SELECT * FROM t WHERE id = 1").rows[0]) == 3)
+        self.setup_sql("GRANT SELECT ON t TO alice", "GRANT USAGE ON SCHEMA public TO alice")
+        alice = self.wire("alice")
+        self.cached(alice, ONE)
+        self.write("REVOKE SELECT ON t FROM alice")
+        wait_until("no right", lambda: self.wire("alice").q(ONE).error is not None)
+        self.assertEqual(alice.q(ONE).error, "42501")
+
+    def test_only_what_is_published_is_cached(self):
+        self.setup_sql("CREATE TABLE alone (id int PRIMARY KEY)")
+        self.cached(self.reader, ONE)
+        self.not_cached(self.reader, "SELECT * FROM alone")
+        self.not_cached(self.reader, "SELECT * FROM parent")  # its child is not published
+        self.assertGreater(self.reasons().get("bypass:not_published", 0), 0)
+        self.write("ALTER PUBLICATION pgsidecar ADD TABLE alone")
+        self.cached(self.reader, "SELECT * FROM alone")
+
+    def test_a_write_through_the_program_is_seen_at_once(self):
+        self.cached(self.reader, ONE)
+        through = self.wire()
+        for value in range(1, 30):
+            self.assertEqual(through.q("UPDATE t SET v = %d WHERE id = 1" % value).error, None)
+            self.assertEqual(self.reader.q(ONE).rows[0][0], str(value))
+
+    def test_the_database_can_be_dropped(self):
+        other = self.wire(database="postgres")
+        self.cached(self.reader, ONE)
+        self.assertIsNotNone(self.walsender())
+        self.reader.close()
+        self.writer.close()
+        reply = other.q("DROP DATABASE %s" % self.database)
+        self.assertEqual(reply.error, None)
+
+    def test_what_is_told_of_it(self):
+        self.cached(self.reader, ONE)
+        self.write("UPDATE t SET v = 1 WHERE id = 1")
+        self.soon(ONE, 1)
+        check = self.ready()["invalidation"]
+        self.assertIn(self.database + ": wal", check["detail"])
+        with urllib.request.urlopen("http://127.0.0.1:%d/metrics" % self.http) as answer:
+            text = answer.read().decode()
+        self.assertIn('pgsidecar_invalidation_up{database="%s",by="wal"} 1' % self.database, text)
+        count = [l for l in text.splitlines()
+                 if l.startswith('pgsidecar_staleness_seconds_count{database="%s"' % self.database)]
+        self.assertGreater(int(float(count[0].split()[-1])), 0)
+
+
+class SettleTest(WalCase):
+    """A commit is in the WAL before anybody can see it."""
+
+    def test_a_commit_that_waits_for_its_standby(self):
+        self.cached(self.reader, ONE)
+        self.addCleanup(self.standbys, "")
+        self.standbys("nobody")
+        self.writer.send(wire.query("UPDATE t SET v = 1 WHERE id = 1"))
+        wait_until("the wait for a standby", lambda: self.cluster.fetch(
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"))
+        # Seen in the WAL by now, or soon; to be seen in no snapshot.
+        self.cluster.run("SELECT pg_switch_wal()")
+        for _ in range(50):
+            self.assertEqual(self.reader.q(ONE).rows[0][0], "0")
+        wait_until("nothing to be cached", lambda: not self.is_hit(ONE))
+        for _ in range(20):
+            self.assertFalse(self.is_hit(ONE))
+        self.standbys("")
+        self.assertEqual(self.writer.read_reply().error, None)
+        self.soon(ONE, 1)
+        self.cached(self.reader, ONE)
+        self.assertEqual(self.reader.q(ONE).rows[0][0], "1")
+
+    def is_hit(self, statement):
+        hits = self.hits()
+        self.assertEqual(self.reader.q(statement).error, None)
+        return self.hits() > hits
+
+    def standbys(self, names):
+        self.cluster.run("ALTER SYSTEM SET synchronous_standby_names = '%s'" % names,
+                         "SELECT pg_reload_conf()")
+        wait_until("the setting", lambda: self.cluster.fetch(
+            "SELECT current_setting('synchronous_standby_names')") == [(names,)])
+
+
+class LossTest(WalCase):
+    """The stream is gone, or late."""
+
+    def lost(self):
+        """Asks until nothing comes from the cache any more."""
+        before = self.reasons().get("bypass:invalidation_lost", 0)
+        wait_until("a bypass", lambda: self.reader.q(ONE).error is None and
+                   self.reasons().get("bypass:invalidation_lost", 0) > before)
+
+    def test_a_killed_stream(self):
+        for value in range(1, 4):
+            self.cached(self.reader, ONE)
+            self.cluster.run("SELECT pg_terminate_backend(%d)" % self.walsender())
+            self.write("UPDATE t SET v = %d WHERE id = 1" % value)
+            self.soon(ONE, value)
+        self.cached(self.reader, ONE)
+
+    def test_a_stuck_stream_is_given_up_within_its_lag(self):
+        self.cached(self.reader, ONE)
+        pid = self.walsender()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            self.write("UPDATE t SET v = 1 WHERE id = 1")
+            self.lost()
+            self.assertLess(time.monotonic() - began, 10)  # a second, on a machine with time
+            self.assertEqual(self.reader.q(ONE).rows[0][0], "1")
+            check = self.ready()["invalidation"]
+            self.assertEqual(check["state"], "failed", check)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        self.cached(self.reader, ONE)
+        self.assertEqual(self.reader.q(ONE).rows[0][0], "1")
+
+    def test_a_publication_that_is_gone(self):
+        self.cached(self.reader, ONE)
+        self.write("DROP PUBLICATION pgsidecar")
+        self.write("UPDATE t SET v = 1 WHERE id = 1")
+        self.soon(ONE, 1)
+        self.sidecar.output.wait_for("there is no publication pgsidecar")
+        # By age now, since there is nothing to follow.
+        self.cached(self.reader, ONE)
+        self.write("CREATE PUBLICATION pgsidecar FOR TABLE t", "UPDATE t SET v = 2 WHERE id = 1")
+        self.soon(ONE, 2)
+
+    def test_a_killed_control_connection(self):
+        self.cached(self.reader, ONE)
+        self.cluster.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s' "
+                         "AND application_name IN ('pgsidecar control', 'pgsidecar witness')"
+                         % self.database)
+        self.write("UPDATE t SET v = 1 WHERE id = 1")
+        self.soon(ONE, 1)
+        self.cached(self.reader, ONE)
+
+    @unittest.skipIf(SHARED, "the pool's connections die with the server")
+    def test_a_server_that_starts_anew(self):
+        self.cached(self.reader, ONE)
+        self.cluster.stop()
+        self.cluster.start()
+        self.reader, self.writer = self.wire(), self.direct()
+        self.cached(self.reader, ONE)
+        self.write("UPDATE t SET v = 1 WHERE id = 1")
+        self.soon(ONE, 1)
+
+
+class ByAgeTest(WalCase):
+    """While it is lost, answers are served on by their age."""
+    config = {"cache": {"invalidation": "wal", "on_invalidation_loss": "ttl"}}
+
+    def test_a_stuck_stream_keeps_nothing_from_being_served(self):
+        self.cached(self.reader, ONE)
+        pid = self.walsender()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            self.write("UPDATE t SET v = 1 WHERE id = 1")
+            end = time.monotonic() + 2  # twice what it may be late
+            while time.monotonic() < end:
+                self.assertEqual(self.cached(self.reader, ONE).rows[0][0], "0")
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        self.soon(ONE, 1)
+
+    def test_what_was_served_meanwhile_is_outdated_afterwards(self):
+        self.cached(self.reader, ONE)
+        self.cluster.run("SELECT pg_terminate_backend(%d)" % self.walsender())
+        self.write("UPDATE t SET v = 1 WHERE id = 1")
+        self.soon(ONE, 1)
+
+
+class UnwatchedTest(WalCase):
+    """Without an event trigger: what the stream itself tells of definitions."""
+    watches = False
+
+    def test_a_table_becomes_a_partition(self):
+        self.setup_sql("CREATE TABLE march (id int, m int, v int, PRIMARY KEY (id, m))",
+                       "ALTER PUBLICATION pgsidecar ADD TABLE march")
+        total = "SELECT count(*) FROM months"
+        self.cached(self.reader, total)
+        self.write("INSERT INTO march VALUES (1, 3, 0)",
+                   "ALTER TABLE months ATTACH PARTITION march FOR VALUES IN (3)",
+                   "INSERT INTO march VALUES (2, 3, 0)")
+        self.soon(total, 4)
+        self.cached(self.reader, total)
+        self.write("INSERT INTO march VALUES (3, 3, 0)")
+        self.soon(total, 5)
+
+
+class ElsewhereTest(CacheTest):
+    """A server that has no publication."""
+
+    def test_auto_takes_the_age(self):
+        self.require_program()
+        self.setup_sql("CREATE TABLE t (id int PRIMARY KEY, v int)")
+        self.cached(self.wire(), COUNT)
+        self.sidecar.output.wait_for(
+            "database %s: writes that do not pass through here are seen when an entry's ttl is over: "
+            "there is no publication pgsidecar" % self.database)
+
+
+class DemandedTest(CacheTest):
+    config = {"cache": {"invalidation": "wal"}}
+
+    def test_nothing_is_cached_where_it_cannot_be_had(self):
+        self.require_program()
+        self.setup_sql("CREATE TABLE t (id int PRIMARY KEY, v int)")
+        session = self.wire()
+        self.sidecar.output.wait_for("writes that do not pass through here are not seen")
+        self.not_cached(session, COUNT)
