@@ -332,8 +332,9 @@ BEGIN
             RETURN;
         END IF;
         WITH RECURSIVE part AS (
-            SELECT piece FROM regexp_split_to_table(source, 'alter\s+(foreign\s+)?table\M')
-                              WITH ORDINALITY AS p(piece, nr)
+            SELECT ' ' || piece || ' ' AS piece
+              FROM regexp_split_to_table(source, 'alter\s+(foreign\s+)?table\M')
+                   WITH ORDINALITY AS p(piece, nr)
              WHERE nr > 1 AND piece ~ 'drop|type|unlogged'
         ), named AS (
             SELECT r.prrelid, p.pubname, to_jsonb(r) ->> 'prattrs' IS NOT NULL AS has_list
@@ -344,10 +345,12 @@ BEGIN
             SELECT prrelid AS heir, prrelid AS relation FROM named
             UNION SELECT f.heir, i.inhparent FROM family f JOIN pg_inherits i ON i.inhrelid = f.relation
         ), meant AS (
-            SELECT DISTINCT f.heir FROM family f JOIN pg_class c ON c.oid = f.relation
+            SELECT DISTINCT f.heir FROM family f JOIN pg_class c ON c.oid = f.relation,
+                   lower(replace(c.relname, '"', '""')) AS t(name)
              WHERE CASE WHEN TG_TAG = 'ALTER TYPE' THEN c.reloftype <> 0 ELSE unsure OR EXISTS (
-                       SELECT FROM part WHERE strpos(part.piece, lower(replace(c.relname, '"', '""'))) > 0)
-                   END
+                       SELECT FROM part WHERE CASE WHEN t.name ~ '^[a-z0-9_]+$'
+                           THEN piece ~ ('[^a-z0-9_$]' || t.name || '[^a-z0-9_$]')
+                           ELSE strpos(piece, t.name) > 0 END) END
         )
         SELECT string_agg('ONLY ' || n.prrelid::regclass, ', ' ORDER BY n.prrelid), min(n.pubname::text)
           INTO tables, given FROM meant JOIN named n ON n.prrelid = meant.heir

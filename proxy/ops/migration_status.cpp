@@ -149,6 +149,12 @@ std::vector<step_status> migration_status(const migration_facts& facts) {
         }
         for (const auto object : step.objects)
             s.objects.push_back(object_of(step.version, object, facts));
+        // What it would share with a step that is applied tells nothing of this one.
+        if (s.optional && s.applied_at.empty())
+            std::erase_if(s.objects, [&](const object_status& o) {
+                return std::ranges::any_of(facts.records,
+                                           [&](const row& r) { return r.at(4) == o.object; });
+            });
         if (step.version == 3) add_triggers(facts.watched, s.objects);
         if (step.version == 4) add_published(facts.published, s.objects);
         out.push_back(std::move(s));
