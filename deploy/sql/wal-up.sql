@@ -335,7 +335,8 @@ BEGIN
             SELECT ' ' || piece || ' ' AS piece
               FROM regexp_split_to_table(source, 'alter\s+(foreign\s+)?table\M')
                    WITH ORDINALITY AS p(piece, nr)
-             WHERE nr > 1 AND piece ~ 'drop|type|unlogged'
+             WHERE (nr > 1 OR piece ~ '\malter\M')  -- what a comment parts from its TABLE
+               AND piece ~ 'drop|type|unlogged'
         ), named AS (
             SELECT r.prrelid, p.pubname, to_jsonb(r) ->> 'prattrs' IS NOT NULL AS has_list
               FROM pgsidecar.wal_settings() s JOIN pg_publication p ON p.pubname = s.publication

@@ -419,6 +419,7 @@ class RepairTest(WalCase):
         self.after("ALTER TABLE watched ALTER id TYPE bigint")
         self.after("ALTER TABLE public.watched ALTER COLUMN id SET DATA TYPE int, ALTER note TYPE varchar(9)")
         self.after("alter /* of all */ table watched alter id type bigint")
+        self.after("ALTER -- all\nTABLE watched ALTER id TYPE int; ALTER TABLE other ADD more int")
         self.after("ALTER TABLE watched_base ALTER id TYPE bigint")  # and of its heirs
         self.after("ALTER TABLE watched DROP id", watched=None)
         self.after("ALTER TABLE watched ADD id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY", watched="id")
