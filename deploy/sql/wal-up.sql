@@ -16,11 +16,11 @@
 --     pgsidecar.schema       where up.sql made its tables; the default is the first of search_path
 --
 -- Published are insert, update, delete and truncate of these tables, of the rows no more than the
--- columns of the replica identity where the server is able to (PostgreSQL 15, not for partitions nor
--- REPLICA IDENTITY FULL). A table without replica identity is left out, for with it the server would
--- refuse everybody's UPDATE and DELETE; so are unlogged tables, whose writes are not in the log.
--- The logical message has the prefix pgsidecar, is sent with its transaction, and is the JSON that
--- notify-up.sql tells of.
+-- columns of the replica identity where the server is able to (from PostgreSQL 15 on; not for
+-- partitions, REPLICA IDENTITY FULL, nor before PostgreSQL 18 a generated column in the key).
+-- A table without replica identity is left out, for with it the server would refuse everybody's UPDATE
+-- and DELETE; so are unlogged tables, whose writes are not in the log. The logical message has the
+-- prefix pgsidecar, is sent with its transaction, and is the JSON that notify-up.sql tells of.
 DO $migrate$
 DECLARE
     caller_path   text := pg_catalog.current_setting('search_path');
