@@ -1,8 +1,8 @@
 -- Removes what up.sql made, and nothing else. `pgsidecar migrate down` runs this text; by hand it is
 --
---     psql -1 -v ON_ERROR_STOP=1 -d DATABASE -f notify-down.sql -f down.sql
+--     psql -1 -v ON_ERROR_STOP=1 -d DATABASE -f wal-down.sql -f notify-down.sql -f down.sql
 --
--- (notify-down.sql first, where notify-up.sql was run.) It is one statement: all of it happens or
+-- (The others first, where wal-up.sql and notify-up.sql were run.) It is one statement: all of it happens or
 -- nothing. What up.sql found there already stays. A table that was made and holds rows is an error
 -- unless they may go.
 --

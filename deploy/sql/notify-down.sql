@@ -1,5 +1,6 @@
 -- Removes what notify-up.sql made, and nothing else: triggers, event triggers, functions, and the
--- schema pgsidecar if it was made there and is empty now. `pgsidecar migrate down` runs this text
+-- schema pgsidecar if it was made there and is empty now. What wal-up.sql needs as well stays until
+-- wal-down.sql. `pgsidecar migrate down` runs this text
 -- before down.sql; by hand it is
 --
 --     psql -1 -v ON_ERROR_STOP=1 -d DATABASE -f notify-down.sql
@@ -12,6 +13,7 @@ DECLARE
     target       text := pg_catalog.current_schema();
     applied      boolean := false;
     made_schema  boolean := false;
+    wal_applied  boolean := false;
     owner        oid;
     object       record;
     report       jsonb := '[]';
@@ -31,8 +33,9 @@ BEGIN
                                  current_user, target, current_database());
         END IF;
         EXECUTE format($sql$
-            SELECT count(*) > 0, coalesce(bool_or('schema pgsidecar' = ANY (made)), false)
-              FROM %I.pgsidecar_migrations WHERE version = 3$sql$, target) INTO applied, made_schema;
+            SELECT coalesce(bool_or(version = 3), false), coalesce(bool_or(version = 4), false),
+                   coalesce(bool_or(version = 3 AND 'schema pgsidecar' = ANY (made)), false)
+              FROM %I.pgsidecar_migrations$sql$, target) INTO applied, wal_applied, made_schema;
     END IF;
     IF applied THEN
         BEGIN
@@ -64,13 +67,17 @@ BEGIN
                  WHERE n.nspname = 'pgsidecar'
                    AND p.oid IN (to_regprocedure('pgsidecar.notify_ddl()'),
                                  to_regprocedure('pgsidecar.notify_write()'),
-                                 to_regprocedure('pgsidecar.watched_tables(text[])')) ORDER BY p.proname
+                                 to_regprocedure('pgsidecar.ddl_message(text, text)'),
+                                 to_regprocedure('pgsidecar.watched_tables(text[])'))
+                   AND NOT (wal_applied AND p.proname IN ('ddl_message', 'watched_tables'))
+                 ORDER BY p.proname
             LOOP
                 EXECUTE format('DROP FUNCTION %s', object.signature);
                 report := report || jsonb_build_object('outcome', 'removed', 'object',
                                                        'function pgsidecar.' || object.proname);
             END LOOP;
-            IF made_schema AND EXISTS (SELECT FROM pg_namespace WHERE nspname = 'pgsidecar') THEN
+            IF made_schema AND NOT wal_applied
+               AND EXISTS (SELECT FROM pg_namespace WHERE nspname = 'pgsidecar') THEN
                 BEGIN
                     DROP SCHEMA pgsidecar;
                     report := report || '{"outcome": "removed", "object": "schema pgsidecar"}'::jsonb;

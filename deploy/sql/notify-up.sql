@@ -27,6 +27,7 @@ DECLARE
     patterns      text[];
     made          text[] := '{}';
     found_there   text[] := '{}';
+    made_before   text[];
     wrong         record;
     relation      record;
     event         text;
@@ -47,6 +48,9 @@ BEGIN
             MESSAGE = format('there is no table pgsidecar_migrations in schema "%s"', target),
             HINT = 'Run up.sql first.';
     END IF;
+    EXECUTE format($sql$
+        SELECT coalesce(array_agg(o), '{}') FROM %I.pgsidecar_migrations m, unnest(m.made) AS o
+         WHERE m.version IN (3, 4)$sql$, target) INTO made_before;
     IF cardinality(patterns) = 0 THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'no rule names a table to watch',
             HINT = 'Set cache.rules, or by hand pgsidecar.tables.';
@@ -61,21 +65,27 @@ BEGIN
     END IF;
     SELECT p.oid::regprocedure AS signature INTO wrong
       FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_roles r ON r.oid = p.proowner
-     WHERE n.nspname = 'pgsidecar' AND p.proname IN ('watched_tables', 'notify_write', 'notify_ddl')
+     WHERE n.nspname = 'pgsidecar'
+       AND p.proname IN ('watched_tables', 'ddl_message', 'notify_write', 'notify_ddl')
        AND NOT (r.rolsuper OR r.rolname = current_user);
     IF FOUND THEN
         RAISE EXCEPTION USING ERRCODE = '55000',
             MESSAGE = format('function %s is there and belongs neither to a superuser nor to role "%s"',
                              wrong.signature, current_user);
     END IF;
-    IF schema_there THEN
+    -- What wal-up.sql has made is recorded as made here, too: the last of the two takes it away.
+    IF schema_there AND NOT 'schema pgsidecar' = ANY (made_before) THEN
         found_there := found_there || 'schema pgsidecar'::text;
     ELSE
-        CREATE SCHEMA pgsidecar;
-        GRANT USAGE ON SCHEMA pgsidecar TO PUBLIC;
-        COMMENT ON SCHEMA pgsidecar IS 'Made by pgsidecar migrate.';
+        IF NOT schema_there THEN
+            CREATE SCHEMA pgsidecar;
+            GRANT USAGE ON SCHEMA pgsidecar TO PUBLIC;
+            COMMENT ON SCHEMA pgsidecar IS 'Made by pgsidecar migrate.';
+        END IF;
         made := made || 'schema pgsidecar'::text;
     END IF;
+
+    -- Word for word the same in notify-up.sql and in wal-up.sql: from here ...
 
     -- A write of a partition's parent reaches the partition, and the other way round; so with
     -- inheritance. Each tells of itself only, so all of them are watched. Names are compared byte by
@@ -113,16 +123,9 @@ BEGIN
          WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
          ORDER BY c.oid
         $body$;
-    CREATE OR REPLACE FUNCTION pgsidecar.notify_write() RETURNS trigger
-        LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
-    BEGIN
-        PERFORM pg_notify('pgsidecar_invalidation', json_build_object(
-            'kind', lower(TG_OP), 'schema', TG_TABLE_SCHEMA, 'table', TG_TABLE_NAME)::text);
-        RETURN NULL;
-    END
-    $body$;
-    -- Temporary objects concern nobody but their own session.
-    CREATE OR REPLACE FUNCTION pgsidecar.notify_ddl() RETURNS event_trigger
+    -- What is to be told of a definition; NULL: nothing. To be called by an event trigger. Temporary
+    -- objects concern nobody but their own session.
+    CREATE OR REPLACE FUNCTION pgsidecar.ddl_message(event text, tag text) RETURNS text
         LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
     DECLARE
         objects    bigint;
@@ -131,7 +134,7 @@ BEGIN
         tables     json;
         message    text;
     BEGIN
-        IF TG_EVENT = 'sql_drop' THEN
+        IF event = 'sql_drop' THEN
             SELECT count(*), count(*) FILTER (WHERE NOT is_temporary),
                    bool_and(object_type = 'table' OR NOT original) FILTER (WHERE NOT is_temporary),
                    json_agg(DISTINCT object_identity) FILTER (WHERE NOT is_temporary
@@ -144,23 +147,44 @@ BEGIN
                    json_agg(DISTINCT object_identity) FILTER (WHERE schema_name <> 'pg_temp')
               INTO objects, lasting, all_named, tables FROM pg_event_trigger_ddl_commands();
             -- A command that names nothing may have changed anything; of a DROP sql_drop tells.
-            IF objects = 0 AND (TG_TAG NOT LIKE 'DROP %' OR TG_TAG = 'DROP OWNED') THEN
+            IF objects = 0 AND (tag NOT LIKE 'DROP %' OR tag = 'DROP OWNED') THEN
                 lasting := 1;
             END IF;
         END IF;
         IF lasting = 0 THEN
-            RETURN;
+            RETURN NULL;
         END IF;
-        message := json_build_object('kind', 'ddl', 'command', TG_TAG,
+        message := json_build_object('kind', 'ddl', 'command', tag,
                                      'tables', CASE WHEN all_named THEN tables END)::text;
         IF octet_length(message) > 7999 THEN
-            message := json_build_object('kind', 'ddl', 'command', TG_TAG, 'tables', NULL)::text;
+            message := json_build_object('kind', 'ddl', 'command', tag, 'tables', NULL)::text;
         END IF;
-        PERFORM pg_notify('pgsidecar_invalidation', message);
+        RETURN message;
     END
     $body$;
-    made := made || ARRAY['function pgsidecar.watched_tables', 'function pgsidecar.notify_write',
-                          'function pgsidecar.notify_ddl'];
+    -- ... to here.
+
+    CREATE OR REPLACE FUNCTION pgsidecar.notify_write() RETURNS trigger
+        LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
+    BEGIN
+        PERFORM pg_notify('pgsidecar_invalidation', json_build_object(
+            'kind', lower(TG_OP), 'schema', TG_TABLE_SCHEMA, 'table', TG_TABLE_NAME)::text);
+        RETURN NULL;
+    END
+    $body$;
+    -- With the rights of its owner: who defines something may be without USAGE on this schema.
+    CREATE OR REPLACE FUNCTION pgsidecar.notify_ddl() RETURNS event_trigger
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+    DECLARE
+        message  text := pgsidecar.ddl_message(TG_EVENT, TG_TAG);
+    BEGIN
+        IF message IS NOT NULL THEN
+            PERFORM pg_notify('pgsidecar_invalidation', message);
+        END IF;
+    END
+    $body$;
+    made := made || ARRAY['function pgsidecar.watched_tables', 'function pgsidecar.ddl_message',
+                          'function pgsidecar.notify_write', 'function pgsidecar.notify_ddl'];
 
     -- The triggers of tables, oldest table first, so that two who do this wait in the same order.
     -- ALWAYS: also where a bulk load says session_replication_role = replica.
@@ -217,12 +241,10 @@ BEGIN
         made := made || format('event trigger pgsidecar_%s', event);
     END LOOP;
 
-    EXECUTE format($sql$
-        SELECT coalesce(jsonb_agg(jsonb_build_object('object', o, 'outcome',
-                   CASE WHEN o = ANY (m.made) THEN 'there' WHEN o = ANY ($1) THEN 'made'
-                        ELSE 'found' END)), '[]') || $3
-          FROM unnest($1 || $2) AS o LEFT JOIN %I.pgsidecar_migrations m ON m.version = 3$sql$, target)
-        INTO report USING made, found_there, report;
+    SELECT coalesce(jsonb_agg(jsonb_build_object('object', o, 'outcome',
+               CASE WHEN o = ANY (made_before) THEN 'there' WHEN o = ANY (made) THEN 'made'
+                    ELSE 'found' END)), '[]') || report
+      INTO report FROM unnest(made || found_there) AS o;
     EXECUTE format($sql$
         INSERT INTO %I.pgsidecar_migrations AS m (version, name, applied_at, applied_by, made, found)
         VALUES (3, 'notify', now(), current_user, $1, $2)

@@ -1,6 +1,7 @@
 #include "proxy/io/migrate.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <ostream>
 #include <span>
 #include <string_view>
@@ -147,9 +148,12 @@ int change(session& s, const config::settings& settings, const migrate_request& 
     if (request.what == migrate_request::action::up) {
         texts.push_back(sql::up);
         if (request.notify) texts.push_back(sql::notify_up);
+        if (request.wal) texts.push_back(sql::wal_up);
     } else {
-        texts.push_back(sql::notify_down);
-        if (!request.notify) texts.push_back(sql::down);
+        const bool all = !request.notify && !request.wal;
+        if (all || request.wal) texts.push_back(sql::wal_down);
+        if (all || request.notify) texts.push_back(sql::notify_down);
+        if (all) texts.push_back(sql::down);
     }
     ops::answer_rows report;
     for (const auto text : texts) std::ranges::copy(s.run(text), std::back_inserter(report));
@@ -169,22 +173,25 @@ ops::migration_facts look(session& s, const config::settings& settings,
     facts.relations = s.ask(queries::relations, schema);
     facts.columns = s.ask(queries::columns, schema);
     facts.index = s.ask(queries::index, schema);
-    facts.notify = s.ask(queries::notify, schema);
+    facts.outside = s.ask(queries::outside, schema);
     const auto recorded = std::ranges::any_of(
         facts.relations, [](const auto& r) { return r.at(0) == ops::versions_table; });
     if (recorded && ops::records_problem(facts).empty())
         facts.records = s.ask(queries::records(schema.front()));
     // Only a function that is known to be ours is called.
-    bool callable = false;
-    for (const auto& row : facts.notify) {
-        if (row.at(0) != "schema pgsidecar" && row.at(0) != "function pgsidecar.watched_tables")
-            continue;
-        callable = row.at(1).empty();
-        if (!callable) break;
+    const auto callable = [&](std::initializer_list<std::string_view> objects) {
+        return std::ranges::all_of(objects, [&](auto object) {
+            return std::ranges::any_of(facts.outside, [&](const auto& row) {
+                return row.at(0) == object && row.at(1).empty();
+            });
+        });
+    };
+    const std::vector patterns{ops::array_literal(ops::watched_patterns(settings.cache.rules))};
+    if (callable({"schema pgsidecar", "function pgsidecar.watched_tables"})) {
+        facts.watched = s.ask(queries::watched, patterns);
+        if (callable({"function pgsidecar.wal_settings", "function pgsidecar.wal_tables"}))
+            facts.published = s.ask(queries::published, patterns);
     }
-    const auto patterns = ops::watched_patterns(settings.cache.rules);
-    if (callable)
-        facts.watched = s.ask(queries::watched, std::vector{ops::array_literal(patterns)});
     return facts;
 }
 
@@ -199,11 +206,17 @@ int status(session& s, const config::settings& settings, const migrate_request& 
         throw failure{1, "cannot tell what is applied: " + problem};
     const auto steps = ops::migration_status(facts);
     out << ops::render(steps);
-    bool tables = true, notify = true;
-    for (const auto& step : steps) (step.optional ? notify : tables) &= step.ok(request.notify);
-    if (tables && notify) return 0;
-    out << "not as it must be: see the lines that are not ok, and run pgsidecar migrate up"
-        << (notify ? "" : " --notify") << '\n';
+    bool good = true;
+    std::string needed = "pgsidecar migrate up";
+    for (const auto& step : steps) {
+        if (step.ok((step.name == "notify" && request.notify) ||
+                    (step.name == "wal" && request.wal)))
+            continue;
+        good = false;
+        if (step.optional) needed += " --" + step.name;
+    }
+    if (good) return 0;
+    out << "not as it must be: see the lines that are not ok, and run " << needed << '\n';
     return exit_missing;
 }
 

@@ -15,8 +15,10 @@ struct migrate_request {
     // A name alone: the database to use instead of the one that control_connection names. A libpq
     // connection string: instead of control_connection. Empty: control_connection as it is.
     std::string database;
-    std::string schema;      // empty: the first that exists of the connection's search_path
-    bool notify = false;     // up: this step too; down: this step alone; status: it must be applied
+    std::string schema;  // empty: the first that exists of the connection's search_path
+    // up: this step too; down: this step alone, or these two; status: it must be applied.
+    bool notify = false;
+    bool wal = false;
     bool drop_data = false;  // down: tables that hold rows as well
 };
 

@@ -13,11 +13,13 @@ constexpr const char* about =
     "Make, remove or look over what pgsidecar keeps in a database: the tables\n"
     "prescription_query_cache (with its index) and prescription_query_metrics, a record of what "
     "was\n"
-    "made in pgsidecar_migrations, and with --notify triggers that tell of writes.";
+    "made in pgsidecar_migrations; with --wal a publication, or with --notify triggers, that tell\n"
+    "of writes past the proxy.";
 
 constexpr const char* examples =
     "  pgsidecar migrate status -c pgsidecar.yaml --database clinic\n"
     "  pgsidecar migrate up     -c pgsidecar.yaml --database clinic\n"
+    "  pgsidecar migrate up     -c pgsidecar.yaml --database clinic --wal\n"
     "  pgsidecar migrate up     -c pgsidecar.yaml --database clinic --notify\n"
     "  pgsidecar migrate down   -c pgsidecar.yaml --database clinic\n\n"
     "It connects as upstream.control_connection says; --database clinic takes another database\n"
@@ -63,10 +65,16 @@ migrate_command::migrate_command(CLI::App& program,
                  "Also the triggers that tell of writes past the proxy, on all tables that cache "
                  "rules name, their partitions and parents. Needs a superuser. Run it again for "
                  "new tables. Their writers cannot use PREPARE TRANSACTION then");
+    up->add_flag("--wal", request_.wal,
+                 "Also the publication of all tables that cache rules name, their partitions and "
+                 "parents, with event triggers that tell of definitions in the write-ahead log and "
+                 "keep the publication in step. Needs a superuser, and a server with wal_level = "
+                 "logical. Tables without primary key or REPLICA IDENTITY are left out");
     auto* down =
         add_action(*command_, request_, action::down, "down",
                    "Remove what up made, and nothing else, in one transaction", add_config);
     down->add_flag("--notify", request_.notify, "Remove the triggers alone, the tables stay");
+    down->add_flag("--wal", request_.wal, "Remove the publication alone, the tables stay");
     down->add_flag("--drop-data", request_.drop_data,
                    "Remove the tables that up made even if they hold rows");
     auto* status = add_action(*command_, request_, action::status, "status",
@@ -74,6 +82,7 @@ migrate_command::migrate_command(CLI::App& program,
                               "is there is as it must be",
                               add_config);
     status->add_flag("--notify", request_.notify, "Exit code 1 also when notify is not applied");
+    status->add_flag("--wal", request_.wal, "Exit code 1 also when wal is not applied");
 }
 
 bool migrate_command::chosen() const { return command_->parsed(); }

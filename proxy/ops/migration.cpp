@@ -44,9 +44,18 @@ const std::vector<migration_step>& migration_steps() {
         {3,
          "notify",
          true,
-         {"schema pgsidecar", "function pgsidecar.watched_tables",
+         {"schema pgsidecar", "function pgsidecar.watched_tables", "function pgsidecar.ddl_message",
           "function pgsidecar.notify_write", "function pgsidecar.notify_ddl",
           "event trigger pgsidecar_ddl_command_end", "event trigger pgsidecar_sql_drop"}},
+        {4,
+         "wal",
+         true,
+         {"schema pgsidecar", "function pgsidecar.watched_tables", "function pgsidecar.ddl_message",
+          "function pgsidecar.wal_settings", "function pgsidecar.wal_tables",
+          "function pgsidecar.wal_repair", "function pgsidecar.wal_before",
+          "function pgsidecar.wal_ddl", "publication pgsidecar",
+          "event trigger pgsidecar_wal_ddl_command_start",
+          "event trigger pgsidecar_wal_ddl_command_end", "event trigger pgsidecar_wal_sql_drop"}},
     };
     return steps;
 }

@@ -15,8 +15,9 @@ namespace pgsidecar::ops {
 struct migration_step {
     int version = 0;
     std::string_view name;
-    bool optional = false;                    // applied only when it is asked for
-    std::vector<std::string_view> objects{};  // "table x": as they are recorded
+    bool optional = false;  // applied only when it is asked for
+    // "table x": as they are recorded. The publication may have been given another name by hand.
+    std::vector<std::string_view> objects{};
 };
 [[nodiscard]] const std::vector<migration_step>& migration_steps();
 

@@ -10,5 +10,7 @@ extern const std::string_view up;
 extern const std::string_view down;
 extern const std::string_view notify_up;
 extern const std::string_view notify_down;
+extern const std::string_view wal_up;
+extern const std::string_view wal_down;
 
 }  // namespace pgsidecar::ops::migration_sql

@@ -16,6 +16,8 @@ using row = std::vector<std::string>;
 constexpr std::string_view ok_state = "ok";
 constexpr std::string_view missing = "missing";
 
+constexpr std::string_view publication = "publication ";
+
 const row* find_row(const answer_rows& rows, std::string_view first) {
     const auto it = std::ranges::find_if(rows, [&](const row& r) { return r.at(0) == first; });
     return it == rows.end() ? nullptr : &*it;
@@ -53,13 +55,22 @@ std::string origin(int version, std::string_view object, const row* relation,
     return recorded && (!relation || relation->at(2) == made_mark) ? "made" : "found";
 }
 
+// The row of an object outside the schema of the tables; a publication by whatever name it has.
+const row* find_outside(const answer_rows& rows, std::string_view object) {
+    if (!object.starts_with(publication)) return find_row(rows, object);
+    const auto it =
+        std::ranges::find_if(rows, [](const row& r) { return r.at(0).starts_with(publication); });
+    return it == rows.end() ? nullptr : &*it;
+}
+
 object_status object_of(int version, std::string_view object, const migration_facts& facts) {
     object_status out{.object = std::string{object}, .from = {}, .state = std::string{missing}};
-    if (version == 3) {  // these do not lie in the schema of the tables
-        const auto* found = find_row(facts.notify, object);
+    if (version >= 3) {
+        const auto* found = find_outside(facts.outside, object);
         if (!found) return out;
+        out.object = found->at(0);
         out.state = found->at(1).empty() ? std::string{ok_state} : found->at(1);
-        out.from = origin(version, object, nullptr, facts);
+        out.from = origin(version, out.object, nullptr, facts);
         return out;
     }
     const auto* relation = find_row(facts.relations, object.substr(object.find(' ') + 1));
@@ -81,6 +92,33 @@ void add_triggers(const answer_rows& watched, std::vector<object_status>& out) {
         const bool there = !r.at(2).empty();
         out.push_back({"trigger on " + r.at(0) + "." + r.at(1), there ? "made" : "",
                        there ? "is not enabled for all" : std::string{missing}});
+    }
+}
+
+// So with the tables of the publication. One that cannot be in it is told, and nothing to mend.
+void add_published(const answer_rows& published, std::vector<object_status>& out) {
+    const auto good =
+        std::ranges::count(published, "in step", [](const row& r) { return r.at(1); });
+    if (good > 0)
+        out.push_back({std::to_string(good) + " published tables", "made", std::string{ok_state}});
+    for (const auto& r : published) {
+        object_status o{"published table " + r.at(0), "made", "", true};
+        const auto& state = r.at(1);
+        if (state == "missing") {
+            o.from.clear();
+            o.state = missing;
+        } else if (state == "left out") {
+            o.from.clear();
+            o.state = "left out: it " + r.at(2);
+            o.mends = false;
+        } else if (state == "not wanted") {
+            o.state = "must not be published: it " + r.at(2);
+        } else if (state != "in step") {
+            o.state = "is published with other columns, or not every row";
+        } else {
+            continue;
+        }
+        out.push_back(std::move(o));
     }
 }
 
@@ -111,7 +149,14 @@ std::vector<step_status> migration_status(const migration_facts& facts) {
         }
         for (const auto object : step.objects)
             s.objects.push_back(object_of(step.version, object, facts));
+        // What it would share with a step that is applied tells nothing of this one.
+        if (s.optional && s.applied_at.empty())
+            std::erase_if(s.objects, [&](const object_status& o) {
+                return std::ranges::any_of(facts.records,
+                                           [&](const row& r) { return r.at(4) == o.object; });
+            });
         if (step.version == 3) add_triggers(facts.watched, s.objects);
+        if (step.version == 4) add_published(facts.published, s.objects);
         out.push_back(std::move(s));
     }
     return out;

@@ -11,7 +11,8 @@ struct object_status {
     std::string object;
     std::string from;   // "made", "found" (not by us), or empty: it is not there
     std::string state;  // "ok", or what is wrong
-    [[nodiscard]] bool ok() const { return state == "ok"; }
+    bool mends = true;  // whether `up` would put right what is not ok
+    [[nodiscard]] bool ok() const { return state == "ok" || !mends; }
 };
 
 struct step_status {

@@ -38,8 +38,8 @@ migration_facts applied() {
 // And the optional step as well.
 migration_facts with_notify() {
     auto facts = applied();
-    for (const auto object : ops::migration_steps().back().objects) {
-        facts.notify.push_back({std::string{object}, ""});
+    for (const auto object : ops::migration_steps().at(2).objects) {
+        facts.outside.push_back({std::string{object}, ""});
         facts.records.push_back(
             {"3", "notify", "2026-02-02 03:04:05 UTC", "dba", std::string{object}, "t"});
     }
@@ -47,9 +47,20 @@ migration_facts with_notify() {
     return facts;
 }
 
-bool complete(const migration_facts& facts, bool notify = false) {
+migration_facts with_wal() {
+    auto facts = applied();
+    for (const auto object : ops::migration_steps().at(3).objects) {
+        facts.outside.push_back({std::string{object}, ""});
+        facts.records.push_back(
+            {"4", "wal", "2026-02-02 03:04:05 UTC", "dba", std::string{object}, "t"});
+    }
+    facts.published = {{"public.a", "in step", ""}, {"public.b", "in step", ""}};
+    return facts;
+}
+
+bool complete(const migration_facts& facts, std::string_view wanted = {}) {
     const auto steps = ops::migration_status(facts);
-    return std::ranges::all_of(steps, [&](const auto& s) { return s.ok(notify); });
+    return std::ranges::all_of(steps, [&](const auto& s) { return s.ok(s.name == wanted); });
 }
 
 // "made ok", "- missing"
@@ -72,9 +83,11 @@ TEST_CASE("status: everything applied") {
     CHECK(object(facts, "table " + cache) == "found ok");
     CHECK(object(facts, "index " + cache_index) == "made ok");
     CHECK(object(facts, "table " + metrics) == "made ok");
-    CHECK_FALSE(complete(facts, true));
+    CHECK_FALSE(complete(facts, "notify"));
     CHECK(complete(with_notify()));
-    CHECK(complete(with_notify(), true));
+    CHECK(complete(with_notify(), "notify"));
+    CHECK_FALSE(complete(with_notify(), "wal"));
+    CHECK(complete(with_wal(), "wal"));
 }
 
 TEST_CASE("status: nothing applied") {
@@ -91,6 +104,8 @@ TEST_CASE("status: nothing applied") {
           "applied\n"
           "                 table prescription_query_metrics                -            missing\n"
           "3 notify                                                         -        -   "
+          "not applied (optional)\n"
+          "4 wal                                                            -        -   "
           "not applied (optional)\n");
 }
 
@@ -155,20 +170,58 @@ TEST_CASE("status: notify") {
     CHECK_FALSE(complete(facts));
 
     facts = with_notify();
-    facts.notify.back().at(1) = "is another trigger";
+    facts.outside.back().at(1) = "is another trigger";
     CHECK(object(facts, "event trigger pgsidecar_sql_drop") == "made is another trigger");
     CHECK_FALSE(complete(facts));
 
     facts = with_notify();
-    drop(facts.notify, "function pgsidecar.notify_write");
+    drop(facts.outside, "function pgsidecar.notify_write");
     CHECK(object(facts, "function pgsidecar.notify_write") == "- missing");
     CHECK_FALSE(complete(facts));
 
     // Not applied, and yet some of it is there: that is told.
     facts = applied();
-    facts.notify = {{"schema pgsidecar", ""}};
+    facts.outside = {{"schema pgsidecar", ""}};
     CHECK(complete(facts));
     CHECK(ops::render(ops::migration_status(facts)).find("schema pgsidecar") != std::string::npos);
+}
+
+TEST_CASE("status: wal") {
+    static const struct {
+        const char *state, *reason, *want;
+        bool complete;
+    } rows[] = {
+        {"missing", "", "- missing", false},
+        {"left out", "has no primary key", "- left out: it has no primary key", true},
+        {"not wanted", "is not watched", "made must not be published: it is not watched", false},
+        {"other columns", "", "made is published with other columns, or not every row", false},
+        {"in step", "", "not told", true},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.state);
+        auto facts = with_wal();
+        facts.published.push_back({"public.c", row.state, row.reason});
+        CHECK(object(facts, "published table public.c") == row.want);
+        CHECK(complete(facts) == row.complete);
+        if (!row.complete) CHECK(object(facts, "2 published tables") == "made ok");
+    }
+
+    // Of notify, which is not applied, nothing is told: what is there belongs to wal.
+    auto facts = with_wal();
+    const auto text = ops::render(ops::migration_status(facts));
+    CHECK(text.find("notify_ddl") == std::string::npos);
+    CHECK(text.find("schema pgsidecar") == text.rfind("schema pgsidecar"));
+
+    drop(facts.outside, "publication pgsidecar");
+    CHECK(object(facts, "publication pgsidecar") == "- missing");
+    CHECK_FALSE(complete(facts));
+    facts.outside.push_back({"publication mine", ""});  // another name, given by hand
+    facts.records.push_back({"4", "wal", "", "", "publication mine", "t"});
+    CHECK(object(facts, "publication mine") == "made ok");
+    CHECK(object(facts, "publication pgsidecar") == "not told");
+    CHECK(complete(facts));
+    facts.outside.back().at(1) = "does not publish every write";
+    CHECK_FALSE(complete(facts));
 }
 
 TEST_CASE("status: records that cannot be read") {

@@ -39,7 +39,22 @@ TEST_CASE("the SQL in the program is that of the files") {
     CHECK(ops::migration_sql::down == file("down.sql"));
     CHECK(ops::migration_sql::notify_up == file("notify-up.sql"));
     CHECK(ops::migration_sql::notify_down == file("notify-down.sql"));
+    CHECK(ops::migration_sql::wal_up == file("wal-up.sql"));
+    CHECK(ops::migration_sql::wal_down == file("wal-down.sql"));
     CHECK(ops::migration_sql::up.size() > 1000);
+}
+
+TEST_CASE("what notify and wal share is the same text in both") {
+    const auto shared = [](std::string_view sql) {
+        const auto begin = sql.find("from here ...\n"), end = sql.find("... to here.\n");
+        REQUIRE(begin != std::string_view::npos);
+        REQUIRE(end != std::string_view::npos);
+        return sql.substr(begin, end - begin);
+    };
+    const auto text = shared(ops::migration_sql::wal_up);
+    CHECK(text == shared(ops::migration_sql::notify_up));
+    CHECK(text.find("FUNCTION pgsidecar.watched_tables(") != std::string_view::npos);
+    CHECK(text.find("FUNCTION pgsidecar.ddl_message(") != std::string_view::npos);
 }
 
 TEST_CASE("expected columns: a line each, its shape to the end of the line") {
@@ -65,7 +80,9 @@ TEST_CASE("expected columns of up.sql: those of its tables") {
 
 TEST_CASE("every step's objects are named by its SQL") {
     for (const auto& step : ops::migration_steps()) {
-        const auto sql = step.version == 3 ? ops::migration_sql::notify_up : ops::migration_sql::up;
+        const auto sql = step.version == 4   ? ops::migration_sql::wal_up
+                         : step.version == 3 ? ops::migration_sql::notify_up
+                                             : ops::migration_sql::up;
         CHECK(sql.find("'" + std::string{step.name} + "'") != std::string_view::npos);
         for (const auto object : step.objects) {
             CAPTURE(object);
