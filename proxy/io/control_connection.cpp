@@ -189,7 +189,8 @@ void control_connection::choose_invalidation() {
 
 ops::invalidation_status control_connection::invalidation() const {
     const std::lock_guard lock{mutex_};
-    ops::invalidation_status out{.database = where_.name(), .detail = by_age_because_};
+    ops::invalidation_status out{
+        .database = where_.name(), .in_use = where_.clients.load() > 0, .detail = by_age_because_};
     if (!stream_) return out;
     out.how = "wal";
     out.up = where_.trusted(std::chrono::steady_clock::now());

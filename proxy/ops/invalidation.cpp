@@ -26,7 +26,7 @@ readiness_check invalidation_check(std::span<const invalidation_status> all) {
     readiness_check out{"invalidation", readiness_check::state::ok, invalidation_text(all)};
     if (std::ranges::all_of(all, by_age)) out.is = readiness_check::state::absent;
     if (all.empty()) out.detail = "no database is in use";
-    if (!std::ranges::all_of(all, &invalidation_status::up))
+    if (std::ranges::any_of(all, [](const auto& s) { return s.in_use && !s.up; }))
         out.is = readiness_check::state::failed;
     return out;
 }

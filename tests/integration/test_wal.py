@@ -3,6 +3,7 @@ done while they are not seen."""
 import json
 import os
 import signal
+import subprocess
 import time
 import unittest
 import urllib.error
@@ -26,8 +27,8 @@ INSERT INTO months VALUES (1, 1, 0), (2, 2, 0);
 CREATE TABLE parent (id int PRIMARY KEY, v int);
 CREATE TABLE child (PRIMARY KEY (id)) INHERITS (parent);
 INSERT INTO child VALUES (1, 0);
-CREATE PUBLICATION pgsidecar FOR TABLE t, u, months, ONLY parent;
 """
+PUBLICATION = "CREATE PUBLICATION pgsidecar FOR TABLE t, u, months, ONLY parent"
 # As `pgsidecar migrate up --wal` has it, in short.
 WATCH_DEFINITIONS = """
 CREATE FUNCTION tell() RETURNS event_trigger LANGUAGE plpgsql AS $$
@@ -74,8 +75,13 @@ class WalCase(CacheTest):
 
     def setUp(self):
         super().setUp()
-        self.setup_sql(SCHEMA, *([WATCH_DEFINITIONS] if self.watches else []))
+        self.require_program()
+        self.setup_sql(SCHEMA)
+        self.publish()
         self.reader, self.writer = self.wire(), self.direct()
+
+    def publish(self):
+        self.setup_sql(PUBLICATION, *([WATCH_DEFINITIONS] if self.watches else []))
 
     def write(self, *statements):
         """Past the program."""
@@ -97,11 +103,13 @@ class WalCase(CacheTest):
         return found[0][0] if found else None
 
     def ready(self):
+        """What /readyz says of it."""
         try:
             with urllib.request.urlopen("http://127.0.0.1:%d/readyz" % self.http) as answer:
-                return {c["name"]: c for c in json.load(answer)["checks"]}
+                text = answer.read()
         except urllib.error.HTTPError as refused:
-            return {c["name"]: c for c in json.load(refused)["checks"]}
+            text = refused.read()
+        return json.loads(text)["checks"]["invalidation"]
 
 
 class SeenTest(WalCase):
@@ -232,7 +240,8 @@ class SeenTest(WalCase):
         self.cached(self.reader, ONE)
         self.write("UPDATE t SET v = 1 WHERE id = 1")
         self.soon(ONE, 1)
-        check = self.ready()["invalidation"]
+        check = self.ready()
+        self.assertEqual(check["status"], "ok", check)
         self.assertIn(self.database + ": wal", check["detail"])
         with urllib.request.urlopen("http://127.0.0.1:%d/metrics" % self.http) as answer:
             text = answer.read().decode()
@@ -304,8 +313,7 @@ class LossTest(WalCase):
             self.lost()
             self.assertLess(time.monotonic() - began, 10)  # a second, on a machine with time
             self.assertEqual(self.reader.q(ONE).rows[0][0], "1")
-            check = self.ready()["invalidation"]
-            self.assertEqual(check["state"], "failed", check)
+            self.assertEqual(self.ready()["status"], "failed")
         finally:
             os.kill(pid, signal.SIGCONT)
         self.cached(self.reader, ONE)
@@ -382,6 +390,54 @@ class UnwatchedTest(WalCase):
         self.cached(self.reader, total)
         self.write("INSERT INTO march VALUES (3, 3, 0)")
         self.soon(total, 5)
+
+
+class MigratedTest(WalCase):
+    """With what `pgsidecar migrate up --wal` makes."""
+
+    def publish(self):
+        path = os.path.join(env.folder, "wal-%s.yaml" % self.database)
+        with open(path, "w") as f:
+            f.write("upstream: {host: 127.0.0.1, port: %d}\n"
+                    "cache: {rules: [{name: all, tables: ['*'], ttl: 1h}]}\n" % self.cluster.port)
+        subprocess.run([env.program, "migrate", "up", "--wal", "-c", path, "--database",
+                        self.cluster.conninfo(self.database)], check=True, capture_output=True)
+
+    def test_all_of_it_is_cached_and_followed(self):
+        for table, change in [("t", "UPDATE t SET v = 70"), ("months", "UPDATE january SET v = 70"),
+                              ("parent", "UPDATE child SET v = 70")]:
+            top = "SELECT max(v) FROM " + table
+            self.cached(self.reader, top)
+            self.write(change)
+            self.soon(top, 70)
+
+    def test_definitions_of_the_application(self):
+        self.cached(self.reader, ONE)
+        self.write("CREATE TABLE n (id int PRIMARY KEY, v int)", "INSERT INTO n VALUES (1, 1)")
+        top = "SELECT max(v) FROM n"
+        self.cached(self.reader, top)
+        self.write("ALTER TABLE n DROP CONSTRAINT n_pkey, ADD COLUMN w int NOT NULL DEFAULT 1",
+                   "ALTER TABLE n ADD PRIMARY KEY (w)", "UPDATE n SET v = 2")
+        self.soon(top, 2)
+        self.cached(self.reader, top)
+        self.write("BEGIN", "UPDATE n SET v = 3", "ALTER TABLE n DROP CONSTRAINT n_pkey",
+                   "UPDATE n SET v = 4", "COMMIT")
+        self.soon(top, 4)
+        self.not_cached(self.reader, top)  # nothing could tell of it now
+
+    def test_what_no_row_tells_of(self):
+        self.setup_sql("CREATE MATERIALIZED VIEW m AS SELECT sum(v) FROM t",
+                       "CREATE UNLOGGED TABLE x (id int PRIMARY KEY)")
+        self.cached(self.reader, ONE)
+        self.not_cached(self.reader, "SELECT * FROM m")
+        self.not_cached(self.reader, "SELECT * FROM x")
+
+    def test_rights(self):
+        self.setup_sql("GRANT SELECT ON t TO alice")
+        alice = self.wire("alice")
+        self.cached(alice, ONE)
+        self.write("REVOKE SELECT ON t FROM alice")
+        wait_until("no right", lambda: alice.q(ONE).error == "42501")
 
 
 class ElsewhereTest(CacheTest):
