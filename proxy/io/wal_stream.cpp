@@ -338,6 +338,7 @@ bool wal_stream::hear_witness(clock::time_point now) {
     if (PQresultStatus(r.get()) != PGRES_TUPLES_OK)
         return failed(first_line(PQerrorMessage(witness_.get())));
     const auto row = text_of(r.get(), 2);
+    if (row.empty() && !complained_) where_.want_reload();  // another way may be chosen
     if (row.empty()) return failed("publication " + settings_->cache.publication + " is gone");
     if (publication_row_.empty()) publication_row_ = row;
     if (row != publication_row_)

@@ -12,11 +12,11 @@
 namespace pgsidecar::ops {
 
 struct invalidation_status {
-    std::string database;
+    std::string database{};
     std::string_view how = "ttl";  // or wal
     bool up = true;                // what is cached may be served
     bool in_use = true;            // somebody is logged in there
-    std::string detail;            // why by ttl; why it is not up
+    std::string detail{};          // why by ttl; why it is not up
     latency staleness{};           // from a commit at the server to its invalidation here
 };
 

@@ -5,6 +5,7 @@
 
 #include "proxy/ops/console_columns.h"
 #include "proxy/ops/console_views.h"
+#include "proxy/ops/observations.h"
 
 namespace {
 

@@ -90,7 +90,11 @@ TEST_CASE("replication: TRUNCATE names each table, and its count is not believed
 }
 
 TEST_CASE("replication: a message of pg_logical_emit_message()") {
-    const auto m = read<logical_message>("M\1" + position_1 + "pgsidecar\0\0\0\0\2{}"s);
+    const std::string text = "M\1" + position_1 + "pgsidecar\0\0\0\0\2{}"s;
+    const exact in{text};
+    wal_message got;
+    REQUIRE_FALSE(parse(in, got));
+    const auto& m = std::get<logical_message>(got);
     CHECK(m.transactional);
     CHECK(m.prefix == "pgsidecar");
     CHECK(m.content == "{}");
