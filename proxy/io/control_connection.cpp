@@ -157,19 +157,19 @@ std::optional<std::string> control_connection::lacks_for_wal() {
 }
 
 // Before a catalog is published, so that nothing is cached before it is clear.
-void control_connection::choose_invalidation() {
+bool control_connection::choose_invalidation() {
     const auto& s = settings_->cache;
     const bool by_age = s.invalidation == config::invalidation::ttl;
     const auto lacks = by_age ? std::string{"it is configured so"} : lacks_for_wal();
-    if (!lacks) return;
+    if (!lacks) return false;
     if (lacks->empty() || s.invalidation == config::invalidation::wal) {
         where_.require_publication(std::make_shared<const std::string>(s.publication));
-        if (stream_) return;
+        if (stream_) return true;
         where_.trust_until(cache::time_point::min());
         auto made = std::make_unique<wal_stream>(where_, settings_);
         const std::lock_guard lock{mutex_};
         stream_ = std::move(made);
-        return;
+        return true;
     }
     std::unique_ptr<wal_stream> ended;
     {
@@ -185,6 +185,7 @@ void control_connection::choose_invalidation() {
     ended.reset();
     where_.require_publication(nullptr);
     where_.trust_until(cache::time_point::max());
+    return true;
 }
 
 ops::invalidation_status control_connection::invalidation() const {
@@ -226,7 +227,7 @@ bool control_connection::refuse(const std::string& what) {
 }
 
 bool control_connection::load() {
-    choose_invalidation();
+    if (!choose_invalidation()) return refuse("what the server has for invalidation");
     const auto generation = where_.wanted();
     const auto queries = policy::catalog_queries();
     std::vector<result_ptr> answers(queries.size());

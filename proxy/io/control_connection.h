@@ -47,7 +47,7 @@ class control_connection {
     [[nodiscard]] bool connect();
     [[nodiscard]] bool alive();
     [[nodiscard]] bool load();
-    void choose_invalidation();
+    [[nodiscard]] bool choose_invalidation();
     [[nodiscard]] std::optional<std::string> lacks_for_wal();
     [[nodiscard]] bool refuse(const std::string& what);
     void settle_gone();
