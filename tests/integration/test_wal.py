@@ -367,6 +367,21 @@ class ByAgeTest(WalCase):
             os.kill(pid, signal.SIGCONT)
         self.soon(ONE, 1)
 
+    def test_a_write_between_two_streams(self):
+        """Committed while there is no stream, and so told by none; what it has outdated is gone
+        when the next one begins."""
+        self.cached(self.reader, ONE)
+        allow = "UPDATE pg_database SET datallowconn = %%s WHERE datname = '%s'" % self.database
+        self.cluster.run(allow % "false")  # those that are there stay
+        try:
+            self.cluster.run("SELECT pg_terminate_backend(%d, 60000)" % self.walsender())
+            self.write("UPDATE t SET v = 1 WHERE id = 1")
+            self.assertIsNone(self.walsender())
+            self.assertEqual(self.cached(self.reader, ONE).rows[0][0], "0")
+        finally:
+            self.cluster.run(allow % "true")
+        self.soon(ONE, 1)
+
     def test_what_was_served_meanwhile_is_outdated_afterwards(self):
         self.cached(self.reader, ONE)
         self.cluster.run("SELECT pg_terminate_backend(%d)" % self.walsender())
