@@ -107,21 +107,6 @@ class SettingsTest(CacheTest):
         twin.both("RESET TimeZone")
         twin.both(sql)
 
-    def test_reloaded_postgresql_conf(self):
-        sql = "SELECT iv FROM rx ORDER BY id"
-        twin = Twin(self)
-        twin.cached(sql)
-        self.addCleanup(env.cluster.run, "ALTER SYSTEM RESET IntervalStyle",
-                        "SELECT pg_reload_conf()")
-        env.cluster.run("ALTER SYSTEM SET IntervalStyle = 'iso_8601'", "SELECT pg_reload_conf()")
-        want = wait_until("the reload to reach the server's session", lambda: (
-            lambda r: r if b"PT" in r.raw else None)(twin.past.q(sql)))
-        # A session that is not asked by its client learns of it with the control connection's next
-        # look, or when it reaches the server; a bounded time, and never a mixture.
-        wait_until("the reload to reach the proxied session",
-                   lambda: twin.through.q(sql).rows == want.rows)
-        twin.cached(sql)  # a session that lived through it goes on being served
-
     def test_start_up_parameters_are_part_of_the_question(self):
         sql = "SELECT at, d FROM rx WHERE id = 1"
         for params in ({}, {"TimeZone": "Asia/Tokyo"}, {"DateStyle": "SQL, DMY"},
@@ -177,6 +162,29 @@ def _add(name, row):
 
 for _name, _row in SETTINGS.items():
     _add(_name, _row)
+
+
+class ServerFilesTest(CacheTest):
+    config = {"cache": {"catalog_refresh_interval": "1s"}}
+
+    def setUp(self):
+        super().setUp()
+        self.setup_sql(RX)
+
+    def test_reloaded_postgresql_conf(self):
+        sql = "SELECT iv FROM rx ORDER BY id"
+        twin = Twin(self)
+        twin.cached(sql)
+        self.addCleanup(env.cluster.run, "ALTER SYSTEM RESET IntervalStyle",
+                        "SELECT pg_reload_conf()")
+        env.cluster.run("ALTER SYSTEM SET IntervalStyle = 'iso_8601'", "SELECT pg_reload_conf()")
+        want = wait_until("the reload to reach the server's session", lambda: (
+            lambda r: r if b"PT" in r.raw else None)(twin.past.q(sql)))
+        # A session that is not asked by its client learns of it with the control connection's next
+        # look, or when it reaches the server; a bounded time, and never a mixture.
+        wait_until("the reload to reach the proxied session",
+                   lambda: twin.through.q(sql).rows == want.rows)
+        twin.cached(sql)  # a session that lived through it goes on being served
 
 
 class ContentTest(CacheTest):
