@@ -367,6 +367,21 @@ class ByAgeTest(WalCase):
             os.kill(pid, signal.SIGCONT)
         self.soon(ONE, 1)
 
+    def test_a_write_between_two_streams(self):
+        """Committed while there is no stream, and so told by none; what it has outdated is gone
+        when the next one begins."""
+        self.cached(self.reader, ONE)
+        allow = "UPDATE pg_database SET datallowconn = %%s WHERE datname = '%s'" % self.database
+        self.cluster.run(allow % "false")  # those that are there stay
+        try:
+            self.cluster.run("SELECT pg_terminate_backend(%d, 60000)" % self.walsender())
+            self.write("UPDATE t SET v = 1 WHERE id = 1")
+            self.assertIsNone(self.walsender())
+            self.assertEqual(self.cached(self.reader, ONE).rows[0][0], "0")
+        finally:
+            self.cluster.run(allow % "true")
+        self.soon(ONE, 1)
+
     def test_what_was_served_meanwhile_is_outdated_afterwards(self):
         self.cached(self.reader, ONE)
         self.cluster.run("SELECT pg_terminate_backend(%d)" % self.walsender())
@@ -438,6 +453,31 @@ class MigratedTest(WalCase):
         self.cached(alice, ONE)
         self.write("REVOKE SELECT ON t FROM alice")
         wait_until("no right", lambda: alice.q(ONE).error == "42501")
+
+
+class ClusterWideTest(WalCase):
+    """Rights that no database has for itself: neither its WAL nor an event trigger tells of them. They
+    are seen when the catalogs are read again."""
+    config = {"cache": {"invalidation": "wal", "catalog_refresh_interval": "300ms"}}
+    publish = MigratedTest.publish
+
+    def test_a_right_by_membership(self):
+        group = "readers_" + self.database
+        self.setup_sql("CREATE ROLE " + group, "GRANT SELECT ON t TO " + group, "GRANT %s TO alice" % group)
+        self.addCleanup(self.setup_sql, "DROP OWNED BY " + group, "DROP ROLE " + group)
+        alice = self.wire("alice")
+        self.cached(alice, ONE)
+        self.write("REVOKE %s FROM alice" % group)
+        wait_until("no right", lambda: alice.q(ONE).error == "42501")
+
+    def test_an_attribute_of_a_role(self):
+        self.setup_sql("GRANT SELECT ON t TO bob", "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
+                       "CREATE POLICY one ON t USING (id = 1)", "ALTER ROLE bob BYPASSRLS")
+        self.addCleanup(self.cluster.run, "ALTER ROLE bob NOBYPASSRLS")
+        bob = self.wire("bob")
+        self.assertEqual(self.cached(bob, COUNT).value, "10")
+        self.write("ALTER ROLE bob NOBYPASSRLS")
+        wait_until("one row", lambda: bob.q(COUNT).value == "1")
 
 
 class ElsewhereTest(CacheTest):
