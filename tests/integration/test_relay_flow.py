@@ -258,7 +258,8 @@ class Detour:
 class LateCancelTest(ProxyTest):
     """A cancel that reaches the server when the query that it was meant for has ended."""
 
-    def _late(self, next_is_another, **mode):
+    def _cancelled(self, next_is_another, **mode):
+        """A query that has ended while the request to cancel it is on its way; who asks next."""
         self.require_program()
         env.cluster.run("CREATE TABLE t AS SELECT 1 AS v", database=self.database)
         detour = Detour(env.cluster.port)
@@ -273,9 +274,14 @@ class LateCancelTest(ProxyTest):
             "SELECT 1 FROM pg_stat_activity WHERE datname = '%s' AND wait_event_type = 'Lock'" % self.database))
         canceller = threading.Thread(target=wire.cancel, args=(sidecar.port, first.pid, first.secret))
         canceller.start()
+        self.addCleanup(canceller.join, TIMEOUT)
         self.assertTrue(detour.held.wait(TIMEOUT))
         holder.q("COMMIT")
         self.assertEqual(first.read_reply().tags, ["UPDATE 1"])
+        return detour, first, after
+
+    def _late(self, next_is_another, **mode):
+        detour, first, after = self._cancelled(next_is_another, **mode)
         after.send(wire.query("SELECT 'spared' FROM pg_sleep(2)"))
         # It may only begin when the cancel has arrived; were it let through, it would begin now.
         deadline = time.monotonic() + 0.7
@@ -284,7 +290,16 @@ class LateCancelTest(ProxyTest):
             time.sleep(0.01)
         detour.let_go.set()
         self.assertEqual(after.read_reply().rows, [("spared",)])
-        canceller.join(TIMEOUT)
+
+    def test_a_cancel_that_is_on_its_way_for_too_long(self):
+        """Who comes next at that connection is not waited for any longer: it is given up."""
+        detour, first, after = self._cancelled(True, pool_mode="transaction", auth_type="trust",
+                                               default_pool_size=1)
+        after.send(wire.query("SELECT 'spared'"))
+        self.assertEqual(after.read_reply().rows, [("spared",)])  # at another connection
+        detour.let_go.set()
+        self.assertIn(b"C08006\0", first.read_to_end())
+        self.assertEqual(after.q("SELECT 'spared' FROM pg_sleep(1)").rows, [("spared",)])
 
     def test_the_next_query_of_the_same_session(self):
         self._late(False, pool_mode="session", auth_type="relay")
