@@ -1,0 +1,98 @@
+"""What happens beside the checker's clients: definitions change, sessions and streams are ended, a standby
+is slow. One thread, one thing at a time, so its own numbers are committed in their order."""
+import collections
+import time
+
+import checker_data as data
+import wire
+from checker_clients import Client, Transaction
+from checker_history import OUTSIDE
+
+END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+
+
+class Trouble(Client):
+    def __init__(self, run, number):
+        super().__init__(run, number, run.cluster.port, OUTSIDE, 1, 0)
+        self.session.name = "trouble"
+        self.past, self.made = self.session, collections.Counter()
+
+    def step(self):
+        pause = time.monotonic() + self.rng.uniform(0.1, 1)
+        while time.monotonic() < pause and self.run_.working:
+            time.sleep(0.02)
+        self.clear()
+        kinds = {"writer": 20, "standby": 12, "stream": 2, "control": 2, "nothing": 20}
+        if not self.run_.calm():
+            kinds.update(shape=60, column=15, index=15)
+        kind = self.rng.choices(list(kinds), kinds.values())[0]
+        self.made[kind] += 1
+        getattr(self, kind)()
+
+    def nothing(self):
+        pass
+
+    def through(self):
+        """Past the program, or through it."""
+        self.session = self.past
+        if self.rng.random() < 0.5:
+            self.session = Transaction(self, [], "single").elsewhere()
+
+    def change(self, sql, effects, how):
+        self.through()
+        try:
+            Transaction(self, [([data.Statement(sql, plain=True)], effects)], how).go()
+        finally:
+            self.session = self.past
+
+    def ask(self, sql):
+        return self.past.ask(wire.query(sql)).rows
+
+    # -- definitions -----------------------------------------------------------------------------
+    def shape(self):
+        """A column that tells when it was added: whoever sees another has an old description, or row."""
+        (old,), = self.ask("SELECT attname FROM pg_attribute WHERE attrelid = 'shape'::regclass "
+                           "AND attnum > 1 AND NOT attisdropped")
+        number = self.run_.number()
+        self.change("ALTER TABLE shape DROP COLUMN %s, ADD COLUMN x%d bigint DEFAULT %d" % (old, number, number),
+                    [(("register", "shape", 0), number)],
+                    self.rng.choice(("single", "block", "string", "rollback", "string and error")))
+
+    def column(self):
+        self.change("ALTER TABLE reg%d %s" % (self.rng.randrange(data.TABLES), self.rng.choice((
+            "ADD COLUMN IF NOT EXISTS extra int DEFAULT 1", "DROP COLUMN IF EXISTS extra"))), [], "single")
+
+    def index(self):
+        table = self.rng.randrange(data.TABLES)
+        self.change(self.rng.choice(("CREATE INDEX IF NOT EXISTS extra%d ON reg%d (v)" % (table, table),
+                                     "DROP INDEX IF EXISTS extra%d" % table)), [], "single")
+
+    # -- ends ------------------------------------------------------------------------------------
+    def clear(self):
+        """Prepared transactions that nobody came back for hold their locks."""
+        for (gid,) in self.ask("SELECT gid FROM pg_prepared_xacts WHERE prepared < clock_timestamp() - "
+                               "interval '1 second'"):
+            self.past.talk(wire.query("ROLLBACK PREPARED '%s'" % gid))
+
+    def writer(self):
+        self.ask(END + "application_name LIKE 'writer%' ORDER BY state = 'active' DESC, random() LIMIT 1")
+
+    def stream(self):
+        self.ask("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active")
+
+    def control(self):
+        self.ask(END + "application_name IN ('pgsidecar control', 'pgsidecar witness') "
+                 "ORDER BY random() LIMIT 1")
+
+    def standby(self):
+        """Commits are in the log, and nobody sees them, until a standby that is not there has confirmed."""
+        self.ask("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        try:
+            self.ask("SELECT pg_reload_conf()")
+            time.sleep(self.rng.uniform(0.3, 1.2))
+            if self.rng.random() < 0.4:  # one that waits is committed, and nobody hears of it
+                self.ask(END + "wait_event = 'SyncRep' AND application_name LIKE 'writer%' LIMIT 1")
+                time.sleep(0.2)
+        finally:
+            self.ask("ALTER SYSTEM RESET synchronous_standby_names")
+            self.ask("SELECT pg_reload_conf()")
