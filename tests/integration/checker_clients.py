@@ -138,8 +138,8 @@ class Client(threading.Thread):
         asked = self.rng.choice(data.BY_SUBJECT[subject])
         return asked, self.rng.choice(asked.numbers) if asked.numbers else 0
 
-    def read(self):
-        asked = [self.question() for _ in range(2 if self.rng.random() < 0.1 else 1)]
+    def read(self, asked=None):
+        asked = asked or [self.question() for _ in range(2 if self.rng.random() < 0.1 else 1)]
         messages = []
         for question, i in asked:
             statement = data.Statement(question.sql, (i,) if question.numbers else (),
@@ -174,15 +174,15 @@ class Client(threading.Thread):
             changes = changes[:1]  # one number of a key for each transaction
         how = rng.choices(list(HOWS), [weight for weight, _ in HOWS.values()])[0]
         if run.calm():
-            if any(may_define(s) for statements, _ in changes for s in statements):
+            if any(s.sql.startswith(("DO", "TRUNCATE")) for statements, _ in changes for s in statements):
                 return
             how = "block" if how.startswith("two-phase") else how
         Transaction(self, changes, how).go()
-
-
-def may_define(statement):
-    """For all that one knows before it has run."""
-    return statement.sql.startswith("DO")
+        if self.session.wire and rng.random() < 0.5:  # whoever has written looks first
+            key = changes[0][1][0][0]
+            about = "list" if key[0] == "list" else key[1]
+            asked = rng.choice(data.BY_SUBJECT[about])
+            self.read([(asked, key[2] if asked.numbers else 0)])
 
 
 def split(reply):
@@ -217,7 +217,7 @@ class Transaction:
             self.note(UNDONE)
             self.clean("ROLLBACK", "DEALLOCATE ALL")  # a Parse may have been refused as well
             raise
-        if any(may_define(s) for s in self.statements):
+        if any(s.sql.startswith("DO") for s in self.statements):
             self.clean("DISCARD ALL")  # until then the session is not answered from the cache
 
     def clean(self, *commands):

@@ -18,13 +18,14 @@ class Trouble(Client):
         self.past, self.made = self.session, collections.Counter()
 
     def step(self):
-        pause = time.monotonic() + self.rng.uniform(0.1, 1)
+        pause = time.monotonic() + self.rng.uniform(0.1, 1.2)
         while time.monotonic() < pause and self.run_.working:
             time.sleep(0.02)
         self.clear()
-        kinds = {"writer": 20, "standby": 12, "stream": 2, "control": 2, "nothing": 20}
+        kinds = {"standby": 10, "nothing": 20}
         if not self.run_.calm():
-            kinds.update(shape=60, column=15, index=15)
+            kinds = {"standby": 10, "writer": 20, "stream": 3, "control": 3, "shape": 30, "column": 8,
+                     "index": 8}
         kind = self.rng.choices(list(kinds), kinds.values())[0]
         self.made[kind] += 1
         getattr(self, kind)()
@@ -90,7 +91,7 @@ class Trouble(Client):
         try:
             self.ask("SELECT pg_reload_conf()")
             time.sleep(self.rng.uniform(0.3, 1.2))
-            if self.rng.random() < 0.4:  # one that waits is committed, and nobody hears of it
+            if not self.run_.calm() and self.rng.random() < 0.5:  # committed, and nobody hears of it
                 self.ask(END + "wait_event = 'SyncRep' AND application_name LIKE 'writer%' LIMIT 1")
                 time.sleep(0.2)
         finally:
