@@ -98,10 +98,10 @@ class Run:
 
     def _stretch(self):
         """Few tables are written at a time, not always much, and what has the catalogs read anew is left
-        out of two stretches in three: else nothing would be cached."""
+        out of three stretches in four: else nothing would be cached."""
         stretch = int((time.monotonic_ns() - self.start) / 3e9)
         rng = random.Random(self.seed * 7919 + stretch)
-        return rng.sample(data.SUBJECTS, 3), rng.choice((0.002, 0.02, 0.1)), stretch % 3 != 1
+        return rng.sample(data.SUBJECTS, 3), rng.choice((0.002, 0.02, 0.1)), stretch % 4 != 1
 
     def subject(self, rng):
         favourites = self._stretch()[0]
