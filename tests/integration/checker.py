@@ -104,6 +104,8 @@ class Run:
         return rng.sample(data.SUBJECTS, 3), rng.choice((0.002, 0.02, 0.1)), stretch % 4 != 1
 
     def subject(self, rng):
+        if rng.random() < 0.1:
+            return rng.choice(data.SLOW)
         favourites = self._stretch()[0]
         return rng.choice(favourites if rng.random() < 0.5 else data.SUBJECTS)
 

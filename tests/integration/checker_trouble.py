@@ -4,9 +4,10 @@ import collections
 import time
 
 import checker_data as data
+import harness
 import wire
 from checker_clients import Client, Transaction
-from checker_history import OUTSIDE
+from checker_history import DONE, OUTSIDE, Write
 
 END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
 
@@ -15,7 +16,7 @@ class Trouble(Client):
     def __init__(self, run, number):
         super().__init__(run, number, run.cluster.port, OUTSIDE, 1, 0)
         self.session.name = "trouble"
-        self.past, self.made = self.session, collections.Counter()
+        self.past, self.made, self.slow = self.session, collections.Counter(), None
 
     def step(self):
         pause = time.monotonic() + self.rng.uniform(0.1, 1.2)
@@ -86,10 +87,13 @@ class Trouble(Client):
                  "ORDER BY random() LIMIT 1")
 
     def standby(self):
-        """Commits are in the log, and nobody sees them, until a standby that is not there has confirmed."""
+        """Commits are in the log, and nobody sees them, until a standby that is not there has confirmed. One
+        of them writes a table that nobody else writes: what was cached meanwhile would stay."""
         self.ask("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         try:
             self.ask("SELECT pg_reload_conf()")
+            harness.wait_until("the setting", lambda: self.ask("SHOW synchronous_standby_names") == [("nobody",)])
+            slow = self.send_slow()
             time.sleep(self.rng.uniform(0.3, 1.2))
             if not self.run_.calm() and self.rng.random() < 0.5:  # committed, and nobody hears of it
                 self.ask(END + "wait_event = 'SyncRep' AND application_name LIKE 'writer%' LIMIT 1")
@@ -97,3 +101,20 @@ class Trouble(Client):
         finally:
             self.ask("ALTER SYSTEM RESET synchronous_standby_names")
             self.ask("SELECT pg_reload_conf()")
+        self.end_slow(*slow)
+
+    def send_slow(self):
+        """Past the program: its own writes are held back anyway until they are acknowledged."""
+        if self.slow is None:
+            self.slow = wire.Wire(self.run_.cluster.port).login(application_name="trouble-slow")
+        number, table, i = self.run_.number(), self.rng.choice(data.SLOW), self.rng.choice((1, 2))
+        begin = time.monotonic_ns()
+        self.slow.send(wire.query("UPDATE %s SET v = greatest(v, %d) WHERE id = %d" % (table, number, i)))
+        return ("register", table, i), begin, number
+
+    def end_slow(self, key, begin, number):
+        reply = self.slow.read_reply()
+        if reply.error:
+            self.run_.problem("a slow commit: %s" % reply.errors, True)
+        self.writes_made.append(Write(key, "trouble-slow", OUTSIDE, begin, time.monotonic_ns(), number, DONE,
+                                      "behind a standby"))
