@@ -30,9 +30,10 @@ import checker_data as data  # noqa: E402
 import checker_selftest  # noqa: E402
 import harness  # noqa: E402
 import wire  # noqa: E402
-from checker_clients import EXPECTED, Client  # noqa: E402
+from checker_clients import Client  # noqa: E402
 from checker_history import (DONE, EVERYWHERE, IN_TIME, OUTSIDE, PROPERTIES, History, Write,  # noqa: E402
                              describe, judge, load, percentile, save)
+from checker_sessions import EXPECTED  # noqa: E402
 from checker_trouble import Trouble  # noqa: E402
 
 LAG = 1.0  # max_invalidation_lag
@@ -175,7 +176,9 @@ class Run:
                 print("%4.0f s: %s" % (told - began, self.summary()), flush=True)
         with self.condition:
             self.working = False
-            self.condition.wait_for(lambda: self.waiting == len(self.crew), 2 * harness.TIMEOUT)
+            if not self.condition.wait_for(lambda: self.waiting == len(self.crew), 2 * harness.TIMEOUT):
+                self.problem("a client does not come to an end", True)
+                faulthandler.dump_traceback(all_threads=True)
         after = self.hits(), sum(c.asked for c in self.crew if c.session.proxy != OUTSIDE)
         self.counted = [a + b for a, b in zip(getattr(self, "counted", (0, 0)),
                                               (after[0] - before[0], after[1] - before[1]))]
@@ -237,8 +240,10 @@ class Run:
         if grave:
             self.failed[NO_SURPRISE] = grave
         if self.failed and not self.options.pretend:
-            save(history, self.options.keep or os.path.join(tempfile.gettempdir(), "pgsidecar-checker-%d.json"
-                                                            % self.seed))
+            path = self.options.keep or os.path.join(tempfile.gettempdir(),
+                                                     "pgsidecar-checker-%d.json" % self.seed)
+            save(history, path)
+            print("the history of this round is in", path)
         return self.baseline()
 
     def compare(self):

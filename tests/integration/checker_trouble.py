@@ -6,8 +6,9 @@ import time
 import checker_data as data
 import harness
 import wire
-from checker_clients import Client, Transaction
+from checker_clients import Client
 from checker_history import DONE, OUTSIDE, Write
+from checker_transactions import Transaction
 
 END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
 
@@ -19,7 +20,7 @@ class Trouble(Client):
         self.past, self.made, self.slow = self.session, collections.Counter(), None
 
     def step(self):
-        pause = time.monotonic() + self.rng.uniform(0.1, 1.2)
+        pause = time.monotonic() + self.rng.uniform(0.1, 1.2 if self.run_.calm() else 0.4)
         while time.monotonic() < pause and self.run_.working:
             time.sleep(0.02)
         self.clear()
