@@ -31,7 +31,7 @@ import checker_selftest  # noqa: E402
 import harness  # noqa: E402
 import wire  # noqa: E402
 from checker_clients import Client  # noqa: E402
-from checker_history import (DONE, EVERYWHERE, IN_TIME, OUTSIDE, PROPERTIES, History, Write,  # noqa: E402
+from checker_history import (DONE, EVERYWHERE, OUTSIDE, PROPERTIES, History, Write,  # noqa: E402
                              describe, judge, load, percentile, save)
 from checker_sessions import EXPECTED  # noqa: E402
 from checker_trouble import Trouble  # noqa: E402
@@ -53,6 +53,7 @@ class Run:
         self.working, self.stopping, self.waiting = False, False, 0
         self.problems, self.failed, self.lateness = [], {}, []
         self.reads = self.writes = 0
+        self.began = time.monotonic()
         self._start_servers()
 
     def _start_servers(self):
@@ -100,7 +101,7 @@ class Run:
     def _stretch(self):
         """Few tables are written at a time, not always much, and what has the catalogs read anew is left
         out of three stretches in four: else nothing would be cached."""
-        stretch = int((time.monotonic_ns() - self.start) / 3e9)
+        stretch = int((time.monotonic() - self.began) / 3)
         rng = random.Random(self.seed * 7919 + stretch)
         return rng.sample(data.SUBJECTS, 3), rng.choice((0.002, 0.02, 0.1)), stretch % 4 != 1
 
@@ -143,11 +144,11 @@ class Run:
         for client in self.crew:
             client.start()
         self.quiet()
-        baseline, began, round_number = self.baseline(), time.monotonic(), 0
+        baseline = self.baseline()
+        self.began = time.monotonic()
         try:
-            while not self.failed and time.monotonic() - began < options.seconds:
-                round_number += 1
-                self.work(min(ROUND, options.seconds - (time.monotonic() - began)), began)
+            while not self.failed and time.monotonic() - self.began < options.seconds:
+                self.work(min(ROUND, options.seconds - (time.monotonic() - self.began)))
                 self.quiet()
                 baseline = self.finish_round(baseline)
         finally:
@@ -157,7 +158,7 @@ class Run:
             for client in self.crew:
                 client.join(harness.TIMEOUT)
 
-    def work(self, seconds, began):
+    def work(self, seconds):
         for port, sidecar in zip(self.watch, self.sidecars):  # the cache is there
             def hit(port=port, sidecar=sidecar):
                 before = sidecar.statistics()["reasons"].get("hit", 0)
@@ -173,7 +174,7 @@ class Run:
             time.sleep(0.1)
             if time.monotonic() - told > 5:
                 told = time.monotonic()
-                print("%4.0f s: %s" % (told - began, self.summary()), flush=True)
+                print("%4.0f s: %s" % (told - self.began, self.summary()), flush=True)
         with self.condition:
             self.working = False
             if not self.condition.wait_for(lambda: self.waiting == len(self.crew), 2 * harness.TIMEOUT):
