@@ -134,6 +134,7 @@ if has release; then
         step "checker finds" checker --program build/release/pgsidecar --seed 1 --seconds 12 --pretend
         step "checker one" checker --program build/release/pgsidecar --seed 1 --seconds 30
         step "checker two" checker --program build/release/pgsidecar --seed 2 --seconds 30 --proxies 2
+        step "checker alone" checker --program build/release/pgsidecar --seed 3 --seconds 20 --alone
         # Server connections that clients share.
         PGSIDECAR_TEST_POOL=1 step "integration shared" integration release -k test_cache_protocol \
             -k test_cache_writes -k test_relay_wire -k test_limits.RowTest

@@ -5,6 +5,8 @@ two, and past them; what each has done and seen is judged afterwards (checker_hi
     checker.py --program build/dev/pgsidecar [--seed N] [--seconds N] [--clients N] [--proxies 1|2]
     checker.py --control       past everything: what fails there is a mistake of the checker
     checker.py --pretend ...   writers past the program are noted as if through it: has to be found
+    checker.py --alone ...     nobody writes past the program, and nobody looks whether somebody does: what
+                               the log tells later would hide what the program itself has missed
     checker.py --self-test     the judges, with histories that are right and wrong
     checker.py --judge FILE    a history that was kept
 
@@ -135,7 +137,9 @@ class Run:
         crew = []
         for i in range(options.clients):
             port = i % len(self.ports)
-            if i % 6 == 5:  # past the program; now and then it reads, which checks the checker
+            if i % 6 == 5 and options.alone:
+                crew.append(Client(self, i, self.ports[port], port, 0.5, 0.015))
+            elif i % 6 == 5:  # past the program; now and then it reads, which checks the checker
                 proxy = port if options.pretend else OUTSIDE
                 crew.append(Client(self, i, self.cluster.port, proxy, 0.8, 0.02))
             else:
@@ -199,11 +203,12 @@ class Run:
 
     def baseline(self):
         """The state that all readers have to know from now on, for the bound is waited for."""
-        self.direct.q("; ".join(data.RESET))
+        change = self.watch[0] if self.options.alone else self.direct
+        change.q("; ".join(data.RESET))
         if int(self.direct.q("SELECT max(attnum) FROM pg_attribute WHERE attrelid = 'shape'::regclass"
                              ).value) > 800:  # a server counts dropped columns, too
             number = self.number()
-            self.direct.q("DROP TABLE shape; CREATE TABLE shape (id int PRIMARY KEY, x%d bigint DEFAULT %d); "
+            change.q("DROP TABLE shape; CREATE TABLE shape (id int PRIMARY KEY, x%d bigint DEFAULT %d); "
                           "INSERT INTO shape VALUES (1)" % (number, number))
         time_ns = time.monotonic_ns()
         time.sleep(self.options.slack + LAG)
@@ -348,6 +353,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--program")
     parser.add_argument("--control", action="store_true")
+    parser.add_argument("--alone", action="store_true")
     parser.add_argument("--pretend", action="store_true")
     parser.add_argument("--invalidation", default="wal", help="ttl: has to be found, too")
     parser.add_argument("--self-test", action="store_true")
@@ -365,6 +371,8 @@ def main():
         return judge_again(options.judge, options.slack)
     if bool(options.program) == options.control:
         parser.error("exactly one of --program, --control, --self-test and --judge")
+    if options.alone:
+        options.invalidation, options.proxies = "ttl", 1
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as for Ctrl-C
     faulthandler.register(signal.SIGUSR2)  # where is it, when it seems to hang
     return check(options)

@@ -63,6 +63,10 @@ def one_number(name):
     return lambda rows, i: [(("register", name, i), int(rows[0][0]) if len(rows) == 1 else None)]
 
 
+def numbers_of(name):
+    return lambda rows, _: [(("register", name, int(i)), int(v)) for i, v in rows]
+
+
 def pair_of(name):
     return lambda rows, i: [(("pair", name, i), tuple(map(int, rows[0])) if len(rows) == 1 else (0, -1))]
 
@@ -79,10 +83,10 @@ def _questions():
         # Its snapshot is some ms old when the answer arrives.
         yield Question(name, "SELECT v, (SELECT count(*) FROM generate_series(1, 20000)) FROM %s WHERE id = $1"
                        % name, few[:2], one_number(name))
-        yield Question(name, "SELECT id, v FROM %s ORDER BY id" % name, (), lambda rows, _, name=name: [
-            (("register", name, int(i)), int(v)) for i, v in rows])
+        yield Question(name, "SELECT id, v FROM %s ORDER BY id" % name, (), numbers_of(name))
     for name in SLOW:
         yield Question(name, "SELECT v FROM %s WHERE id = $1" % name, [1, 2], one_number(name))
+        yield Question(name, "SELECT id, v FROM %s ORDER BY id" % name, (), numbers_of(name))
     yield Question("reg0", "SELECT v FROM reg_view WHERE id = $1", few, one_number("reg0"))
     yield Question("log", "SELECT max(v) FROM log WHERE id = $1", few, one_number("log"))
     yield Question("part", "SELECT v FROM part WHERE id = $1", few, one_number("part"))

@@ -229,6 +229,8 @@ class Transaction:
 
     def elsewhere(self):
         """A session past the proxy, or through one for a client that is past it."""
+        if self.client.run_.options.alone and self.proxy != OUTSIDE:
+            return self.session
         proxy = OUTSIDE if self.proxy != OUTSIDE else self.rng.randrange(len(self.client.run_.ports))
         if proxy not in self.sides:
             port = self.client.run_.cluster.port if proxy == OUTSIDE else self.client.run_.ports[proxy]

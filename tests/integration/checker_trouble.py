@@ -7,7 +7,7 @@ import checker_data as data
 import harness
 import wire
 from checker_clients import Client
-from checker_history import DONE, OUTSIDE, Write
+from checker_history import DONE, DOUBT, OUTSIDE, Write
 from checker_transactions import Transaction
 
 END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
@@ -24,9 +24,9 @@ class Trouble(Client):
         while time.monotonic() < pause and self.run_.working:
             time.sleep(0.02)
         self.clear()
-        kinds = {"standby": 10, "nothing": 20}
+        kinds = {"standby": 10, "doubt": 10, "nothing": 10}
         if not self.run_.calm():
-            kinds = {"standby": 10, "writer": 20, "stream": 3, "control": 3, "shape": 30, "column": 8,
+            kinds = {"standby": 10, "doubt": 10, "writer": 20, "stream": 3, "control": 3, "shape": 30, "column": 8,
                      "index": 8}
         kind = self.rng.choices(list(kinds), kinds.values())[0]
         self.made[kind] += 1
@@ -38,7 +38,7 @@ class Trouble(Client):
     def through(self):
         """Past the program, or through it."""
         self.session = self.past
-        if self.rng.random() < 0.5:
+        if self.run_.options.alone or self.rng.random() < 0.5:
             self.session = Transaction(self, [], "single").elsewhere()
 
     def change(self, sql, effects, how):
@@ -96,26 +96,45 @@ class Trouble(Client):
             harness.wait_until("the setting", lambda: self.ask("SHOW synchronous_standby_names") == [("nobody",)])
             slow = self.send_slow()
             time.sleep(self.rng.uniform(0.3, 1.2))
-            if not self.run_.calm() and self.rng.random() < 0.5:  # committed, and nobody hears of it
-                self.ask(END + "wait_event = 'SyncRep' AND application_name LIKE 'writer%' LIMIT 1")
+            if (self.run_.options.alone or not self.run_.calm()) and self.rng.random() < 0.5:
+                self.ask(END + "wait_event = 'SyncRep' AND application_name ~ '^(writer|trouble-slow)' "
+                         "ORDER BY application_name LIMIT 1")  # committed, and nobody hears of it
                 time.sleep(0.2)
         finally:
             self.ask("ALTER SYSTEM RESET synchronous_standby_names")
             self.ask("SELECT pg_reload_conf()")
         self.end_slow(*slow)
 
-    def send_slow(self):
-        """Past the program: its own writes are held back anyway until they are acknowledged."""
-        if self.slow is None:
-            self.slow = wire.Wire(self.run_.cluster.port).login(application_name="trouble-slow")
-        number, table, i = self.run_.number(), self.rng.choice(data.SLOW), self.rng.choice((1, 2))
-        begin = time.monotonic_ns()
-        self.slow.send(wire.query("UPDATE %s SET v = greatest(v, %d) WHERE id = %d" % (table, number, i)))
-        return ("register", table, i), begin, number
+    def doubt(self):
+        """A client is gone before its COMMIT is answered, and nobody writes that table soon after."""
+        number, key = self.run_.number(), ("register", self.rng.choice(data.SLOW), self.rng.choice((1, 2)))
+        proxy = self.rng.randrange(len(self.run_.ports))
+        session = wire.Wire(self.run_.ports[proxy]).login(application_name="trouble-doubt")
+        session.q("BEGIN")
+        session.q("UPDATE %s SET v = greatest(v, %d) WHERE id = %d" % (key[1], number, key[2]))
+        self.writes_made.append(Write(key, "trouble-doubt", proxy, time.monotonic_ns(), None, number, DOUBT,
+                                      "cut"))
+        session.send(wire.query("COMMIT"))
+        session.close(False)
 
-    def end_slow(self, key, begin, number):
-        reply = self.slow.read_reply()
-        if reply.error:
-            self.run_.problem("a slow commit: %s" % reply.errors, True)
-        self.writes_made.append(Write(key, "trouble-slow", OUTSIDE, begin, time.monotonic_ns(), number, DONE,
+    def send_slow(self):
+        """Through the program or past it; here and there it is ended while it waits."""
+        proxy = 0 if self.run_.options.alone or self.rng.random() < 0.3 else OUTSIDE
+        port = self.run_.ports[0] if proxy == 0 else self.run_.cluster.port
+        self.slow = wire.Wire(port).login(application_name="trouble-slow")
+        number, key = self.run_.number(), ("register", self.rng.choice(data.SLOW), self.rng.choice((1, 2)))
+        begin = time.monotonic_ns()
+        self.slow.send(wire.query("UPDATE %s SET v = greatest(v, %d) WHERE id = %d" % (key[1], number, key[2])))
+        return key, proxy, begin, number
+
+    def end_slow(self, key, proxy, begin, number):
+        end, outcome = None, DOUBT
+        try:
+            reply = self.slow.read_reply()
+            if not reply.error:
+                end, outcome = time.monotonic_ns(), DONE
+        except OSError:
+            pass
+        self.slow.close()
+        self.writes_made.append(Write(key, "trouble-slow", proxy, begin, end, number, outcome,
                                       "behind a standby"))
