@@ -363,7 +363,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--clients", type=int, default=24)
     parser.add_argument("--proxies", type=int, default=1, choices=(1, 2))
-    parser.add_argument("--slack", type=float, default=0.5, help="s, above the lag that is allowed")
+    parser.add_argument("--slack", type=float, default=0.3, help="s, above the lag that is allowed")
     options = parser.parse_args()
     if options.self_test:
         return checker_selftest.run()

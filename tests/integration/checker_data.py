@@ -5,7 +5,7 @@ of concurrent writers does not matter. Placeholders are $1, $2; a simple query h
 import collections
 
 TABLES, IDS, TOTAL = 6, 6, 12000
-SLOW = ["slow%d" % i for i in range(4)]  # seldom written, and then by a commit that takes its time
+SLOW = ["slow%d" % i for i in range(6)]  # seldom written, the last two by commits that are cut off
 
 SCHEMA = ["CREATE TABLE reg%d (id int PRIMARY KEY, v bigint NOT NULL DEFAULT 0)" % t
           for t in range(TABLES)] + [

@@ -107,7 +107,7 @@ class Trouble(Client):
 
     def doubt(self):
         """A client is gone before its COMMIT is answered, and nobody writes that table soon after."""
-        number, key = self.run_.number(), ("register", self.rng.choice(data.SLOW), self.rng.choice((1, 2)))
+        number, key = self.run_.number(), ("register", self.rng.choice(data.SLOW[4:]), self.rng.choice((1, 2)))
         proxy = self.rng.randrange(len(self.run_.ports))
         session = wire.Wire(self.run_.ports[proxy]).login(application_name="trouble-doubt")
         session.q("BEGIN")
@@ -122,7 +122,8 @@ class Trouble(Client):
         proxy = 0 if self.run_.options.alone or self.rng.random() < 0.3 else OUTSIDE
         port = self.run_.ports[0] if proxy == 0 else self.run_.cluster.port
         self.slow = wire.Wire(port).login(application_name="trouble-slow")
-        number, key = self.run_.number(), ("register", self.rng.choice(data.SLOW), self.rng.choice((1, 2)))
+        table = data.SLOW[self.made["standby"] % 4]  # in turn: each is left alone for a while
+        number, key = self.run_.number(), ("register", table, self.rng.choice((1, 2)))
         begin = time.monotonic_ns()
         self.slow.send(wire.query("UPDATE %s SET v = greatest(v, %d) WHERE id = %d" % (key[1], number, key[2])))
         return key, proxy, begin, number
