@@ -40,7 +40,7 @@ from checker_trouble import Trouble  # noqa: E402
 
 LAG = 1.0  # max_invalidation_lag
 ROUND = 20
-ENOUGH = 0.10  # of the reads were hits; below it the checker is pointless
+ENOUGH = 0.05  # of the reads were hits; below it the checker is pointless
 AT_REST = "when nobody writes, everything is as the server has it"
 NO_SURPRISE = "no session fails in a way that was not to be expected"
 HITS = "enough comes from the cache"
@@ -139,7 +139,7 @@ class Run:
             port = i % len(self.ports)
             if i % 6 == 5 and options.alone:
                 crew.append(Client(self, i, self.ports[port], port, 0.5, 0.015))
-            elif i % 6 == 5:  # past the program; now and then it reads, which checks the checker
+            elif i % 6 == 5 or options.pretend and i % 6 == 4:  # past the program; now and then it reads, which checks the checker
                 proxy = port if options.pretend else OUTSIDE
                 crew.append(Client(self, i, self.cluster.port, proxy, 0.8, 0.02))
             else:
