@@ -131,7 +131,7 @@ if has release; then
         step "differential release" differential release --seed 22 --seconds 90
         # Stale, torn, uncommitted? And the checker itself: it has to find what is wrong.
         step "checker self-test" checker --self-test
-        step "checker finds" checker --program build/release/pgsidecar --seed 1 --seconds 20 --pretend
+        step "checker finds" checker --program build/release/pgsidecar --seed 1 --seconds 10 --pretend
         step "checker one" checker --program build/release/pgsidecar --seed 1 --seconds 30
         step "checker two" checker --program build/release/pgsidecar --seed 2 --seconds 30 --proxies 2
         step "checker alone" checker --program build/release/pgsidecar --seed 3 --seconds 20 --alone
