@@ -182,6 +182,8 @@ bool control_connection::choose_invalidation() {
                 *lacks);
         by_age_because_ = *lacks;
     }
+    // What it was to outdate it may not have seen.
+    if (ended) where_.whole().bump();
     ended.reset();
     where_.require_publication(nullptr);
     where_.trust_until(cache::time_point::max());

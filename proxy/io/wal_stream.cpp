@@ -287,13 +287,13 @@ bool wal_stream::take(protocol::bytes message, clock::time_point now) {
     protocol::replication_message m;
     if (protocol::parse(message, m)) return false;
     if (const auto* alive = std::get_if<protocol::primary_keepalive>(&m)) {
-        reached(alive->end, now);
+        reached(alive->end);
         return !alive->reply_requested || send_status(false);
     }
     core::wal_follower::progress done;
     if (follower_.on_message(std::get<protocol::xlog_data>(m).payload, done)) return false;
     if (!done.committed) return true;
-    reached(done.end, now);
+    reached(done.end);
     if (done.touched) {
         settle_pause_ = {};
         ask_next_ = now;
@@ -302,7 +302,7 @@ bool wal_stream::take(protocol::bytes message, clock::time_point now) {
     return true;
 }
 
-void wal_stream::reached(protocol::lsn position, clock::time_point) {
+void wal_stream::reached(protocol::lsn position) {
     position_ = std::max(position_, position);
     if (target_ == 0 || position_ < target_) return;
     trust(target_time_ + settings_->cache.max_invalidation_lag);
@@ -356,7 +356,7 @@ void wal_stream::answer(const PGresult* r, clock::time_point now) {
         target_ = std::max<protocol::lsn>(without_header(lsn_of(text_of(r, 0))), 1);
         target_time_ = asked_at_;
         ping_next_ = now;
-        reached(position_, now);
+        reached(position_);
         if (target_ == 0) (void)send_status(false);
     }
     if (follower_.settled()) {

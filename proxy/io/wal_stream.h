@@ -53,7 +53,7 @@ class wal_stream {
 
     [[nodiscard]] bool receive(clock::time_point now);
     [[nodiscard]] bool take(protocol::bytes message, clock::time_point now);
-    void reached(protocol::lsn position, clock::time_point now);
+    void reached(protocol::lsn position);
     [[nodiscard]] bool hear_witness(clock::time_point now);
     void answer(const PGresult* r, clock::time_point now);
     [[nodiscard]] bool ask(clock::time_point now);

@@ -319,6 +319,17 @@ class LossTest(WalCase):
         self.cached(self.reader, ONE)
         self.assertEqual(self.reader.q(ONE).rows[0][0], "1")
 
+    def test_a_new_segment_of_the_log_is_no_lag(self):
+        """What the server says is to be written next stands behind a header that nobody sends."""
+        self.cached(self.reader, ONE)
+        lost = self.reasons().get("bypass:invalidation_lost", 0)
+        for _ in range(2):
+            self.proxied.run("SELECT pg_switch_wal()")
+            end = time.monotonic() + 2  # twice what it may be late
+            while time.monotonic() < end:
+                self.cached(self.reader, ONE)
+        self.assertEqual(self.reasons().get("bypass:invalidation_lost", 0), lost)
+
     def test_a_publication_that_is_gone(self):
         self.cached(self.reader, ONE)
         self.write("DROP PUBLICATION pgsidecar")
