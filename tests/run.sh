@@ -78,6 +78,7 @@ portable() { "$python" tests/integration/run.py --program build/dev/pgsidecar-po
 differential() { "$python" tests/integration/differential.py --program "build/$1/pgsidecar" "${@:2}" &&
     echo "1 passed, 0 failed"; }
 checker() { "$python" tests/integration/checker.py "$@"; }
+smith() { "$python" tests/integration/sqlsmith.py --program build/release/pgsidecar "$@"; }
 
 sources() { git ls-files '*.cpp' '*.h'; }
 format() {
@@ -135,6 +136,9 @@ if has release; then
         step "checker one" checker --program build/release/pgsidecar --seed 1 --seconds 30
         step "checker two" checker --program build/release/pgsidecar --seed 2 --seconds 30 --proxies 2
         step "checker alone" checker --program build/release/pgsidecar --seed 3 --seconds 20 --alone
+        # Statements that nobody would think of; it has to find writes of which the program knows nothing.
+        step "sqlsmith finds" smith --seed 2 --seconds 60 --pretend
+        step "sqlsmith" smith --seed 1 --seconds 75
         # Server connections that clients share.
         PGSIDECAR_TEST_POOL=1 step "integration shared" integration release -k test_cache_protocol \
             -k test_cache_writes -k test_relay_wire -k test_limits.RowTest
