@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "proxy/io/log.h"
+#include "proxy/io/notify_stream.h"
 #include "proxy/io/wal_stream.h"
 
 namespace pgsidecar::io {
@@ -117,7 +118,7 @@ bool control_connection::connect() {
         loaded_at_ = {};
         complained_ = false;
         log_info("control connection to database " + where_.name() + " is up");
-        if (!stream_) where_.trust_until(cache::time_point::min());
+        if (!how_) where_.trust_until(cache::time_point::min());
         return true;
     }
     if (!std::exchange(complained_, true))
@@ -156,47 +157,84 @@ std::optional<std::string> control_connection::lacks_for_wal() {
     return std::string{};
 }
 
-// Before a catalog is published, so that nothing is cached before it is clear.
-void control_connection::choose_invalidation() {
-    const auto& s = settings_->cache;
-    const bool by_age = s.invalidation == config::invalidation::ttl;
-    const auto lacks = by_age ? std::string{"it is configured so"} : lacks_for_wal();
-    if (!lacks) return;
-    if (lacks->empty() || s.invalidation == config::invalidation::wal) {
-        where_.require_publication(std::make_shared<const std::string>(s.publication));
-        if (stream_) return;
-        where_.trust_until(cache::time_point::min());
-        auto made = std::make_unique<wal_stream>(where_, settings_);
-        const std::lock_guard lock{mutex_};
-        stream_ = std::move(made);
-        return;
+std::optional<std::string> control_connection::lacks_for_notify() {
+    const auto r = query(
+        "SELECT pg_catalog.pg_is_in_recovery(), "
+        "pg_catalog.to_regproc('pgsidecar.notify_write') IS NOT NULL, "
+        "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_event_trigger WHERE evtenabled IN ('O', "
+        "'A') "
+        "AND evtevent IN ('ddl_command_end', 'sql_drop') "
+        "AND evtfoid = pg_catalog.to_regproc('pgsidecar.notify_ddl')) >= 2");
+    if (PQresultStatus(r.get()) != PGRES_TUPLES_OK || PQntuples(r.get()) != 1) return std::nullopt;
+    const auto yes = [&r](int column) { return *PQgetvalue(r.get(), 0, column) == 't'; };
+    if (yes(0)) return "the server is a standby";
+    if (!yes(1) || !yes(2)) return "there are no triggers that notify";
+    return std::string{};
+}
+
+// Before a catalog is published, so that nothing is cached before it is clear. False: the server
+// does not say what it has.
+bool control_connection::choose_invalidation() {
+    using way = config::invalidation;
+    const auto wanted = settings_->cache.invalidation;
+    if (wanted != way::automatic) {
+        see_outside_by(wanted, wanted == way::ttl ? "it is configured so" : "");
+        return true;
     }
-    std::unique_ptr<wal_stream> ended;
+    const auto for_wal = lacks_for_wal();
+    if (!for_wal) return false;
+    if (for_wal->empty()) return see_outside_by(way::wal, ""), true;
+    const auto for_notify = lacks_for_notify();
+    if (!for_notify) return false;
+    if (for_notify->empty()) return see_outside_by(way::notify, *for_wal), true;
+    see_outside_by(way::ttl, *for_wal + (*for_wal == *for_notify ? "" : ", " + *for_notify));
+    return true;
+}
+
+void control_connection::see_outside_by(config::invalidation how, const std::string& because) {
+    using by = core::outside_coverage::by;
+    const bool wal = how == config::invalidation::wal;
+    if (how == config::invalidation::ttl)
+        where_.require({});
+    else if (wal)
+        where_.require({.whom = by::publication, .publication = settings_->cache.publication});
+    else
+        where_.require({.whom = by::triggers});
+    const bool changed = !how_ || *how_ != how;
+    if (!changed) return;
+    how_ = how;
+    where_.trust_until(cache::time_point::min());
+    std::unique_ptr<outside_stream> former, made;
     {
         const std::lock_guard lock{mutex_};
-        ended = std::move(stream_);
-        if (by_age_because_ != *lacks)
-            log_info(
-                "database " + where_.name() +
-                ": writes that do not pass through here are seen when an entry's ttl is over: " +
-                *lacks);
-        by_age_because_ = *lacks;
+        former = std::move(stream_);
     }
-    ended.reset();
-    where_.require_publication(nullptr);
+    if (former) where_.whole().bump();  // what it was to outdate it may not have seen
+    former.reset();                     // it withdraws trust, too
+    if (wal)
+        made = std::make_unique<wal_stream>(where_, settings_);
+    else if (how == config::invalidation::notify)
+        made = std::make_unique<notify_stream>(where_, settings_);
+    const std::lock_guard lock{mutex_};
+    stream_ = std::move(made);
+    because_ = because;
+    if (stream_) return;
     where_.trust_until(cache::time_point::max());
+    log_info(
+        "database " + where_.name() +
+        ": writes that do not pass through here are seen when an entry's ttl is over: " + because);
 }
 
 ops::invalidation_status control_connection::invalidation() const {
     const std::lock_guard lock{mutex_};
     ops::invalidation_status out{
-        .database = where_.name(), .in_use = where_.clients.load() > 0, .detail = by_age_because_};
+        .database = where_.name(), .in_use = where_.clients.load() > 0, .detail = because_};
     if (!stream_) return out;
-    out.how = "wal";
+    out.how = stream_->how();
     out.up = where_.trusted(std::chrono::steady_clock::now());
-    out.detail = stream_->problem();
-    if (!out.up && out.detail.empty()) out.detail = "the stream is late";
     out.staleness = stream_->staleness();
+    auto problem = stream_->problem();
+    if (!out.up) out.detail = problem.empty() ? "the stream is late" : std::move(problem);
     return out;
 }
 
@@ -226,7 +264,7 @@ bool control_connection::refuse(const std::string& what) {
 }
 
 bool control_connection::load() {
-    choose_invalidation();
+    if (!choose_invalidation()) return refuse("what the server has for invalidation");
     const auto generation = where_.wanted();
     const auto queries = policy::catalog_queries();
     std::vector<result_ptr> answers(queries.size());

@@ -434,8 +434,18 @@ std::string server::statistics(const ops::observations& now) const {
         list(metrics, "dropped", now.metrics.dropped);
         out += ",\"metrics\":{" + metrics + "}";
     }
+    out += invalidation_statistics(now);
     if (tier_) out += tier_statistics(now.shared_cache);
     return out + ",\"hand_over\":" + hand_over_state() + "}";
+}
+
+std::string server::invalidation_statistics(const ops::observations& now) {
+    const auto stale = ops::staleness_of(now.invalidation);
+    const auto us = [&stale](double part) { return std::to_string(stale.quantile(part).count()); };
+    const bool up = std::ranges::all_of(now.invalidation, &ops::invalidation_status::up);
+    return ",\"invalidation\":{\"up\":" + std::string{up ? "true" : "false"} +
+           ",\"commits\":" + std::to_string(stale.count()) + ",\"p50_us\":" + us(0.5) +
+           ",\"p99_us\":" + us(0.99) + ",\"max_us\":" + us(1) + "}";
 }
 
 std::string server::tier_statistics(const ops::tier_totals& t) {

@@ -137,6 +137,7 @@ class server {
     [[nodiscard]] std::string statistics(const ops::observations& now) const;
     [[nodiscard]] std::string pinned() const;
     [[nodiscard]] static std::string tier_statistics(const ops::tier_totals& t);
+    [[nodiscard]] static std::string invalidation_statistics(const ops::observations& now);
 
     io::configuration& configuration_;
     const std::string program_;

@@ -239,14 +239,14 @@ TEST_CASE("wal: only tables that the publication tells of are cached") {
         return false;
     };
     CHECK(cached("SELECT v FROM other"));
-    o.w.db().require_publication(std::make_shared<const std::string>("pgsidecar"));
+    o.w.db().require({.whom = core::outside_coverage::by::publication, .publication = "pgsidecar"});
     CHECK(!cached("SELECT v FROM other"));
     CHECK(cached("SELECT v FROM kv"));
     CHECK(cached("SELECT v FROM months"));
     CHECK(cached("SELECT v FROM january"));
     CHECK(!cached("SELECT kv.v FROM kv, other"));
-    o.w.db().require_publication(std::make_shared<const std::string>("another"));
+    o.w.db().require({.whom = core::outside_coverage::by::publication, .publication = "another"});
     CHECK(!cached("SELECT v FROM kv"));
-    o.w.db().require_publication(nullptr);
+    o.w.db().require({});
     CHECK(cached("SELECT v FROM other"));
 }
