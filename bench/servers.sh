@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154,SC2034 # the settings are those of who sources it
-# To be sourced by run.sh, limits.sh, pool.sh, metrics.sh and tier.sh: starts and stops everything that is
+# To be sourced by run.sh, limits.sh, pool.sh, metrics.sh, tier.sh and invalidation.sh: starts and stops everything that is
 # measured. Each server is pinned to one core, logs into $work and is waited for by the line that it
 # logs when it listens.
 
@@ -257,7 +257,7 @@ settle() {
 }
 
 # take_turns SIDE...: measures each of them in turn by both protocols, round after round, in every other
-# round backwards; after_side is called behind each measurement.
+# round backwards; after_side is called behind each measurement, before_side, if there is one, before it.
 take_turns() {
     local round protocol side forth=$* back
     back=$(printf '%s\n' "$@" | tac)
@@ -265,6 +265,7 @@ take_turns() {
         for protocol in simple prepared; do
             for side in $(if ((round % 2 == 0)); then echo "$back"; else echo "$forth"; fi); do
                 show "round $round of $rounds: $protocol, $side"
+                if declare -F before_side >/dev/null; then before_side "$side"; fi
                 measure_side "$round" "$protocol" "$side"
                 after_side "$side"
             done

@@ -77,6 +77,7 @@ portable() { "$python" tests/integration/run.py --program build/dev/pgsidecar-po
 # Seeds are fixed here, so that a red run is the change's doing; by hand, leave --seed out.
 differential() { "$python" tests/integration/differential.py --program "build/$1/pgsidecar" "${@:2}" &&
     echo "1 passed, 0 failed"; }
+checker() { "$python" tests/integration/checker.py "$@"; }
 
 sources() { git ls-files '*.cpp' '*.h'; }
 format() {
@@ -128,6 +129,12 @@ if has release; then
         PGSIDECAR_TEST_LIMITS=1 step "integration limits" integration release -k relay_flow -k relay_wire \
             -k cache_protocol
         step "differential release" differential release --seed 22 --seconds 90
+        # Stale, torn, uncommitted? And the checker itself: it has to find what is wrong.
+        step "checker self-test" checker --self-test
+        step "checker finds" checker --program build/release/pgsidecar --seed 1 --seconds 10 --pretend
+        step "checker one" checker --program build/release/pgsidecar --seed 1 --seconds 30
+        step "checker two" checker --program build/release/pgsidecar --seed 2 --seconds 30 --proxies 2
+        step "checker alone" checker --program build/release/pgsidecar --seed 3 --seconds 20 --alone
         # Server connections that clients share.
         PGSIDECAR_TEST_POOL=1 step "integration shared" integration release -k test_cache_protocol \
             -k test_cache_writes -k test_relay_wire -k test_limits.RowTest

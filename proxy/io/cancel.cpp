@@ -48,18 +48,18 @@ cancel_sender::cancel_sender(boost::asio::io_context& context,
           patience)},
       timer_{context} {}
 
-void cancel_sender::start(std::int32_t pid, std::string key, std::function<void()> done) {
+void cancel_sender::start(std::int32_t pid, std::string key, std::function<void(bool)> done) {
     done_ = std::move(done);
     connector_->start([self = shared_from_this(), pid, key = std::move(key)](
                           std::unique_ptr<transport> link, const connect_error&) {
-        if (!link) return self->finish();
+        if (!link) return self->finish(true);
         self->link_ = std::move(link);
         std::string request;
         protocol::write_cancel_request(request, pid, key);
-        if (!self->link_->write({request})) return self->finish();
+        if (!self->link_->write({request})) return self->finish(false);
         self->timer_.expires_after(patience);
         self->timer_.async_wait([self](boost::system::error_code error) {
-            if (!error) self->finish();
+            if (!error) self->finish(false);
         });
         self->wait_for_end();
     });
@@ -70,15 +70,16 @@ void cancel_sender::wait_for_end() {
         if (!self->done_) return;
         std::array<char, 64> ignored{};
         std::size_t got = 0;
-        if (error || self->link_->read(ignored, got) == io_status::closed) return self->finish();
+        if (error || self->link_->read(ignored, got) == io_status::closed)
+            return self->finish(true);
         self->wait_for_end();
     });
 }
 
-void cancel_sender::finish() {
+void cancel_sender::finish(bool settled) {
     timer_.cancel();
     if (link_) link_->close();
-    if (auto done = std::exchange(done_, nullptr)) done();
+    if (auto done = std::exchange(done_, nullptr)) done(settled);
 }
 
 }  // namespace pgsidecar::io

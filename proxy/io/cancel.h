@@ -36,21 +36,22 @@ class cancel_keys {
 };
 
 // Sends one CancelRequest to the server and waits until the server has closed that connection: it
-// has then signalled its backend. `done` is called in any case, after five seconds at the latest.
+// has then signalled its backend. `done` is called in any case, after five seconds at the latest,
+// or ten where connecting takes long. False: the request has left and may arrive later.
 class cancel_sender : public std::enable_shared_from_this<cancel_sender> {
   public:
     cancel_sender(boost::asio::io_context& context,
                   const std::shared_ptr<const config::settings>& settings, ssl_ctx_ptr tls);
-    void start(std::int32_t pid, std::string key, std::function<void()> done);
+    void start(std::int32_t pid, std::string key, std::function<void(bool settled)> done);
 
   private:
     void wait_for_end();
-    void finish();
+    void finish(bool settled);
 
     std::shared_ptr<connector> connector_;
     boost::asio::steady_timer timer_;
     std::unique_ptr<transport> link_;
-    std::function<void()> done_;
+    std::function<void(bool)> done_;
 };
 
 }  // namespace pgsidecar::io

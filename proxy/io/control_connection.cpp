@@ -183,46 +183,57 @@ bool control_connection::choose_invalidation() {
     }
     const auto for_wal = lacks_for_wal();
     if (!for_wal) return false;
-    if (for_wal->empty()) return see_outside_by(way::wal, ""), true;
+    if (for_wal->empty()) {
+        see_outside_by(way::wal, "");
+        return true;
+    }
     const auto for_notify = lacks_for_notify();
     if (!for_notify) return false;
-    if (for_notify->empty()) return see_outside_by(way::notify, *for_wal), true;
-    see_outside_by(way::ttl, *for_wal + (*for_wal == *for_notify ? "" : ", " + *for_notify));
+    if (for_notify->empty())
+        see_outside_by(way::notify, *for_wal);
+    else
+        see_outside_by(way::ttl, *for_wal + (*for_wal == *for_notify ? "" : ", " + *for_notify));
     return true;
 }
 
 void control_connection::see_outside_by(config::invalidation how, const std::string& because) {
+    using way = config::invalidation;
     using by = core::outside_coverage::by;
-    const bool wal = how == config::invalidation::wal;
-    if (how == config::invalidation::ttl)
+    if (how == way::ttl)
         where_.require({});
-    else if (wal)
+    else if (how == way::wal)
         where_.require({.whom = by::publication, .publication = settings_->cache.publication});
     else
         where_.require({.whom = by::triggers});
-    const bool changed = !how_ || *how_ != how;
-    if (!changed) return;
-    how_ = how;
-    where_.trust_until(cache::time_point::min());
-    std::unique_ptr<outside_stream> former, made;
+    if (how_ != how) {
+        how_ = how;
+        where_.trust_until(cache::time_point::min());
+        end_stream();
+        std::unique_ptr<outside_stream> made;
+        if (how == way::wal)
+            made = std::make_unique<wal_stream>(where_, settings_);
+        else if (how == way::notify)
+            made = std::make_unique<notify_stream>(where_, settings_);
+        else
+            log_info("database " + where_.name() +
+                     ": writes that do not pass through here are seen when an entry's ttl is "
+                     "over: " +
+                     because);
+        const std::lock_guard lock{mutex_};
+        stream_ = std::move(made);
+    }
+    if (how == way::ttl) where_.trust_until(cache::time_point::max());
+    const std::lock_guard lock{mutex_};
+    because_ = because;
+}
+
+void control_connection::end_stream() {
+    std::unique_ptr<outside_stream> ended;
     {
         const std::lock_guard lock{mutex_};
-        former = std::move(stream_);
+        ended = std::move(stream_);
     }
-    if (former) where_.whole().bump();  // what it was to outdate it may not have seen
-    former.reset();                     // it withdraws trust, too
-    if (wal)
-        made = std::make_unique<wal_stream>(where_, settings_);
-    else if (how == config::invalidation::notify)
-        made = std::make_unique<notify_stream>(where_, settings_);
-    const std::lock_guard lock{mutex_};
-    stream_ = std::move(made);
-    because_ = because;
-    if (stream_) return;
-    where_.trust_until(cache::time_point::max());
-    log_info(
-        "database " + where_.name() +
-        ": writes that do not pass through here are seen when an entry's ttl is over: " + because);
+    if (ended) where_.whole().bump();  // what it was to outdate it may not have seen
 }
 
 ops::invalidation_status control_connection::invalidation() const {

@@ -49,6 +49,7 @@ class control_connection {
     [[nodiscard]] bool load();
     [[nodiscard]] bool choose_invalidation();
     void see_outside_by(config::invalidation how, const std::string& because);
+    void end_stream();
     [[nodiscard]] std::optional<std::string> lacks_for_wal();
     [[nodiscard]] std::optional<std::string> lacks_for_notify();
     [[nodiscard]] bool refuse(const std::string& what);

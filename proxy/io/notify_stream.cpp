@@ -45,7 +45,7 @@ bool notify_stream::open() {
     return true;
 }
 
-void notify_stream::close() { connection_.reset(); }
+void notify_stream::close() { disconnect(connection_); }
 
 void notify_stream::follow() {
     while (receive() && ask(clock::now())) {

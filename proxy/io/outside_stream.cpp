@@ -31,7 +31,6 @@ void outside_stream::run() {
     while (!stopping_.load()) {
         if (open()) follow();
         trust(never);
-        watches_.clear();
         close();
         const auto until = clock::now() + retry_interval;
         while (clock::now() < until && wait(until)) {
@@ -40,7 +39,7 @@ void outside_stream::run() {
 }
 
 bool outside_stream::wait(clock::time_point until) {
-    for (const auto& w : watches_) w->arm();
+    for (const auto& w : watches_) w.watch->arm();
     context_.restart();
     context_.run_one_until(until);
     return !stopping_.load();
@@ -55,8 +54,27 @@ connection_ptr outside_stream::connect(const std::string& application_name, bool
         failed(made.get());
         return nullptr;
     }
-    watches_.push_back(std::make_unique<pq_watch>(context_, made.get()));
+    watches_.push_back({made.get(), std::make_unique<pq_watch>(context_, made.get())});
     return made;
+}
+
+void outside_stream::disconnect(connection_ptr& connection) {
+    std::erase_if(watches_, [&](const watched& w) { return w.connection == connection.get(); });
+    connection.reset();
+}
+
+result_ptr outside_stream::last_answer(PGconn* connection, clock::time_point until) {
+    result_ptr last;
+    while (PQconsumeInput(connection) == 1) {
+        while (PQisBusy(connection) == 0) {
+            result_ptr next{PQgetResult(connection)};
+            if (!next) return last;
+            last = std::move(next);
+        }
+        if (clock::now() >= until) break;
+        (void)wait(until);
+    }
+    return nullptr;
 }
 
 void outside_stream::opened(const std::string& by) {

@@ -48,10 +48,13 @@ class outside_stream {
     virtual void follow() = 0;  // until it fails or is to end
     virtual void close() = 0;   // its connections
 
-    // Null: failed. What connect() has made is watched until close().
+    // Null: failed. What connect() has made is watched until disconnect().
     [[nodiscard]] connection_ptr connect(const std::string& application_name, bool replication);
+    void disconnect(connection_ptr& connection);
     // Waits for any of the connections, the moment or the end; false: the end.
     bool wait(clock::time_point until);
+    // The answer to what was sent last, whether or not this is the end; null: not by then.
+    [[nodiscard]] result_ptr last_answer(PGconn* connection, clock::time_point until);
     bool failed(const std::string& why);  // false
     bool failed(const PGconn* connection) { return failed(first_line(PQerrorMessage(connection))); }
     // It is followed from here: what was cached before may be outdated by what nobody has seen.
@@ -60,18 +63,24 @@ class outside_stream {
     void seen(clock::time_point when);
     void note_staleness(std::chrono::microseconds late);
     [[nodiscard]] bool complained() const noexcept { return complained_; }
+    [[nodiscard]] bool ending() const noexcept { return stopping_.load(); }
 
     core::database& where_;
     const std::shared_ptr<const config::settings> settings_;
 
   private:
+    struct watched {
+        const PGconn* connection;
+        std::unique_ptr<pq_watch> watch;
+    };
+
     void run();
     void trust(clock::time_point until);
     void set_problem(std::string why);
 
     boost::asio::io_context context_{1};
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
-    std::vector<std::unique_ptr<pq_watch>> watches_;
+    std::vector<watched> watches_;
     std::atomic<bool> stopping_{false};
     bool complained_ = false;
     mutable std::mutex mutex_;

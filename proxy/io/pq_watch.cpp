@@ -1,6 +1,8 @@
 #include "proxy/io/pq_watch.h"
 
 #include <boost/asio/ip/tcp.hpp>
+#include <string_view>
+#include <utility>
 
 namespace pgsidecar::io {
 namespace {

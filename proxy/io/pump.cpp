@@ -134,16 +134,7 @@ void pump::read_server() {
         const auto buffer = home_.scratch();
         const auto status = server_->read(buffer, got);
         if (status == io_status::would_block) break;
-        if (status == io_status::closed) {
-            auto& todo = home_.actions();
-            todo.clear();
-            session_.on_server_closed(todo);
-            perform();
-            if (ended_) return;
-            // What is left for it nobody will read.
-            if (closing_ && client_.pending() == 0) return end();
-            return settle();
-        }
+        if (status == io_status::closed) return lose_server();
         take_server({buffer.data(), got});
         if (got < buffer.size() && server_ && !server_->encrypted()) break;
     }
@@ -155,6 +146,17 @@ void pump::read_server() {
         perform();
     }
     if (!ended_) wait_server();
+}
+
+void pump::lose_server() {
+    auto& todo = home_.actions();
+    todo.clear();
+    session_.on_server_closed(todo);
+    perform();
+    if (ended_) return;
+    // What is left for it nobody will read.
+    if (closing_ && client_.pending() == 0) return end();
+    settle();
 }
 
 void pump::take_server(std::string_view fresh) {
@@ -342,11 +344,14 @@ void pump::on_cancel(std::function<void()> done) {
     if (!ended_) settle();
 }
 
+// One that may arrive later yet would hit whatever ran at that connection then, this client's or
+// another's: the connection ends with it.
 void pump::send_cancel(std::function<void()> done) {
     home_.send_cancel(session_.server_pid(), session_.server_key(),
-                      [self = shared_from_this(), done = std::move(done)] {
+                      [self = shared_from_this(), done = std::move(done)](bool settled) {
                           if (done) done();
                           if (self->ended_) return;
+                          if (!settled) return self->lose_server();
                           auto& after = self->home_.actions();
                           after.clear();
                           self->session_.on_cancel_sent(after);

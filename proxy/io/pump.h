@@ -95,6 +95,7 @@ class pump : public std::enable_shared_from_this<pump>, private core::server_sou
     void leave_console();
     void ask_login();
     void send_cancel(std::function<void()> done);
+    void lose_server();
     void watch();
     [[nodiscard]] core::server_link* take_now() override;
     void join_pool();

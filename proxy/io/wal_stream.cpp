@@ -21,6 +21,8 @@ constexpr auto look_interval = milliseconds{20};  // for transactions of before
 constexpr auto tell_interval = std::chrono::seconds{5};
 constexpr auto ping_interval = milliseconds{20};  // while a position is awaited
 constexpr auto most_settle_pause = milliseconds{20};
+constexpr auto leave_interval = milliseconds{5};
+constexpr auto longest_leave = std::chrono::seconds{5};
 
 // How far the WAL has come, the next transaction's number, what publication is followed, and which
 // of these transactions every new snapshot shows as over. By functions that 12 knows as well as 18.
@@ -93,10 +95,28 @@ bool wal_stream::open() {
 
 void wal_stream::close() {
     follower_.abandon();
-    stream_.reset();
-    witness_.reset();
+    disconnect(stream_);
+    if (ending()) await_slot_gone();
+    disconnect(witness_);
     asking_ = false;
     target_ = 0;
+}
+
+// The server lets go of the slot when it sees that the connection is gone, and refuses to drop the
+// database until then.
+void wal_stream::await_slot_gone() {
+    const auto until = clock::now() + longest_leave;
+    const std::array<const char*, 1> values{slot_.c_str()};
+    constexpr auto there =
+        "SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name OPERATOR(pg_catalog.=) $1";
+    if (!witness_ || slot_.empty()) return;
+    if (asking_ && !last_answer(witness_.get(), until)) return;
+    while (PQsendQueryParams(witness_.get(), there, 1, nullptr, values.data(), nullptr, nullptr,
+                             0) == 1) {
+        const auto r = last_answer(witness_.get(), until);
+        if (!r || PQresultStatus(r.get()) != PGRES_TUPLES_OK || PQntuples(r.get()) == 0) return;
+        (void)wait(clock::now() + leave_interval);
+    }
 }
 
 // The server waits for transactions that are writing now: perhaps for long.

@@ -34,6 +34,7 @@ class wal_stream final : public outside_stream {
     [[nodiscard]] bool create_slot();
     [[nodiscard]] bool await_older();
     [[nodiscard]] bool start();
+    void await_slot_gone();
 
     [[nodiscard]] bool receive();
     [[nodiscard]] bool take(protocol::bytes message, clock::time_point now);

@@ -229,7 +229,7 @@ void worker::cancel(std::int32_t pid, const std::string& key, std::function<void
     });
 }
 
-void worker::send_cancel(std::int32_t pid, const std::string& key, std::function<void()> done) {
+void worker::send_cancel(std::int32_t pid, const std::string& key, std::function<void(bool)> done) {
     std::make_shared<cancel_sender>(context_, shared_settings(), server_tls())
         ->start(pid, key, std::move(done));
 }

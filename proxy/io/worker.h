@@ -73,7 +73,7 @@ class worker {
     void register_key(std::int32_t pid, const std::string& key, std::uint64_t token);
     void forget_key(std::int32_t pid, std::uint64_t token);
     void cancel(std::int32_t pid, const std::string& key, std::function<void()> done);
-    void send_cancel(std::int32_t pid, const std::string& key, std::function<void()> done);
+    void send_cancel(std::int32_t pid, const std::string& key, std::function<void(bool)> done);
     // Calls the pump's on_deadline() at that time.
     void watch(std::chrono::steady_clock::time_point due, std::uint64_t token);
     void carry_to_tier(core::tier_work& work, std::uint64_t token);

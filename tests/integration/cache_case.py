@@ -31,7 +31,7 @@ class CacheTest(ProxyTest):
 
     def setup_sql(self, *statements):
         """Runs past the program; call it before the first session of the test."""
-        self.cluster.run(*statements, database=self.database)
+        self.proxied.run(*statements, database=self.database)
 
     def reasons(self):
         return self.sidecar.statistics()["reasons"]

@@ -400,8 +400,8 @@ class ProxyTest(unittest.TestCase):
     maxDiff = 4000
 
     @property
-    def cluster(self):
-        """The server; a class attribute where a class has one of its own."""
+    def proxied(self):
+        """The server before which the program stands; a class attribute where a class has its own."""
         return env.cluster
 
     @classmethod
@@ -416,8 +416,8 @@ class ProxyTest(unittest.TestCase):
     @property
     def database(self):
         if self._database is None:
-            self._database = self.cluster.new_database()
-            self.addCleanup(self.cluster.run, "DROP DATABASE IF EXISTS %s WITH (FORCE)" % self._database)
+            self._database = self.proxied.new_database()
+            self.addCleanup(self.proxied.run, "DROP DATABASE IF EXISTS %s WITH (FORCE)" % self._database)
         return self._database
 
     def url(self, user="postgres", database=None, **extra):
@@ -438,7 +438,7 @@ class ProxyTest(unittest.TestCase):
 
     def direct(self, user="postgres", database=None, **params):
         """The same, past the program."""
-        return self._wire(self.cluster.port, user, database, params)
+        return self._wire(self.proxied.port, user, database, params)
 
     def _wire(self, port, user, database, params):
         if SHARED:

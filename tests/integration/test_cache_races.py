@@ -100,6 +100,29 @@ class RaceTest(CacheTest):
             for _ in range(3):
                 self.assertEqual(session.q(ONE).value, "0")
 
+    def test_rolled_back_rows_are_not_kept(self):
+        """Read, and so perhaps kept, while they were there; the end comes in different ways."""
+        reader = self.wire()
+        self.cached(reader, ONE)
+        for turn, ending in enumerate((["ROLLBACK"], ["ABORT"], ["SELECT 1/0", "COMMIT"], ["a lost client"])):
+            writer = self.wire()
+            writer.send(b"".join(wire.query(sql) for sql in (
+                "BEGIN", "UPDATE t SET v = 5 WHERE id = 1", ONE, "INSERT INTO t VALUES (%d, 5)" % (100 + turn),
+                ONE, "SELECT count(*) FROM t")))
+            got = [writer.read_reply() for _ in range(6)]
+            self.assertEqual([got[i].value for i in (2, 4, 5)], ["5", "5", "11"])
+            if ending == ["a lost client"]:
+                writer.close(polite=False)
+                writer = self.wire()
+            else:
+                writer.send(b"".join(map(wire.query, ending + [ONE])))
+                self.assertEqual(writer.read_reply(len(ending) + 1).rows, [("0",)])
+            for session in (reader, writer, self.wire()):
+                for _ in range(3):
+                    self.assertEqual(session.q(ONE).value, "0", ending)
+                    self.assertEqual(session.q("SELECT count(*) FROM t").value, "10", ending)
+        self.cached(reader, ONE)
+
     def test_own_uncommitted_rows_in_an_implicit_transaction(self):
         writer, reader = self.wire(), self.wire()
         self.cached(reader, ONE)

@@ -138,6 +138,16 @@ class QueryTest(LoginTest):
         self.assertTrue(self.logs_in("first"))
         wait_until("it to be no longer valid", lambda: not self.logs_in("first"))
 
+    def test_valid_until_where_a_server_connection_lies_ready(self):
+        """Nobody logs in at the server then, so it is not the server that refuses."""
+        self.proxy("scram-sha-256", pool_mode="transaction", auth_query_ttl="0")
+        self.assertEqual(self.who("scram_changing", "first"), "scram_changing")
+        self.assertTrue(self.logs_in("first"))
+        wait_until("a server connection to lie ready",
+                   lambda: self.sidecar.statistics()["pools"]["idle"] == 1)
+        self.admin.execute("ALTER ROLE scram_changing VALID UNTIL '2001-01-01'")
+        self.assertFalse(self.logs_in("first"))
+
 
 class MethodTest(LoginTest):
     def test_scram_by_a_file_and_the_same_key_at_the_server(self):

@@ -15,12 +15,12 @@ class NotifyCase(WalCase):
         path = os.path.join(env.folder, "notify-%s.yaml" % self.database)
         with open(path, "w") as f:
             f.write("upstream: {host: 127.0.0.1, port: %d}\n"
-                    "cache: {rules: [{name: all, tables: ['*'], ttl: 1h}]}\n" % self.cluster.port)
+                    "cache: {rules: [{name: all, tables: ['*'], ttl: 1h}]}\n" % self.proxied.port)
         subprocess.run([env.program, "migrate", "up", "--notify", "-c", path, "--database",
-                        self.cluster.conninfo(self.database)], check=True, capture_output=True)
+                        self.proxied.conninfo(self.database)], check=True, capture_output=True)
 
     def listener(self):
-        found = self.cluster.fetch("SELECT pid FROM pg_stat_activity WHERE datname = '%s' AND "
+        found = self.proxied.fetch("SELECT pid FROM pg_stat_activity WHERE datname = '%s' AND "
                                    "application_name = 'pgsidecar listener'" % self.database)
         return found[0][0] if found else None
 
@@ -111,7 +111,7 @@ class UntoldTest(NotifyCase):
     def test_a_killed_listener(self):
         for value in range(1, 4):
             self.cached(self.reader, ONE)
-            self.cluster.run("SELECT pg_terminate_backend(%d)" % self.listener())
+            self.proxied.run("SELECT pg_terminate_backend(%d)" % self.listener())
             self.write("UPDATE t SET v = %d WHERE id = 1" % value)
             self.soon(ONE, value)
 

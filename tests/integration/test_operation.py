@@ -123,13 +123,21 @@ class SecrecyTest(CacheTest):
         self.sidecar.statistics()
         self.assertNotIn(mark, self.sidecar.output.text())
 
+    @own_backend
     def test_names_cannot_forge_log_lines(self):
         self.require_program()
-        for name in ("a\nforged line", "a\r\nforged line", "a\x1b[2Jforged line"):
-            try:
+        for name, shown in (("a\nforged line", "a\\x0aforged line"),
+                            ("a\r\nforged line", "a\\x0d\\x0aforged line"),
+                            ("a\x1b[2Jforged line", "a\\x1b[2Jforged line")):
+            role = '"%s"' % name
+            env.cluster.run("CREATE ROLE %s LOGIN" % role)
+            self.addCleanup(env.cluster.run, "DROP ROLE " + role)
+            with self.assertRaises(wire.LoginError):
                 wire.Wire(self.sidecar.port).login(user=name, database=name, application_name=name)
-            except wire.LoginError:
-                pass
+            session = self.wire(name, application_name=name)
+            session.send(wire.frame(b"Q", b"no end"))  # the log says whose session ends by this
+            session.read_to_end()
+            self.sidecar.output.wait_for("user=" + shown)
         self.sidecar.statistics()
         for line in self.sidecar.output.lines:
             self.assertFalse(line.lstrip("\r").startswith("forged"), line)

@@ -209,6 +209,105 @@ class CancelTest(ProxyTest):
         timer.join(TIMEOUT)
 
 
+class Detour:
+    """On the way to the server: a CancelRequest is held back until let_go is set, all else passes."""
+
+    def __init__(self, port):
+        self.upstream, self.held, self.let_go = port, threading.Event(), threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client):
+        with client, socket.create_connection(("127.0.0.1", self.upstream)) as server:
+            try:
+                first = client.recv(65536)
+                if first[4:8] == struct.pack("!i", 80877102):
+                    self.held.set()
+                    self.let_go.wait(TIMEOUT)
+                server.sendall(first)
+                back = threading.Thread(target=self._copy, args=(server, client), daemon=True)
+                back.start()
+                self._copy(client, server)
+                back.join()
+            except OSError:
+                pass  # one side is gone, and so both
+
+    @staticmethod
+    def _copy(source, target):
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self):
+        self.let_go.set()
+        self.listener.close()
+
+
+class LateCancelTest(ProxyTest):
+    """A cancel that reaches the server when the query that it was meant for has ended."""
+
+    def _cancelled(self, next_is_another, **mode):
+        """A query that has ended while the request to cancel it is on its way; who asks next."""
+        self.require_program()
+        env.cluster.run("CREATE TABLE t AS SELECT 1 AS v", database=self.database)
+        detour = Detour(env.cluster.port)
+        self.addCleanup(detour.close)
+        sidecar = env.sidecar(upstream={"port": detour.port}, **mode)
+        self.addCleanup(sidecar.finish)
+        first, holder = self._wire(sidecar.port, "postgres", None, {}), self.direct()
+        after = self._wire(sidecar.port, "postgres", None, {}) if next_is_another else first
+        holder.q("BEGIN; LOCK TABLE t")
+        first.send(wire.query("UPDATE t SET v = 2"))
+        wait_until("the update to wait", lambda: env.cluster.fetch(
+            "SELECT 1 FROM pg_stat_activity WHERE datname = '%s' AND wait_event_type = 'Lock'" % self.database))
+        canceller = threading.Thread(target=wire.cancel, args=(sidecar.port, first.pid, first.secret))
+        canceller.start()
+        self.addCleanup(canceller.join, TIMEOUT)
+        self.assertTrue(detour.held.wait(TIMEOUT))
+        holder.q("COMMIT")
+        self.assertEqual(first.read_reply().tags, ["UPDATE 1"])
+        return detour, first, after
+
+    def _late(self, next_is_another, **mode):
+        detour, first, after = self._cancelled(next_is_another, **mode)
+        after.send(wire.query("SELECT 'spared' FROM pg_sleep(2)"))
+        # It may only begin when the cancel has arrived; were it let through, it would begin now.
+        deadline = time.monotonic() + 0.7
+        while time.monotonic() < deadline and not env.cluster.fetch(
+                "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT ''spared''%'"):
+            time.sleep(0.01)
+        detour.let_go.set()
+        self.assertEqual(after.read_reply().rows, [("spared",)])
+
+    def test_a_cancel_that_is_on_its_way_for_too_long(self):
+        """Who comes next at that connection is not waited for any longer: it is given up."""
+        detour, first, after = self._cancelled(True, pool_mode="transaction", auth_type="trust",
+                                               default_pool_size=1)
+        after.send(wire.query("SELECT 'spared'"))
+        self.assertEqual(after.read_reply().rows, [("spared",)])  # at another connection
+        detour.let_go.set()
+        self.assertIn(b"C08006\0", first.read_to_end())
+        self.assertEqual(after.q("SELECT 'spared' FROM pg_sleep(1)").rows, [("spared",)])
+
+    def test_the_next_query_of_the_same_session(self):
+        self._late(False, pool_mode="session", auth_type="relay")
+
+    def test_the_next_query_of_another_session_at_the_same_connection(self):
+        self._late(True, pool_mode="transaction", auth_type="trust", default_pool_size=1)
+
+
 class AsynchronousTest(ProxyTest):
     def test_notifications_reach_an_idle_listener(self):
         listener, sender = self.wire(), self.wire()

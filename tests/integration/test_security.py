@@ -11,16 +11,31 @@ from test_logins import LoginTest
 
 
 class Impostor(socketserver.ThreadingTCPServer):
-    """In the place of the server: answers each SSLRequest with these bytes in one segment."""
+    """In the place of the server: answers the first packet of each connection, an SSLRequest or a
+    start-up, with these bytes in one segment, and then each message with others. Without others it
+    waits for one byte more; with None it does not wait and closes."""
 
     daemon_threads, allow_reuse_address = True, True
 
-    def __init__(self, answer):
+    def __init__(self, answer, later=b""):
         class Handler(socketserver.BaseRequestHandler):
+            def packet(self, kind_size):
+                head = self.request.recv(kind_size + 4, socket.MSG_WAITALL)
+                if len(head) < kind_size + 4 or head[:1] == b"X":
+                    return False
+                left = struct.unpack_from("!i", head, kind_size)[0] - 4
+                return len(self.request.recv(left, socket.MSG_WAITALL)) == left
+
             def handle(self):
-                if len(self.request.recv(8, socket.MSG_WAITALL)) == 8:
-                    self.request.sendall(answer)
-                    self.request.recv(1)  # until the other side is gone
+                try:
+                    if self.packet(0):
+                        self.request.sendall(answer)
+                        while later and self.packet(1):
+                            self.request.sendall(later)
+                        if later == b"":
+                            self.request.recv(1)
+                except OSError:
+                    pass  # the other side is gone
         super().__init__(("127.0.0.1", 0), Handler)
         self.port = self.server_address[1]
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -58,6 +73,54 @@ class UpstreamTest(ProxyTest):
             for answer in (b"S", b"N"):
                 with self.subTest(mode=mode, answer=answer):
                     self.assertIn("unencrypted data", self.told(answer + ready, mode)["M"])
+
+
+class CodelessErrorTest(ProxyTest):
+    """A server, or what stands before it, whose errors have no SQLSTATE."""
+
+    WORDS = b"SFATAL\0Mgo away\0\0"
+    MODES = ({"pool_mode": "session", "auth_type": "relay"},
+             {"pool_mode": "transaction", "auth_type": "trust"})
+
+    def setUp(self):
+        super().setUp()
+        self.require_program()
+
+    def before(self, answer, later, mode):
+        impostor = Impostor(answer, later)
+        self.addCleanup(impostor.server_close)
+        self.addCleanup(impostor.shutdown)
+        control = "host=127.0.0.1 port=%d user=postgres dbname=postgres" % env.cluster.port
+        sidecar = env.sidecar(upstream={"port": impostor.port, "control_connection": control}, **mode)
+        self.addCleanup(sidecar.finish)
+        session = wire.Wire(sidecar.port)
+        self.addCleanup(session.close)
+        self.addCleanup(sidecar.check_alive)
+        return session
+
+    def test_a_log_in_refused_without_sqlstate(self):
+        for mode in self.MODES:
+            with self.subTest(str(mode)):
+                session = self.before(wire.frame(b"E", self.WORDS), None, mode)
+                session.send(wire.startup(user="postgres", database="postgres"))
+                kind, body = session.read_frame()
+                fields = wire.error_fields(body)
+                self.assertEqual((kind, fields["M"]), (b"E", "go away"))
+                # Where the log-in is the program's own the words are, and a driver needs a code.
+                self.assertEqual(fields.get("C"), None if mode["pool_mode"] == "session" else "08006")
+                self.assertEqual(session.read_to_end(), b"")
+
+    def test_a_query_refused_without_sqlstate(self):
+        hello = (wire.frame(b"R", struct.pack("!i", 0)) + wire.frame(b"S", b"server_version\x0015.0\0")
+                 + wire.frame(b"K", struct.pack("!ii", 7, 7)) + wire.frame(b"Z", b"I"))
+        for severity in (b"SERROR\0VERROR\0", b"SFATAL\0", b""):
+            refusal = wire.frame(b"E", severity + b"Mgo away\0\0")
+            for mode in self.MODES:
+                with self.subTest(severity=severity, mode=str(mode)):
+                    session = self.before(hello, refusal + wire.frame(b"Z", b"I"), mode)
+                    session.login()
+                    for sql in ("SELECT 1", "BEGIN", "SELECT 2"):
+                        self.assertEqual(session.q(sql).raw, refusal + wire.frame(b"Z", b"I"))
 
 
 class AuthenticationTest(LoginTest):

@@ -46,29 +46,29 @@ class WalCase(CacheTest):
     @classmethod
     def setUpClass(cls):
         folder = os.path.join(env.folder, "wal-" + cls.__name__)
-        cls.cluster = Cluster(folder, env.certificates, wal_level="logical",
+        cls.proxied = Cluster(folder, env.certificates, wal_level="logical",
                               max_prepared_transactions="10", **cls.server).start()
-        cls.addClassCleanup(cls.cluster.stop, signal.SIGQUIT)
-        cls.cluster.run(ROLES)
+        cls.addClassCleanup(cls.proxied.stop, signal.SIGQUIT)
+        cls.proxied.run(ROLES)
         cls.http = free_port()
-        cls.sidecar = env.sidecar(cls.cluster, **{"http": {"listen_port": cls.http}, **cls.config})
+        cls.sidecar = env.sidecar(cls.proxied, **{"http": {"listen_port": cls.http}, **cls.config})
         cls.addClassCleanup(cls.sidecar.finish)
 
     @property
     def database(self):
         if self._database is None:
-            self._database = self.cluster.new_database()
+            self._database = self.proxied.new_database()
             self.addCleanup(wait_until, "the end of " + self._database, self.dropped)
         return self._database
 
     def dropped(self):
         """A slot in use keeps a database, FORCE or not."""
         name = self._database
-        self.cluster.run(
+        self.proxied.run(
             "UPDATE pg_database SET datallowconn = false WHERE datname = '%s'" % name,
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s'" % name)
         try:
-            self.cluster.run("DROP DATABASE IF EXISTS %s WITH (FORCE)" % name)
+            self.proxied.run("DROP DATABASE IF EXISTS %s WITH (FORCE)" % name)
         except psycopg.errors.ObjectInUse:
             return False
         return True
@@ -97,7 +97,7 @@ class WalCase(CacheTest):
         self.assertEqual([list(r) for r in self.wire().q(statement).rows], want)
 
     def walsender(self):
-        found = self.cluster.fetch(
+        found = self.proxied.fetch(
             "SELECT s.active_pid FROM pg_replication_slots s WHERE s.database = '%s' AND s.active"
             % self.database)
         return found[0][0] if found else None
@@ -140,13 +140,13 @@ class SeenTest(WalCase):
             self.write(sql)
             self.soon(total, want)
         self.cached(self.reader, total)
-        with self.cluster_connection() as conn, conn.cursor() as cursor:
+        with self.past() as conn, conn.cursor() as cursor:
             with cursor.copy("COPY t FROM STDIN") as copy:
                 copy.write("30\t7\n")
         self.soon(total, 7)
 
-    def cluster_connection(self):
-        return psycopg.connect(self.cluster.conninfo(self.database), autocommit=True)
+    def past(self):
+        return psycopg.connect(self.proxied.conninfo(self.database), autocommit=True)
 
     def test_a_rollback_outdates_nothing(self):
         self.cached(self.reader, ONE)
@@ -259,10 +259,10 @@ class SettleTest(WalCase):
         self.addCleanup(self.standbys, "")
         self.standbys("nobody")
         self.writer.send(wire.query("UPDATE t SET v = 1 WHERE id = 1"))
-        wait_until("the wait for a standby", lambda: self.cluster.fetch(
+        wait_until("the wait for a standby", lambda: self.proxied.fetch(
             "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"))
         # Seen in the WAL by now, or soon; to be seen in no snapshot.
-        self.cluster.run("SELECT pg_switch_wal()")
+        self.proxied.run("SELECT pg_switch_wal()")
         for _ in range(50):
             self.assertEqual(self.reader.q(ONE).rows[0][0], "0")
         wait_until("nothing to be cached", lambda: not self.is_hit(ONE))
@@ -280,9 +280,9 @@ class SettleTest(WalCase):
         return self.hits() > hits
 
     def standbys(self, names):
-        self.cluster.run("ALTER SYSTEM SET synchronous_standby_names = '%s'" % names,
+        self.proxied.run("ALTER SYSTEM SET synchronous_standby_names = '%s'" % names,
                          "SELECT pg_reload_conf()")
-        wait_until("the setting", lambda: self.cluster.fetch(
+        wait_until("the setting", lambda: self.proxied.fetch(
             "SELECT current_setting('synchronous_standby_names')") == [(names,)])
 
 
@@ -298,7 +298,7 @@ class LossTest(WalCase):
     def test_a_killed_stream(self):
         for value in range(1, 4):
             self.cached(self.reader, ONE)
-            self.cluster.run("SELECT pg_terminate_backend(%d)" % self.walsender())
+            self.proxied.run("SELECT pg_terminate_backend(%d)" % self.walsender())
             self.write("UPDATE t SET v = %d WHERE id = 1" % value)
             self.soon(ONE, value)
         self.cached(self.reader, ONE)
@@ -319,6 +319,17 @@ class LossTest(WalCase):
         self.cached(self.reader, ONE)
         self.assertEqual(self.reader.q(ONE).rows[0][0], "1")
 
+    def test_a_new_segment_of_the_log_is_no_lag(self):
+        """What the server says is to be written next stands behind a header that nobody sends."""
+        self.cached(self.reader, ONE)
+        lost = self.reasons().get("bypass:invalidation_lost", 0)
+        for _ in range(2):
+            self.proxied.run("SELECT pg_switch_wal()")
+            end = time.monotonic() + 2  # twice what it may be late
+            while time.monotonic() < end:
+                self.cached(self.reader, ONE)
+        self.assertEqual(self.reasons().get("bypass:invalidation_lost", 0), lost)
+
     def test_a_publication_that_is_gone(self):
         self.cached(self.reader, ONE)
         self.write("DROP PUBLICATION pgsidecar")
@@ -332,7 +343,7 @@ class LossTest(WalCase):
 
     def test_a_killed_control_connection(self):
         self.cached(self.reader, ONE)
-        self.cluster.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s' "
+        self.proxied.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s' "
                          "AND application_name IN ('pgsidecar control', 'pgsidecar witness')"
                          % self.database)
         self.write("UPDATE t SET v = 1 WHERE id = 1")
@@ -342,8 +353,8 @@ class LossTest(WalCase):
     @unittest.skipIf(SHARED, "the pool's connections die with the server")
     def test_a_server_that_starts_anew(self):
         self.cached(self.reader, ONE)
-        self.cluster.stop()
-        self.cluster.start()
+        self.proxied.stop()
+        self.proxied.start()
         self.reader, self.writer = self.wire(), self.direct()
         self.cached(self.reader, ONE)
         self.write("UPDATE t SET v = 1 WHERE id = 1")
@@ -367,9 +378,24 @@ class ByAgeTest(WalCase):
             os.kill(pid, signal.SIGCONT)
         self.soon(ONE, 1)
 
+    def test_a_write_between_two_streams(self):
+        """Committed while there is no stream, and so told by none; what it has outdated is gone
+        when the next one begins."""
+        self.cached(self.reader, ONE)
+        allow = "UPDATE pg_database SET datallowconn = %%s WHERE datname = '%s'" % self.database
+        self.proxied.run(allow % "false")  # those that are there stay
+        try:
+            self.proxied.run("SELECT pg_terminate_backend(%d, 60000)" % self.walsender())
+            self.write("UPDATE t SET v = 1 WHERE id = 1")
+            self.assertIsNone(self.walsender())
+            self.assertEqual(self.cached(self.reader, ONE).rows[0][0], "0")
+        finally:
+            self.proxied.run(allow % "true")
+        self.soon(ONE, 1)
+
     def test_what_was_served_meanwhile_is_outdated_afterwards(self):
         self.cached(self.reader, ONE)
-        self.cluster.run("SELECT pg_terminate_backend(%d)" % self.walsender())
+        self.proxied.run("SELECT pg_terminate_backend(%d)" % self.walsender())
         self.write("UPDATE t SET v = 1 WHERE id = 1")
         self.soon(ONE, 1)
 
@@ -399,9 +425,9 @@ class MigratedTest(WalCase):
         path = os.path.join(env.folder, "wal-%s.yaml" % self.database)
         with open(path, "w") as f:
             f.write("upstream: {host: 127.0.0.1, port: %d}\n"
-                    "cache: {rules: [{name: all, tables: ['*'], ttl: 1h}]}\n" % self.cluster.port)
+                    "cache: {rules: [{name: all, tables: ['*'], ttl: 1h}]}\n" % self.proxied.port)
         subprocess.run([env.program, "migrate", "up", "--wal", "-c", path, "--database",
-                        self.cluster.conninfo(self.database)], check=True, capture_output=True)
+                        self.proxied.conninfo(self.database)], check=True, capture_output=True)
 
     def test_all_of_it_is_cached_and_followed(self):
         for table, change in [("t", "UPDATE t SET v = 70"), ("months", "UPDATE january SET v = 70"),
@@ -438,6 +464,31 @@ class MigratedTest(WalCase):
         self.cached(alice, ONE)
         self.write("REVOKE SELECT ON t FROM alice")
         wait_until("no right", lambda: alice.q(ONE).error == "42501")
+
+
+class ClusterWideTest(WalCase):
+    """Rights that no database has for itself: neither its WAL nor an event trigger tells of them. They
+    are seen when the catalogs are read again."""
+    config = {"cache": {"invalidation": "wal", "catalog_refresh_interval": "300ms"}}
+    publish = MigratedTest.publish
+
+    def test_a_right_by_membership(self):
+        group = "readers_" + self.database
+        self.setup_sql("CREATE ROLE " + group, "GRANT SELECT ON t TO " + group, "GRANT %s TO alice" % group)
+        self.addCleanup(self.setup_sql, "DROP OWNED BY " + group, "DROP ROLE " + group)
+        alice = self.wire("alice")
+        self.cached(alice, ONE)
+        self.write("REVOKE %s FROM alice" % group)
+        wait_until("no right", lambda: alice.q(ONE).error == "42501")
+
+    def test_an_attribute_of_a_role(self):
+        self.setup_sql("GRANT SELECT ON t TO bob", "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
+                       "CREATE POLICY one ON t USING (id = 1)", "ALTER ROLE bob BYPASSRLS")
+        self.addCleanup(self.proxied.run, "ALTER ROLE bob NOBYPASSRLS")
+        bob = self.wire("bob")
+        self.assertEqual(self.cached(bob, COUNT).value, "10")
+        self.write("ALTER ROLE bob NOBYPASSRLS")
+        wait_until("one row", lambda: bob.q(COUNT).value == "1")
 
 
 class ElsewhereTest(CacheTest):
