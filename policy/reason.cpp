@@ -61,7 +61,7 @@ constexpr auto names = std::to_array<std::string_view>({
     "bypass:shadow",
     "bypass:rollout",
     "bypass:handover",
-    "bypass:not_published",
+    "bypass:not_watched",
     "bypass:invalidation_lost",
 });
 static_assert(names.size() == static_cast<std::size_t>(reason::count_));

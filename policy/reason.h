@@ -59,7 +59,7 @@ enum class reason : std::uint8_t {
     shadow,             // its rule only compares
     rollout,            // its rule is not for this tenant yet
     handover,           // another process may serve clients of the same server
-    not_published,      // writes past the proxy to one of its tables would not be seen
+    not_watched,        // writes past the proxy to one of its tables would not be seen
     invalidation_lost,  // writes past the proxy are not seen at present, or too late
     count_              // not a reason
 };

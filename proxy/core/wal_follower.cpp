@@ -10,6 +10,8 @@ template <class... Fs>
 struct overloaded : Fs... {
     using Fs::operator()...;
 };
+template <class... Fs>
+overloaded(Fs...) -> overloaded<Fs...>;
 
 }  // namespace
 
@@ -46,9 +48,11 @@ void wal_follower::touch(std::uint32_t relation) {
     current_.relations.insert(relation);
 }
 
-// A second time: its definition may have changed since, perhaps into a partition of another table.
+// A second time: perhaps its definition has changed, even into a partition of another table; or it
+// was only analyzed, so what an event trigger tells is better.
 void wal_follower::describe(std::uint32_t relation) {
-    if (!described_.insert(relation).second) where_.want_reload();
+    if (!described_.insert(relation).second && !where_.required().of_definitions)
+        where_.want_reload();
 }
 
 void wal_follower::definition_changed(const protocol::logical_message& m) {

@@ -69,7 +69,7 @@ constexpr std::array meanings{
     meaning{reason::shadow, "its rule only compares answers with what would have been served"},
     meaning{reason::rollout, "its rule is not in force for this tenant yet"},
     meaning{reason::handover, "another process serves clients of the same server, or just has"},
-    meaning{reason::not_published,
+    meaning{reason::not_watched,
             "writes of one of its tables that do not come through here would not be seen"},
     meaning{reason::invalidation_lost,
             "writes that do not come through here are not seen at present, or too late"},

@@ -237,6 +237,53 @@ class Cluster:
         return name
 
 
+class Forwarder:
+    """A port that leads to another one: to which, can be changed, as a virtual address does."""
+
+    def __init__(self, target):
+        self.target, self.ends = target, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def lead_to(self, target):
+        """Connections that are there end."""
+        self.target = target
+        for end in self.ends:
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it has ended already
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                client.close()
+                continue
+            self.ends += [client, server]
+            for source, to in ((client, server), (server, client)):
+                threading.Thread(target=self._carry, args=(source, to), daemon=True).start()
+
+    @staticmethod
+    def _carry(source, to):
+        try:
+            while data := source.recv(65536):
+                to.sendall(data)
+            to.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # the other end is gone, too
+
+    def close(self):
+        self.listener.close()
+        self.lead_to(None)
+
+
 class Direct:
     """Stands where a Sidecar does when the run is a control: the server itself."""
 
