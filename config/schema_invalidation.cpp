@@ -33,6 +33,18 @@ const std::array invalidation_table{
                       check_object_name,
                       key_flag::restart},
     key_row<settings>{
+        "cache.persistent_slot",
+        PGSIDECAR_AT(cache.persistent_slot),
+        "With `wal`: a name, of lower-case letters, digits and `_`. The slot of a database is then "
+        "`<name>_<the database's oid>`, and stays when its connection is lost, so that what is "
+        "cached "
+        "outlives that. A slot that nobody follows keeps the server's WAL: set "
+        "`max_slot_wal_keep_size` there. Two pgsidecars of one server need two names. Empty: a "
+        "temporary slot, which ends with its connection.",
+        {},
+        check_slot_name,
+        key_flag::restart},
+    key_row<settings>{
         "cache.max_invalidation_lag",
         PGSIDECAR_AT(cache.max_invalidation_lag),
         "With `wal` and `notify`: how long ago the stream may have been known to be complete. "

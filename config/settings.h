@@ -57,6 +57,7 @@ struct cache_settings {
     std::chrono::milliseconds catalog_refresh_interval{std::chrono::seconds{30}};
     config::invalidation invalidation = config::invalidation::automatic;
     std::string publication = "pgsidecar";  // with wal
+    std::string persistent_slot;            // with wal; empty: slots are temporary
     std::chrono::milliseconds max_invalidation_lag{std::chrono::seconds{1}};
     config::invalidation_loss on_invalidation_loss = config::invalidation_loss::bypass;
 };

@@ -12,6 +12,7 @@ constexpr auto names = std::to_array<std::string_view>({
     "hit",
     "miss",
     "coalesced",
+    "stale",
     "bypass:disabled",
     "bypass:not_a_select",
     "bypass:parse_error",

@@ -10,6 +10,7 @@ enum class reason : std::uint8_t {
     hit,
     miss,
     coalesced,  // a hit that waited for another session's identical miss
+    stale,      // its ttl was over, and another session was asking anew (stale_while_revalidate)
     disabled,
     not_a_select,
     parse_error,

@@ -175,6 +175,7 @@ planned_read decider::read_of(const statement_text& text, database& where,
     out.rule_state = &where.versions().rule(rule.name);
     out.ttl = rule.ttl;
     out.mode = rule.mode;
+    out.stale_while_revalidate = rule.stale_while_revalidate;
     out.rollout_percent = rule.rollout_percent;
     out.tables.reserve(found.tables.size() + 2);
     out.tables.push_back(&where.whole());

@@ -1,19 +1,12 @@
 #include "proxy/core/notice_follower.h"
 
-#include <boost/json/parse.hpp>
 #include <set>
 #include <vector>
 
+#include "proxy/core/json_notice.h"
+
 namespace pgsidecar::core {
 namespace {
-
-namespace json = boost::json;
-
-std::string_view text_of(const json::object& of, std::string_view key) {
-    const auto* value = of.if_contains(key);
-    const auto* text = value != nullptr ? value->if_string() : nullptr;
-    return text != nullptr ? std::string_view{*text} : std::string_view{};
-}
 
 // The table, and all that share rows with it: a statement's trigger fires for the table that the
 // statement names, whichever of its partitions or children the rows are in.
@@ -38,13 +31,8 @@ std::set<policy::oid> family_of(const policy::catalog& catalog, const policy::re
 }  // namespace
 
 void notice_follower::on_message(std::string_view text) {
-    boost::system::error_code error;
-    const auto parsed = json::parse({text.data(), text.size()}, error);
-    const auto* message = error ? nullptr : parsed.if_object();
-    if (message == nullptr) return definition_changed();
-    const auto kind = text_of(*message, "kind");
-    if (kind == "insert" || kind == "update" || kind == "delete" || kind == "truncate")
-        return written(text_of(*message, "schema"), text_of(*message, "table"));
+    const auto said = read_notice(text);
+    if (said && said->of_rows) return written(said->schema, said->table);
     definition_changed();
 }
 

@@ -119,10 +119,14 @@ void wal_follower::settle(std::uint32_t xid) {
     if (found) finish(found.mapped());
 }
 
-void wal_follower::abandon() {
-    for (const auto& [xid, t] : std::exchange(pending_, {})) finish(t);
+void wal_follower::interrupt() {
     described_.clear();
     current_ = {};
+}
+
+void wal_follower::abandon() {
+    for (const auto& [xid, t] : std::exchange(pending_, {})) finish(t);
+    interrupt();
 }
 
 }  // namespace pgsidecar::core

@@ -77,9 +77,11 @@ result_ptr outside_stream::last_answer(PGconn* connection, clock::time_point unt
     return nullptr;
 }
 
-void outside_stream::opened(const std::string& by) {
-    where_.whole().bump();
-    where_.move_epoch();
+void outside_stream::opened(const std::string& by, bool goes_on) {
+    if (!goes_on) {
+        where_.whole().bump();
+        where_.move_epoch();
+    }
     complained_ = false;
     set_problem({});
     log_info("database " + where_.name() + ": writes that do not pass through here are seen " + by);

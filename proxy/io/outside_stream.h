@@ -57,8 +57,9 @@ class outside_stream {
     [[nodiscard]] result_ptr last_answer(PGconn* connection, clock::time_point until);
     bool failed(const std::string& why);  // false
     bool failed(const PGconn* connection) { return failed(first_line(PQerrorMessage(connection))); }
-    // It is followed from here: what was cached before may be outdated by what nobody has seen.
-    void opened(const std::string& by);
+    // It is followed from here: what was cached before may be outdated by what nobody has seen,
+    // unless it goes on where it ended.
+    void opened(const std::string& by, bool goes_on = false);
     // Everything that was visible at `when` has been seen.
     void seen(clock::time_point when);
     void note_staleness(std::chrono::microseconds late);

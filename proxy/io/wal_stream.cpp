@@ -85,45 +85,107 @@ wal_stream::~wal_stream() { end(); }
 bool wal_stream::open() {
     witness_ = connect("pgsidecar witness", false);
     if (witness_) stream_ = connect("pgsidecar stream", true);
-    if (!witness_ || !stream_ || !create_slot() || !await_older() || !start()) return false;
-    position_ = 0;
+    if (!witness_ || !stream_ || !find_slot()) return false;
+    if (!goes_on_ && (!create_slot() || !await_older())) return false;
+    if (!start()) return false;
+    if (!goes_on_) {
+        follower_.abandon();
+        position_ = 0;
+    }
     ask_next_ = ping_next_ = clock::now();
     settle_pause_ = {};
-    opened("in the WAL, by publication " + settings_->cache.publication);
+    caught_up_ = false;
+    opened("in the WAL, by publication " + settings_->cache.publication, goes_on_);
+    // What changed meanwhile without an event trigger is described as if for the first time.
+    if (goes_on_) where_.want_reload();
     return true;
 }
 
 void wal_stream::close() {
-    follower_.abandon();
+    const bool persistent = !settings_->cache.persistent_slot.empty();
+    if (persistent)
+        follower_.interrupt();
+    else
+        follower_.abandon();
+    // What has ended one before it had caught up may end the next.
+    if (!caught_up_) position_ = 0;
     disconnect(stream_);
-    if (ending()) await_slot_gone();
+    if (ending() && left_slot() && persistent) (void)drop_slot();
     disconnect(witness_);
     asking_ = false;
     target_ = 0;
 }
 
 // The server lets go of the slot when it sees that the connection is gone, and refuses to drop the
-// database until then.
-void wal_stream::await_slot_gone() {
+// database until then. False: not within the time, or it does not answer.
+bool wal_stream::left_slot() {
     const auto until = clock::now() + longest_leave;
     const std::array<const char*, 1> values{slot_.c_str()};
-    constexpr auto there =
-        "SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name OPERATOR(pg_catalog.=) $1";
-    if (!witness_ || slot_.empty()) return;
-    if (asking_ && !last_answer(witness_.get(), until)) return;
-    while (PQsendQueryParams(witness_.get(), there, 1, nullptr, values.data(), nullptr, nullptr,
+    constexpr auto in_use =
+        "SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = $1 AND active";
+    if (!witness_ || slot_.empty()) return false;
+    if (asking_ && !last_answer(witness_.get(), until)) return false;
+    while (PQsendQueryParams(witness_.get(), in_use, 1, nullptr, values.data(), nullptr, nullptr,
                              0) == 1) {
         const auto r = last_answer(witness_.get(), until);
-        if (!r || PQresultStatus(r.get()) != PGRES_TUPLES_OK || PQntuples(r.get()) == 0) return;
+        if (!r || PQresultStatus(r.get()) != PGRES_TUPLES_OK) return false;
+        if (PQntuples(r.get()) == 0) return true;
+        if (clock::now() >= until) return false;
         (void)wait(clock::now() + leave_interval);
     }
+    return false;
+}
+
+result_ptr wal_stream::ask_witness(const char* sql, const std::string& value) {
+    const std::array<const char*, 1> values{value.c_str()};
+    return result_ptr{
+        PQexecParams(witness_.get(), sql, 1, nullptr, values.data(), nullptr, nullptr, 0)};
+}
+
+bool wal_stream::drop_slot() {
+    const auto r = ask_witness("SELECT pg_catalog.pg_drop_replication_slot($1)", slot_);
+    return PQresultStatus(r.get()) == PGRES_TUPLES_OK;
+}
+
+// Whether a persistent slot is there in which the stream goes on where it ended: the same server in
+// the same history, and the slot no further than what has been seen. One that is there otherwise is
+// of a process that was killed; it goes.
+bool wal_stream::find_slot() {
+    goes_on_ = false;
+    const auto& name = settings_->cache.persistent_slot;
+    slot_ = slot_name();
+    if (name.empty()) return true;
+    const result_ptr server{PQexec(stream_.get(), "IDENTIFY_SYSTEM")};
+    if (PQresultStatus(server.get()) != PGRES_TUPLES_OK) return failed(stream_.get());
+    const auto history = text_of(server.get(), 0) + "/" + text_of(server.get(), 1);
+    const auto found = ask_witness(
+        "SELECT $1 || '_' || d.oid, s.active_pid, s.slot_name, s.confirmed_flush_lsn, "
+        "s.restart_lsn IS NOT NULL AND s.plugin = 'pgoutput' AND s.database = d.datname, "
+        "pg_catalog.current_setting('max_slot_wal_keep_size', true) FROM pg_catalog.pg_database d "
+        "LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = $1 || '_' || d.oid "
+        "WHERE d.datname = pg_catalog.current_database()",
+        name);
+    if (PQresultStatus(found.get()) != PGRES_TUPLES_OK) return failed(witness_.get());
+    slot_ = text_of(found.get(), 0);
+    if (const auto pid = text_of(found.get(), 1); !pid.empty())
+        return failed("replication slot " + slot_ + " is in use, by the server's process " + pid);
+    const bool same = std::exchange(history_, history) == history && position_ != 0;
+    goes_on_ =
+        same && text_of(found.get(), 4) == "t" && lsn_of(text_of(found.get(), 3)) <= position_;
+    if (!goes_on_ && !text_of(found.get(), 2).empty() && !drop_slot())
+        return failed(witness_.get());
+    if (text_of(found.get(), 5) == "-1" && !std::exchange(warned_, true))
+        log_warning("database " + where_.name() + ": replication slot " + slot_ +
+                    " is persistent and max_slot_wal_keep_size is -1: while nobody follows it, "
+                    "the server keeps all WAL, until its disk is full");
+    return true;
 }
 
 // The server waits for transactions that are writing now: perhaps for long.
 bool wal_stream::create_slot() {
-    slot_ = slot_name();
-    const auto command =
-        "CREATE_REPLICATION_SLOT " + slot_ + " TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT";
+    const auto command = "CREATE_REPLICATION_SLOT " + slot_ +
+                         (settings_->cache.persistent_slot.empty() ? " TEMPORARY" : "") +
+                         " LOGICAL pgoutput NOEXPORT_SNAPSHOT";
     if (PQsendQuery(stream_.get(), command.c_str()) != 1) return failed(stream_.get());
     auto tell = clock::now() + tell_interval;
     while (PQisBusy(stream_.get()) != 0) {
@@ -144,6 +206,11 @@ bool wal_stream::create_slot() {
 // A transaction may have committed in the WAL before the slot began, and be invisible still: it
 // waits for its standby. Nothing will tell of it, so it has to be over first.
 bool wal_stream::await_older() {
+    // While a standby takes a server's place the two connections may have come to different ones.
+    const auto seen =
+        ask_witness("SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = $1", slot_);
+    if (PQresultStatus(seen.get()) != PGRES_TUPLES_OK) return failed(witness_.get());
+    if (PQntuples(seen.get()) != 1) return failed("its connections led to different servers");
     const result_ptr last{PQexec(witness_.get(), "SELECT pg_catalog.txid_current()")};
     if (PQresultStatus(last.get()) != PGRES_TUPLES_OK) return failed(witness_.get());
     const auto newest = number_of<std::uint64_t>(text_of(last.get(), 0));
@@ -174,8 +241,11 @@ bool wal_stream::start() {
     constexpr int messages_since = 140000;
     if (PQserverVersion(stream_.get()) >= messages_since) command += ", messages 'true'";
     const result_ptr r{PQexec(stream_.get(), (command + ")").c_str())};
-    if (PQresultStatus(r.get()) != PGRES_COPY_BOTH) return failed(stream_.get());
-    publication_row_.clear();
+    if (PQresultStatus(r.get()) != PGRES_COPY_BOTH) {
+        caught_up_ = false;
+        return failed(stream_.get());
+    }
+    if (!goes_on_) publication_row_.clear();
     return PQsetnonblocking(stream_.get(), 1) == 0;
 }
 
@@ -237,6 +307,7 @@ void wal_stream::reached(protocol::lsn position) {
     if (target_ == 0 || position_ < target_) return;
     seen(target_time_);
     target_ = 0;
+    caught_up_ = true;
 }
 
 bool wal_stream::ask(clock::time_point now) {
@@ -267,9 +338,10 @@ bool wal_stream::hear_witness(clock::time_point now) {
     asking_ = false;
     if (PQresultStatus(r.get()) != PGRES_TUPLES_OK) return failed(witness_.get());
     const auto row = text_of(r.get(), 2);
+    if (publication_row_.empty()) publication_row_ = row;
+    caught_up_ = caught_up_ && row == publication_row_;
     if (row.empty() && !complained()) where_.want_reload();  // another way may be chosen
     if (row.empty()) return failed("publication " + settings_->cache.publication + " is gone");
-    if (publication_row_.empty()) publication_row_ = row;
     if (row != publication_row_)
         return failed("publication " + settings_->cache.publication + " is another one now");
     answer(r.get(), now);

@@ -31,10 +31,13 @@ class wal_stream final : public outside_stream {
     void follow() override;
     void close() override;
 
+    [[nodiscard]] bool find_slot();
     [[nodiscard]] bool create_slot();
+    [[nodiscard]] bool drop_slot();
+    [[nodiscard]] result_ptr ask_witness(const char* sql, const std::string& value);
     [[nodiscard]] bool await_older();
     [[nodiscard]] bool start();
-    void await_slot_gone();
+    [[nodiscard]] bool left_slot();
 
     [[nodiscard]] bool receive();
     [[nodiscard]] bool take(protocol::bytes message, clock::time_point now);
@@ -49,6 +52,10 @@ class wal_stream final : public outside_stream {
     connection_ptr stream_, witness_;
     core::wal_follower follower_;
     std::string slot_;
+    std::string history_;     // the server's, and its timeline: in which positions are comparable
+    bool goes_on_ = false;    // the slot is the one of before
+    bool caught_up_ = false;  // and if it ends now the next may go on
+    bool warned_ = false;
     std::string publication_row_;      // its oid and xmin: what is being followed
     std::uint64_t transactions_ = 0;   // the next number, as the witness last said
     protocol::lsn position_ = 0;       // what the stream has passed

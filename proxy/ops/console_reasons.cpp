@@ -18,6 +18,7 @@ constexpr std::array meanings{
     meaning{reason::hit, "answered from the cache"},
     meaning{reason::miss, "may be answered from the cache, and is kept when the server answers it"},
     meaning{reason::coalesced, "answered together with the same query of another session"},
+    meaning{reason::stale, "answered beyond its ttl, while another session asked the server anew"},
     meaning{reason::disabled, "the cache is switched off"},
     meaning{reason::not_a_select, "only a SELECT can be answered from the cache"},
     meaning{reason::parse_error, "the text is not SQL that the analysis understands"},

@@ -96,6 +96,12 @@ class WalCase(CacheTest):
                    lambda: [list(r) for r in self.reader.q(statement).rows] == want)
         self.assertEqual([list(r) for r in self.wire().q(statement).rows], want)
 
+    def standbys(self, names):
+        self.proxied.run("ALTER SYSTEM SET synchronous_standby_names = '%s'" % names,
+                         "SELECT pg_reload_conf()")
+        wait_until("the setting", lambda: self.proxied.fetch(
+            "SELECT current_setting('synchronous_standby_names')") == [(names,)])
+
     def walsender(self):
         found = self.proxied.fetch(
             "SELECT s.active_pid FROM pg_replication_slots s WHERE s.database = '%s' AND s.active"
@@ -278,12 +284,6 @@ class SettleTest(WalCase):
         hits = self.hits()
         self.assertEqual(self.reader.q(statement).error, None)
         return self.hits() > hits
-
-    def standbys(self, names):
-        self.proxied.run("ALTER SYSTEM SET synchronous_standby_names = '%s'" % names,
-                         "SELECT pg_reload_conf()")
-        wait_until("the setting", lambda: self.proxied.fetch(
-            "SELECT current_setting('synchronous_standby_names')") == [(names,)])
 
 
 class LossTest(WalCase):
