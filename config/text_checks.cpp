@@ -179,13 +179,8 @@ std::string check_tier_name(std::string_view text) {
 }
 
 std::string check_validity(std::string_view text) {
-    if (text.empty() || text == "ttl") return {};
-    if (text == "wal")
-        return show(text) +
-               " is not supported by this version, which does not follow the write-ahead log, "
-               "only: "
-               "ttl";
-    return show(text) + " is not one of: ttl";
+    if (text.empty() || text == "ttl" || text == "wal") return {};
+    return show(text) + " is not one of: ttl, wal";
 }
 
 std::string check_endpoint(std::string_view text) {

@@ -25,7 +25,7 @@ using text_check = std::string (*)(std::string_view);
 [[nodiscard]] std::string check_object_name(std::string_view text);  // what the server takes
 [[nodiscard]] std::string check_user_name(std::string_view text);
 [[nodiscard]] std::string check_tier_name(std::string_view text);  // identifier-like
-[[nodiscard]] std::string check_validity(std::string_view text);   // ttl; empty = not said
+[[nodiscard]] std::string check_validity(std::string_view text);   // ttl, wal; empty = not said
 [[nodiscard]] std::string check_endpoint(std::string_view text);   // host:port
 [[nodiscard]] std::string check_key_prefix(std::string_view text);
 

@@ -48,6 +48,27 @@ outside_coverage database::required() const {
     return required_;
 }
 
+void database::wal_began(std::uint64_t history, std::uint64_t position) {
+    const std::lock_guard lock{wal_mutex_};
+    wal_ = {.history = history, .began = position, .reached = position};
+}
+
+void database::wal_reached(std::uint64_t position) {
+    const std::lock_guard lock{wal_mutex_};
+    wal_.reached = std::max(wal_.reached, position);
+}
+
+void database::wal_proven(std::uint64_t position, time_point at) {
+    const std::lock_guard lock{wal_mutex_};
+    wal_.proven = position;
+    wal_.at = at;
+}
+
+wal_proof database::wal() const {
+    const std::lock_guard lock{wal_mutex_};
+    return wal_;
+}
+
 void database::withdraw() {
     {
         const std::lock_guard lock{mutex_};

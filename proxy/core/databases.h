@@ -18,6 +18,7 @@
 
 #include "cache/versions.h"
 #include "policy/catalog.h"
+#include "proxy/core/wal_proof.h"
 
 namespace pgsidecar::core {
 
@@ -85,6 +86,13 @@ class database {
     [[nodiscard]] bool trusted(time_point now) const noexcept {
         return now.time_since_epoch().count() <= trusted_until_.load(std::memory_order_acquire);
     }
+    // Any thread. See wal_proof.h; wal_ended(): there is none from here on.
+    void wal_began(std::uint64_t history, std::uint64_t position);
+    void wal_reached(std::uint64_t position);
+    void wal_proven(std::uint64_t position, time_point at);
+    void wal_ended() { wal_began(0, 0); }
+    [[nodiscard]] wal_proof wal() const;
+
     // Only tables of whose changes somebody tells may be cached.
     void require(outside_coverage coverage);
     [[nodiscard]] outside_coverage required() const;
@@ -106,6 +114,8 @@ class database {
     mutable std::mutex mutex_;
     std::shared_ptr<const policy::catalog> catalog_;
     outside_coverage required_;
+    mutable std::mutex wal_mutex_;
+    wal_proof wal_;
 };
 
 class databases {

@@ -212,12 +212,16 @@ void session::prepare_fill(const std::string& key, const cache::hash128& hash,
     f.key = key;
     f.hash = hash;
     f.ttl = read.ttl;
+    if (shares_with_tier()) {
+        const auto followed = database_->wal();
+        f.catalog = scope_->catalog->fingerprint();
+        f.wal = {followed.history, followed.reached};
+    }
     // Before the query is sent: a write that comes in between moves a version, and the answer is
     // then not stored, whichever of the two states of the table it shows.
     f.dependencies = observe(read);
     f.recorder.start(services_.options.max_entry_size);
     f.began = now;
-    if (shares_with_tier()) f.catalog = scope_->catalog->fingerprint();
     // The plan stands on a catalog: had that gone out of date before the versions were read, the
     // list of tables could be too short.
     if (database_->epoch() != scope_epoch_) f.recorder.give_up();

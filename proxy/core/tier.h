@@ -14,6 +14,7 @@
 #include "cache/entry.h"
 #include "cache/envelope.h"
 #include "cache/key.h"
+#include "proxy/core/wal_proof.h"
 
 namespace pgsidecar::core {
 
@@ -36,6 +37,7 @@ struct tier_find {
     cache::instance_id filler{};
     cache::hash128 versions{};
     std::uint64_t catalog = 0;
+    wal_place wal{};
     std::chrono::milliseconds ttl{0};
     // At `asked` the fill had begun at most so long ago.
     cache::time_point asked{};
@@ -53,6 +55,7 @@ struct tier_offer {
     std::shared_ptr<const std::string> tenant;  // null: nobody asks who
     cache::hash128 versions{};
     std::uint64_t catalog = 0;
+    wal_place wal{};
     std::chrono::milliseconds ttl{0};
     cache::time_point began{};  // before its query was sent
 };

@@ -86,7 +86,7 @@ wal_stream::~wal_stream() { end(); }
 bool wal_stream::open() {
     witness_ = connect("pgsidecar witness", false);
     if (witness_) stream_ = connect("pgsidecar stream", true);
-    if (!witness_ || !stream_ || !find_slot()) return false;
+    if (!witness_ || !stream_ || !identify() || !find_slot()) return false;
     if (!goes_on_ && (!create_slot() || !await_older())) return false;
     if (!start()) return false;
     if (!goes_on_) {
@@ -97,6 +97,7 @@ bool wal_stream::open() {
     settle_pause_ = {};
     caught_up_ = false;
     opened("in the WAL, by publication " + settings_->cache.publication, goes_on_);
+    where_.wal_began(cache::hash_key(history_).lo | 1U, began_);
     // What changed meanwhile without an event trigger is described as if for the first time.
     if (goes_on_) where_.want_reload();
     return true;
@@ -108,6 +109,7 @@ void wal_stream::close() {
         follower_.interrupt();
     else
         follower_.abandon();
+    where_.wal_ended();
     // What has ended one before it had caught up may end the next.
     if (!caught_up_) position_ = 0;
     disconnect(stream_);
@@ -148,6 +150,13 @@ bool wal_stream::drop_slot() {
     return PQresultStatus(r.get()) == PGRES_TUPLES_OK;
 }
 
+bool wal_stream::identify() {
+    const result_ptr r{PQexec(stream_.get(), "IDENTIFY_SYSTEM")};
+    if (PQresultStatus(r.get()) != PGRES_TUPLES_OK) return failed(stream_.get());
+    former_history_ = std::exchange(history_, text_of(r.get(), 0) + "/" + text_of(r.get(), 1));
+    return true;
+}
+
 // Whether a persistent slot is there in which the stream goes on where it ended: the same server in
 // the same history, and the slot no further than what has been seen. One that is there otherwise is
 // of a process that was killed; it goes.
@@ -156,9 +165,6 @@ bool wal_stream::find_slot() {
     const auto& name = settings_->cache.persistent_slot;
     slot_ = slot_name();
     if (name.empty()) return true;
-    const result_ptr server{PQexec(stream_.get(), "IDENTIFY_SYSTEM")};
-    if (PQresultStatus(server.get()) != PGRES_TUPLES_OK) return failed(stream_.get());
-    const auto history = text_of(server.get(), 0) + "/" + text_of(server.get(), 1);
     const auto found = ask_witness(
         "SELECT $1 || '_' || d.oid, s.active_pid, s.slot_name, s.confirmed_flush_lsn, "
         "s.restart_lsn IS NOT NULL AND s.plugin = 'pgoutput' AND s.database = d.datname, "
@@ -170,7 +176,7 @@ bool wal_stream::find_slot() {
     slot_ = text_of(found.get(), 0);
     if (const auto pid = text_of(found.get(), 1); !pid.empty())
         return failed("replication slot " + slot_ + " is in use, by the server's process " + pid);
-    const bool same = std::exchange(history_, history) == history && position_ != 0;
+    const bool same = history_ == former_history_ && position_ != 0;
     goes_on_ =
         same && text_of(found.get(), 4) == "t" && lsn_of(text_of(found.get(), 3)) <= position_;
     if (!goes_on_ && !text_of(found.get(), 2).empty() && !drop_slot())
@@ -200,8 +206,10 @@ bool wal_stream::create_slot() {
     const result_ptr made{PQgetResult(stream_.get())};
     while (const result_ptr more{PQgetResult(stream_.get())}) {
     }
-    return PQresultStatus(made.get()) == PGRES_TUPLES_OK ||
-           failed("no replication slot: " + first_line(PQerrorMessage(stream_.get())));
+    if (PQresultStatus(made.get()) != PGRES_TUPLES_OK)
+        return failed("no replication slot: " + first_line(PQerrorMessage(stream_.get())));
+    began_ = lsn_of(text_of(made.get(), 1));  // its consistent point
+    return true;
 }
 
 // A transaction may have committed in the WAL before the slot began, and be invisible still: it
@@ -305,8 +313,10 @@ bool wal_stream::take(protocol::bytes message, clock::time_point now) {
 
 void wal_stream::reached(protocol::lsn position) {
     position_ = std::max(position_, position);
+    where_.wal_reached(position_);
     if (target_ == 0 || position_ < target_) return;
     seen(target_time_);
+    where_.wal_proven(target_, target_time_);
     target_ = 0;
     caught_up_ = true;
 }

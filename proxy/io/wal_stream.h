@@ -31,6 +31,7 @@ class wal_stream final : public outside_stream {
     void follow() override;
     void close() override;
 
+    [[nodiscard]] bool identify();
     [[nodiscard]] bool find_slot();
     [[nodiscard]] bool create_slot();
     [[nodiscard]] bool drop_slot();
@@ -52,9 +53,11 @@ class wal_stream final : public outside_stream {
     connection_ptr stream_, witness_;
     core::wal_follower follower_;
     std::string slot_;
-    std::string history_;     // the server's, and its timeline: in which positions are comparable
-    bool goes_on_ = false;    // the slot is the one of before
-    bool caught_up_ = false;  // and if it ends now the next may go on
+    std::string former_history_;
+    protocol::lsn began_ = 0;  // where the slot does
+    std::string history_;      // the server's, and its timeline: in which positions are comparable
+    bool goes_on_ = false;     // the slot is the one of before
+    bool caught_up_ = false;   // and if it ends now the next may go on
     bool warned_ = false;
     std::string publication_row_;      // its oid and xmin: what is being followed
     std::uint64_t transactions_ = 0;   // the next number, as the witness last said
