@@ -15,6 +15,7 @@
 #include "proxy/core/decider.h"
 #include "proxy/core/limiter.h"
 #include "proxy/core/scram_bridge.h"
+#include "proxy/core/tier.h"
 
 namespace pgsidecar::core {
 
@@ -80,7 +81,7 @@ struct tier_wait {
         cache::hash128 hash;
         std::vector<cache::dependency> dependencies;  // as they were before it was asked
         std::chrono::milliseconds ttl{};
-        tier_guard::claim claim{};
+        tier_claim claim{};
     };
     std::vector<part> parts;
     std::uint64_t number = 0;

@@ -46,6 +46,13 @@ struct tier_find {
         return std::string_view{bytes}.substr(body_at);
     }
 };
+// What a reader knows of what it asks for, from before it asked: tier_guard judges by that.
+struct tier_claim {
+    cache::hash128 versions{};
+    std::uint64_t catalog = 0;
+    cache::time_point changed{};
+    wal_place least{};
+};
 using tier_finds = std::vector<std::optional<tier_find>>;  // in the order of the keys
 
 // An answer that has just been stored.

@@ -50,7 +50,7 @@ bool tier_guard::filled_after(const tier_find& found, time_point when) noexcept 
     return when == never_changed || found.asked - found.age - clock_slack > when;
 }
 
-bool tier_guard::may_serve(const tier_find& found, const claim& mine) const noexcept {
+bool tier_guard::may_serve(const tier_find& found, const tier_claim& mine) const noexcept {
     if (found.age < std::chrono::microseconds{0} || found.age >= found.ttl) return false;
     if (found.filler == self_ && found.versions == mine.versions) return true;
     if (found.catalog != mine.catalog) return false;

@@ -57,14 +57,7 @@ class tier_guard {
     [[nodiscard]] std::optional<wal_place> least_place(std::span<const cache::dependency> observed,
                                                        const database& where);
 
-    // Of the reader, taken before the tier was asked.
-    struct claim {
-        cache::hash128 versions{};
-        std::uint64_t catalog = 0;
-        time_point changed{};
-        wal_place least{};
-    };
-    [[nodiscard]] bool may_serve(const tier_find& found, const claim& mine) const noexcept;
+    [[nodiscard]] bool may_serve(const tier_find& found, const tier_claim& mine) const noexcept;
 
     // All that was cached before now is not to be served again. Any thread.
     void invalidated() noexcept { invalidated_.store(clock_().time_since_epoch().count()); }

@@ -76,8 +76,10 @@ shared_tier::shared_tier(const config::settings& settings, std::unique_ptr<tier_
 void shared_tier::start() {
     log_info("shared cache: answers are kept in " + std::string{engine_->name()} +
              (cipher_ ? ", encrypted" : ", not encrypted") +
-             "; what is written elsewhere than through this process shows when an answer's ttl is "
-             "over");
+             (guard_.wants_proof()
+                  ? "; those are used that the server's WAL proves to be valid"
+                  : "; what is written elsewhere than through this process shows when an answer's "
+                    "ttl is over"));
     thread_ = std::thread{[this] { run(); }};
 }
 

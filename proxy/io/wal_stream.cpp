@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "cache/key.h"
 #include "proxy/io/log.h"
 #include "proxy/ops/migration.h"
 

@@ -84,6 +84,7 @@ TEST_CASE("tier: with proof by the log, a fill says how much of it its filler ha
     t.w.db().wal_proven(100, t.w.now);
     t.w.kv().bump();
     CHECK(!t.asks());  // what has changed it may be behind all that is proven
+    CHECK(show(t.l->to_server()) == show(select_kv));
     t.w.db().wal_reached(120);
     t.l->server(answer("second"));
     (void)t.l->to_client();
