@@ -464,8 +464,20 @@ class ProxyTest(unittest.TestCase):
     def database(self):
         if self._database is None:
             self._database = self.proxied.new_database()
-            self.addCleanup(self.proxied.run, "DROP DATABASE IF EXISTS %s WITH (FORCE)" % self._database)
+            self.addCleanup(wait_until, "the end of " + self._database, self._dropped)
         return self._database
+
+    def _dropped(self):
+        """A replication slot in use keeps a database, FORCE or not."""
+        name = self._database
+        try:
+            self.proxied.run("DROP DATABASE IF EXISTS %s WITH (FORCE)" % name)
+            return True
+        except psycopg.errors.ObjectInUse:
+            self.proxied.run(
+                "UPDATE pg_database SET datallowconn = false WHERE datname = '%s'" % name,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s'" % name)
+            return False
 
     def url(self, user="postgres", database=None, **extra):
         parts = {"host": "127.0.0.1", "port": self.sidecar.port, "user": user,

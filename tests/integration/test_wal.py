@@ -54,25 +54,6 @@ class WalCase(CacheTest):
         cls.sidecar = env.sidecar(cls.proxied, **{"http": {"listen_port": cls.http}, **cls.config})
         cls.addClassCleanup(cls.sidecar.finish)
 
-    @property
-    def database(self):
-        if self._database is None:
-            self._database = self.proxied.new_database()
-            self.addCleanup(wait_until, "the end of " + self._database, self.dropped)
-        return self._database
-
-    def dropped(self):
-        """A slot in use keeps a database, FORCE or not."""
-        name = self._database
-        self.proxied.run(
-            "UPDATE pg_database SET datallowconn = false WHERE datname = '%s'" % name,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s'" % name)
-        try:
-            self.proxied.run("DROP DATABASE IF EXISTS %s WITH (FORCE)" % name)
-        except psycopg.errors.ObjectInUse:
-            return False
-        return True
-
     def setUp(self):
         super().setUp()
         self.require_program()
