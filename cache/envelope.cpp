@@ -10,14 +10,14 @@ namespace {
 
 constexpr std::string_view magic{"pgsc", 4};
 // To be raised when the format changes, or what a key is made of.
-constexpr std::uint8_t format = 1;
+constexpr std::uint8_t format = 2;
 
 constexpr std::uint8_t is_sealed = 1;
 
 // magic, format, flags, two zero bytes, key id, filler, number.
 constexpr std::size_t head_size = 4 + 1 + 1 + 2 + 8 + 16 + 8;
 constexpr std::size_t facts_at = head_size + envelope_cipher::tag_size;
-constexpr std::size_t facts_size = 8 + 8 + 4 + 16 + 8 + 8 + 4 + 4 + 4;
+constexpr std::size_t facts_size = 8 + 8 + 4 + 16 + 8 + 8 + 8 + 4 + 4;
 
 template <class T>
 void put(char*& at, T value) noexcept {
@@ -85,7 +85,7 @@ std::string write_envelope(const envelope& e, std::uint64_t number, envelope_cip
     put_hash(at, e.versions);
     put(at, e.catalog);
     put(at, e.wal_position);
-    put(at, e.timeline);
+    put(at, e.wal_history);
     put(at, static_cast<std::uint32_t>(e.key.size()));
     put(at, static_cast<std::uint32_t>(e.body.size()));
     put_bytes(at, e.key);
@@ -139,7 +139,7 @@ envelope_fault read_envelope(std::span<char> bytes, std::string_view key, envelo
     take(at, out.versions.hi);
     take(at, out.catalog);
     take(at, out.wal_position);
-    take(at, out.timeline);
+    take(at, out.wal_history);
     take(at, key_size);
     take(at, body_size);
     out.filled = std::chrono::microseconds{filled};

@@ -34,9 +34,11 @@ struct envelope {
     std::chrono::milliseconds ttl{0};  // of the filler's rule
     hash128 versions{};                // version_stamp(); means something to the filler alone
     std::uint64_t catalog = 0;         // fingerprint of the catalogs that it was planned by
-    // Room for the filler's place in the write-ahead log; 0: it followed none.
+    // What the filler had seen of the server's write-ahead log before the fill began: all commits
+    // up to there show in the body. 0: it followed none. Positions are comparable within one
+    // history.
     std::uint64_t wal_position = 0;
-    std::uint32_t timeline = 0;
+    std::uint64_t wal_history = 0;
 };
 
 // What seals envelopes. Each (filler, number) is used once for sealing.

@@ -17,6 +17,16 @@ flights::part& flights::part_of(const hash128& hash) noexcept {
     return parts_[hash.hi % parts_.size()];
 }
 
+const flights::part& flights::part_of(const hash128& hash) const noexcept {
+    return parts_[hash.hi % parts_.size()];
+}
+
+bool flights::under_way(std::string_view key, const hash128& hash) const {
+    const part& p = part_of(hash);
+    const std::lock_guard lock{p.mutex};
+    return p.flights.contains(name_view{key, hash});
+}
+
 flights::role flights::join(std::string_view key, const hash128& hash, waiter who) {
     part& p = part_of(hash);
     const std::lock_guard lock{p.mutex};

@@ -43,6 +43,8 @@ class flights {
     [[nodiscard]] std::optional<waiter> leave(std::string_view key, const hash128& hash,
                                               waiter who);
 
+    [[nodiscard]] bool under_way(std::string_view key, const hash128& hash) const;
+
     // Flights under way, and followers waiting in them.
     struct counts {
         std::size_t flights = 0;
@@ -81,6 +83,7 @@ class flights {
     };
 
     [[nodiscard]] part& part_of(const hash128& hash) noexcept;
+    [[nodiscard]] const part& part_of(const hash128& hash) const noexcept;
 
     std::array<part, 16> parts_;
 };

@@ -34,7 +34,7 @@ std::size_t shard::bytes() const noexcept {
 }
 
 entry_ptr shard::find(std::string_view key, std::uint32_t hash, time_point now,
-                      lookup& why) noexcept {
+                      std::chrono::milliseconds stale, lookup& why) noexcept {
     bin out;
     const std::lock_guard lock{mutex_};
     entry* e = index_.find(key, hash);
@@ -43,12 +43,17 @@ entry_ptr shard::find(std::string_view key, std::uint32_t hash, time_point now,
     } else if (const auto state = e->state(); state == freshness::outdated) {
         why = lookup::outdated;
         ++counters_.invalidations;
-    } else if (e->expires() <= now) {
+    } else if (e->expires() + stale <= now) {
         why = lookup::expired;
         ++counters_.expirations;
     } else if (state == freshness::unsettled) {
         why = lookup::unsettled;
         ++counters_.unsettled;
+    } else if (e->expires() <= now) {
+        why = lookup::stale;
+        ++counters_.misses;
+        entry_ptr::acquire(e);
+        return {e, entry_ptr::adopt{}};
     } else {
         why = lookup::hit;
         ++counters_.hits;

@@ -50,10 +50,10 @@ shard& store::shard_of(const hash128& hash) const noexcept {
     return *shards_[static_cast<std::size_t>(((hash.hi >> 32) * shards_.size()) >> 32)];
 }
 
-entry_ptr store::find(std::string_view key, const hash128& hash, time_point now,
-                      lookup* why) noexcept {
+entry_ptr store::find(std::string_view key, const hash128& hash, time_point now, lookup* why,
+                      std::chrono::milliseconds stale) noexcept {
     lookup verdict{};
-    entry_ptr found = shard_of(hash).find(key, slot_hash(hash), now, verdict);
+    entry_ptr found = shard_of(hash).find(key, slot_hash(hash), now, stale, verdict);
     if (why != nullptr) *why = verdict;
     return found;
 }

@@ -23,6 +23,7 @@ enum class lookup : std::uint8_t {
     hit,
     absent,
     expired,    // removed
+    stale,      // expired, but not for longer than is allowed: not removed
     outdated,   // removed
     unsettled,  // kept: it may settle in the entry's favour
 };
@@ -56,9 +57,11 @@ class store {
     store(const store&) = delete;
     store& operator=(const store&) = delete;
 
-    // The entry whose whole key is equal, if it may be served at `now`; otherwise null.
+    // The entry whose whole key is equal, if it may be served at `now`; otherwise null. One that
+    // expired at most `stale` ago comes as lookup::stale, and counts as a miss.
     [[nodiscard]] entry_ptr find(std::string_view key, const hash128& hash, time_point now,
-                                 lookup* why = nullptr) noexcept;
+                                 lookup* why = nullptr,
+                                 std::chrono::milliseconds stale = {}) noexcept;
 
     // Takes the place of the same key, makes room for it. False when the entry is null, too large,
     // or a write has touched its tables since its versions were observed, or may be touching them

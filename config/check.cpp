@@ -55,8 +55,13 @@ void check_shared_cache(const settings& s, findings& out) {
     };
     if (shared.validity.empty())
         needs("shared_cache.validity",
-              "shared_cache.validity: ttl, said by name: of what other sidecars write it notices "
-              "nothing before the ttl is over");
+              "shared_cache.validity: wal, or ttl, said by name: of what other sidecars write that "
+              "notices nothing before the ttl is over");
+    if (shared.validity == "wal" &&
+        (s.cache.invalidation == invalidation::ttl || s.cache.invalidation == invalidation::notify))
+        out.push_back({"shared_cache.validity",
+                       {"cache.invalidation"},
+                       "is wal, and cache.invalidation neither wal nor auto"});
     if (redis && shared.redis_addresses.empty())
         needs("shared_cache.redis_addresses", "shared_cache.redis_addresses");
     if (!redis && shared.connection.empty() && s.upstream.control_connection.empty())

@@ -38,6 +38,14 @@ constexpr std::array rule_table{
         "`cache.default_ttl`.",
         {1, 365 * day}},
     key_row<cache_rule>{
+        "stale_while_revalidate",
+        [](cache_rule& r) -> slot { return &r.stale_while_revalidate; },
+        "For how long beyond its `ttl` an answer is served still while one session asks the server "
+        "anew: that one waits, the others do not. A write ends it at once all the same. Such "
+        "answers "
+        "are counted as `stale`, not as hits. Needs `single_flight`.",
+        {0, 365 * day}},
+    key_row<cache_rule>{
         "mode", [](cache_rule& r) -> slot { return &r.mode; },
         "`on` serves from the cache; `off` keeps these tables out; `shadow` asks the server "
         "each time, and compares its answer, byte by byte, with what the cache would "

@@ -21,9 +21,13 @@ constexpr key_row<settings> row(std::string_view path, slot (*at)(settings&),
 
 constexpr std::array shared_table{
     row("shared_cache.validity", PGSIDECAR_AT(validity),
-        "By what an entry of the tier is known to be valid; has to be said. `ttl`: by its age, and "
-        "by what this sidecar itself has written; what is written elsewhere shows when the `ttl` "
-        "is over.",
+        "By what an entry of the tier is known to be valid; has to be said. `wal`: by what the "
+        "server's WAL tells (`cache.invalidation: wal`), so that one from the tier is as good as "
+        "one "
+        "of this sidecar's own; databases whose WAL is not followed do without the tier. `ttl`: by "
+        "its age, and by what this sidecar itself has written; what is written elsewhere shows "
+        "when "
+        "the `ttl` is over.",
         {}, check_validity),
     row("shared_cache.timeout", PGSIDECAR_AT(timeout),
         "How long a query that is not in memory waits for the tier before it goes to the server.",

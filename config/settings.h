@@ -26,7 +26,7 @@ enum class auth_type : std::uint8_t { relay, trust, plain, md5, scram_sha_256, h
 // Where answers are kept below this process's memory; memory: nowhere.
 enum class cache_provider : std::uint8_t { memory, database, redis };
 // How writes that do not pass through the proxy are seen, and what is done while they are not.
-enum class invalidation : std::uint8_t { automatic, wal, ttl };
+enum class invalidation : std::uint8_t { automatic, wal, notify, ttl };
 enum class invalidation_loss : std::uint8_t { bypass, ttl };
 enum class log_level : std::uint8_t { trace, debug, info, warning, error, off };
 
@@ -57,6 +57,7 @@ struct cache_settings {
     std::chrono::milliseconds catalog_refresh_interval{std::chrono::seconds{30}};
     config::invalidation invalidation = config::invalidation::automatic;
     std::string publication = "pgsidecar";  // with wal
+    std::string persistent_slot;            // with wal; empty: slots are temporary
     std::chrono::milliseconds max_invalidation_lag{std::chrono::seconds{1}};
     config::invalidation_loss on_invalidation_loss = config::invalidation_loss::bypass;
 };

@@ -18,7 +18,7 @@ constexpr std::array<std::string_view, 2> pool_modes{"session", "transaction"};
 constexpr std::array<std::string_view, 6> auth_types{"relay", "trust",         "plain",
                                                      "md5",   "scram-sha-256", "hba"};
 constexpr std::array<std::string_view, 3> providers{"memory", "database", "redis"};
-constexpr std::array<std::string_view, 3> invalidations{"auto", "wal", "ttl"};
+constexpr std::array<std::string_view, 4> invalidations{"auto", "wal", "notify", "ttl"};
 constexpr std::array<std::string_view, 2> invalidation_losses{"bypass", "ttl"};
 constexpr std::array<std::string_view, 6> levels{"trace",   "debug", "info",
                                                  "warning", "error", "off"};

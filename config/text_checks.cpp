@@ -157,6 +157,13 @@ std::string check_user_name(std::string_view text) {
     return {};
 }
 
+std::string check_slot_name(std::string_view text) {
+    constexpr std::size_t longest = 50;  // of 63, with an oid behind it
+    constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyz0123456789_";
+    const bool fits = text.size() <= longest && text.find_first_not_of(allowed) == text.npos;
+    return fits ? "" : "is not made of at most 50 lower-case letters, digits and _";
+}
+
 std::string check_object_name(std::string_view text) {
     if (auto reason = check_user_name(text); !reason.empty()) return reason;
     const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20U; };
@@ -172,13 +179,8 @@ std::string check_tier_name(std::string_view text) {
 }
 
 std::string check_validity(std::string_view text) {
-    if (text.empty() || text == "ttl") return {};
-    if (text == "wal")
-        return show(text) +
-               " is not supported by this version, which does not follow the write-ahead log, "
-               "only: "
-               "ttl";
-    return show(text) + " is not one of: ttl";
+    if (text.empty() || text == "ttl" || text == "wal") return {};
+    return show(text) + " is not one of: ttl, wal";
 }
 
 std::string check_endpoint(std::string_view text) {

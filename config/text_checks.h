@@ -20,10 +20,12 @@ using text_check = std::string (*)(std::string_view);
 [[nodiscard]] std::string check_tenant_source(std::string_view text);  // user, setting:NAME, ...
 [[nodiscard]] std::string check_tenant_name(std::string_view text);
 [[nodiscard]] std::string check_tenant_pattern(std::string_view text);  // a name with * and ?
-[[nodiscard]] std::string check_object_name(std::string_view text);     // what the server takes
+[[nodiscard]] std::string check_slot_name(
+    std::string_view text);  // what the server takes, or empty
+[[nodiscard]] std::string check_object_name(std::string_view text);  // what the server takes
 [[nodiscard]] std::string check_user_name(std::string_view text);
 [[nodiscard]] std::string check_tier_name(std::string_view text);  // identifier-like
-[[nodiscard]] std::string check_validity(std::string_view text);   // ttl; empty = not said
+[[nodiscard]] std::string check_validity(std::string_view text);   // ttl, wal; empty = not said
 [[nodiscard]] std::string check_endpoint(std::string_view text);   // host:port
 [[nodiscard]] std::string check_key_prefix(std::string_view text);
 

@@ -126,4 +126,21 @@ bool catalog::publishes(std::string_view publication, const relation& table) con
     return false;
 }
 
+bool catalog::is_watched(const relation& table) const {
+    if (table.kind == 'm') return true;
+    const auto tells = [this](const trigger& t) {
+        // PostgreSQL's pg_trigger.h: for each row, before, instead of; insert, delete, update,
+        // truncate.
+        constexpr int otherwise = 1 | 2 | 64, every_change = 4 | 8 | 16 | 32;
+        const auto* called = find_function(t.function);
+        return (t.type & otherwise) == 0 && (t.type & every_change) == every_change &&
+               called != nullptr && called->schema == "pgsidecar" && called->name == "notify_write";
+    };
+    return std::ranges::any_of(table.triggers, tells) &&
+           std::ranges::all_of(table.parents, [this](oid id) {
+               const auto* above = find(id);
+               return above != nullptr && is_watched(*above);
+           });
+}
+
 }  // namespace pgsidecar::policy

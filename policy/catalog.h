@@ -142,6 +142,11 @@ class catalog {
     // tells partition by partition, also when only the parent is named in it.
     [[nodiscard]] bool publishes(std::string_view publication, const relation& table) const;
 
+    // Whether triggers of `pgsidecar migrate up --notify` tell of every statement that may change
+    // its rows: its own, and those of all above it, since a statement fires those of what it names.
+    // Of a materialised view the event trigger tells.
+    [[nodiscard]] bool is_watched(const relation& table) const;
+
     // pg_catalog's functions are known by name only: the most volatile of that name, or nothing.
     [[nodiscard]] std::optional<volatility> builtin_function(std::string_view name) const noexcept;
     [[nodiscard]] std::optional<volatility> builtin_operator(std::string_view name) const noexcept;

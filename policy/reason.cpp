@@ -12,6 +12,7 @@ constexpr auto names = std::to_array<std::string_view>({
     "hit",
     "miss",
     "coalesced",
+    "stale",
     "bypass:disabled",
     "bypass:not_a_select",
     "bypass:parse_error",
@@ -61,7 +62,7 @@ constexpr auto names = std::to_array<std::string_view>({
     "bypass:shadow",
     "bypass:rollout",
     "bypass:handover",
-    "bypass:not_published",
+    "bypass:not_watched",
     "bypass:invalidation_lost",
 });
 static_assert(names.size() == static_cast<std::size_t>(reason::count_));

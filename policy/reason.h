@@ -10,6 +10,7 @@ enum class reason : std::uint8_t {
     hit,
     miss,
     coalesced,  // a hit that waited for another session's identical miss
+    stale,      // its ttl was over, and another session was asking anew (stale_while_revalidate)
     disabled,
     not_a_select,
     parse_error,
@@ -59,7 +60,7 @@ enum class reason : std::uint8_t {
     shadow,             // its rule only compares
     rollout,            // its rule is not for this tenant yet
     handover,           // another process may serve clients of the same server
-    not_published,      // writes past the proxy to one of its tables would not be seen
+    not_watched,        // writes past the proxy to one of its tables would not be seen
     invalidation_lost,  // writes past the proxy are not seen at present, or too late
     count_              // not a reason
 };

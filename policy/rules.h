@@ -23,6 +23,8 @@ struct cache_rule {
     rule_mode mode = rule_mode::on;
     unlimited_select unlimited = unlimited_select::allow;
     unsigned rollout_percent = 100;  // of the tenants; see in_rollout()
+    // Beyond the ttl an answer is served for this long still, while one session asks anew.
+    std::chrono::milliseconds stale_while_revalidate{0};
 };
 
 struct cache_rules {

@@ -152,7 +152,7 @@ if has tsan; then
     step "configure tsan" configure tsan -DPGSIDECAR_TEST_ROOMS="cache;io;limits;ops" &&
         step "build tsan" build tsan && {
         step "unit tests tsan" unit tsan
-        step "integration tsan" integration tsan -k test_metrics -k test_wal -k cache_races -k CancelTest -k ShutdownTest \
+        step "integration tsan" integration tsan -k test_metrics -k test_wal -k test_notify -k cache_races -k CancelTest -k ShutdownTest \
             -k ScramOverTls -k pgbench -k ConcurrencyTest -k MethodTest -k test_pool.SizeTest \
             -k test_handover -k test_alerts.AlertTest -k test_reload.SignalTest -k test_tier_redis.SharingTest
     }

@@ -26,6 +26,12 @@ inline void build_key(std::string& key, std::string_view context, answer_shape s
     key.append(parameters);
 }
 
+// For people: the names of the parts, in order.
+inline constexpr std::string_view key_parts =
+    "upstream, database, user, current role, settings (start-up parameters, SET, defaults of role "
+    "and database, the server's configuration, reported parameters), form of the answer (simple, "
+    "extended, described), SQL text, parameter types, parameter formats and values, result formats";
+
 inline constexpr std::string_view ready_idle{"Z\0\0\0\5I", 6};
 
 }  // namespace pgsidecar::core

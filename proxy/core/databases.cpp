@@ -34,19 +34,39 @@ void database::publish(std::shared_ptr<const policy::catalog> snapshot) {
     epoch_.fetch_add(1);
 }
 
-void database::require_publication(std::shared_ptr<const std::string> name) {
+void database::require(outside_coverage coverage) {
     {
         const std::lock_guard lock{mutex_};
-        const bool same = name && publication_ ? *name == *publication_ : name == publication_;
-        if (same) return;
-        publication_ = std::move(name);
+        if (required_ == coverage) return;
+        required_ = std::move(coverage);
     }
     epoch_.fetch_add(1);
 }
 
-std::shared_ptr<const std::string> database::publication() const {
+outside_coverage database::required() const {
     const std::lock_guard lock{mutex_};
-    return publication_;
+    return required_;
+}
+
+void database::wal_began(std::uint64_t history, std::uint64_t position) {
+    const std::lock_guard lock{wal_mutex_};
+    wal_ = {.history = history, .began = position, .reached = position};
+}
+
+void database::wal_reached(std::uint64_t position) {
+    const std::lock_guard lock{wal_mutex_};
+    wal_.reached = std::max(wal_.reached, position);
+}
+
+void database::wal_proven(std::uint64_t position, time_point at) {
+    const std::lock_guard lock{wal_mutex_};
+    wal_.proven = position;
+    wal_.at = at;
+}
+
+wal_proof database::wal() const {
+    const std::lock_guard lock{wal_mutex_};
+    return wal_;
 }
 
 void database::withdraw() {

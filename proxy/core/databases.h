@@ -18,8 +18,22 @@
 
 #include "cache/versions.h"
 #include "policy/catalog.h"
+#include "proxy/core/wal_proof.h"
 
 namespace pgsidecar::core {
+
+// Who tells of writes that do not pass through the proxy.
+struct outside_coverage {
+    enum class by : std::uint8_t {
+        nobody,       // none is required
+        publication,  // the stream of one that tells of every change of the table
+        triggers      // those of `pgsidecar migrate up --notify`, on the table and all above it
+    };
+    by whom = by::nobody;
+    std::string publication{};
+    bool of_definitions = false;  // an event trigger tells of them, beside the publication
+    bool operator==(const outside_coverage&) const = default;
+};
 
 class database {
   public:
@@ -72,9 +86,16 @@ class database {
     [[nodiscard]] bool trusted(time_point now) const noexcept {
         return now.time_since_epoch().count() <= trusted_until_.load(std::memory_order_acquire);
     }
-    // Only tables whose every change this publication tells of may be cached; null: all may be.
-    void require_publication(std::shared_ptr<const std::string> name);
-    [[nodiscard]] std::shared_ptr<const std::string> publication() const;
+    // Any thread. See wal_proof.h; wal_ended(): there is none from here on.
+    void wal_began(std::uint64_t history, std::uint64_t position);
+    void wal_reached(std::uint64_t position);
+    void wal_proven(std::uint64_t position, time_point at);
+    void wal_ended() { wal_began(0, 0); }
+    [[nodiscard]] wal_proof wal() const;
+
+    // Only tables of whose changes somebody tells may be cached.
+    void require(outside_coverage coverage);
+    [[nodiscard]] outside_coverage required() const;
 
     std::atomic<std::uint32_t> writers{0};  // sessions that have a commit in flight here
     std::atomic<std::uint32_t> clients{0};  // logged-in sessions
@@ -92,7 +113,9 @@ class database {
     std::atomic<time_point::rep> trusted_until_{time_point::max().time_since_epoch().count()};
     mutable std::mutex mutex_;
     std::shared_ptr<const policy::catalog> catalog_;
-    std::shared_ptr<const std::string> publication_;
+    outside_coverage required_;
+    mutable std::mutex wal_mutex_;
+    wal_proof wal_;
 };
 
 class databases {

@@ -126,13 +126,18 @@ std::shared_ptr<const analysis> decider::analyze_nameless(std::string_view sql) 
 namespace {
 
 // Whether writes to all of its tables that do not come through here will be heard of.
-bool all_published(const policy::read_plan& plan, const policy::catalog& catalog,
-                   const database& where) {
-    const auto publication = where.publication();
-    return !publication || std::ranges::all_of(plan.tables, [&](policy::oid id) {
+bool all_covered(const policy::read_plan& plan, const policy::catalog& catalog,
+                 const database& where) {
+    const auto required = where.required();
+    const auto covered = [&](policy::oid id) {
         const auto* table = catalog.find(id);
-        return table != nullptr && catalog.publishes(*publication, *table);
-    });
+        if (table == nullptr) return false;
+        return required.whom == outside_coverage::by::triggers
+                   ? catalog.is_watched(*table)
+                   : catalog.publishes(required.publication, *table);
+    };
+    return required.whom == outside_coverage::by::nobody ||
+           std::ranges::all_of(plan.tables, covered);
 }
 
 }  // namespace
@@ -162,14 +167,15 @@ planned_read decider::read_of(const statement_text& text, database& where,
     if (!scope.catalog) return out;
     out.why = found.why;
     if (found.why != reason::miss) return out;
-    if (!all_published(found, catalog, where)) {
-        out.why = reason::not_published;
+    if (!all_covered(found, catalog, where)) {
+        out.why = reason::not_watched;
         return out;
     }
     const auto& rule = rules_->rules[static_cast<std::size_t>(found.rule)];
     out.rule_state = &where.versions().rule(rule.name);
     out.ttl = rule.ttl;
     out.mode = rule.mode;
+    out.stale_while_revalidate = rule.stale_while_revalidate;
     out.rollout_percent = rule.rollout_percent;
     out.tables.reserve(found.tables.size() + 2);
     out.tables.push_back(&where.whole());

@@ -47,6 +47,7 @@ struct planned_read {
     policy::reason why = policy::reason::not_a_select;
     std::vector<const cache::table_state*> tables{};  // with the database's and the cluster's
     std::chrono::milliseconds ttl{};
+    std::chrono::milliseconds stale_while_revalidate{};
     int rule = -1;
     const cache::table_state* rule_state = nullptr;  // what INVALIDATE RULE moves
     policy::unlimited_select unlimited = policy::unlimited_select::allow;

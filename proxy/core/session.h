@@ -239,6 +239,7 @@ class session {
     [[nodiscard]] verdict look_up_batch(batch& b, time_point now, actions& out);
     void serve_batch(batch& b, actions& out);
     void count_hit(std::size_t units, actions& out);
+    [[nodiscard]] policy::reason how_served() const noexcept;
     [[nodiscard]] policy::reason session_verdict();
     [[nodiscard]] policy::reason verdict_at(time_point now);
     [[nodiscard]] policy::reason table_verdict(const plan& planned);
@@ -478,6 +479,7 @@ class session {
     bool go_upstream_ = false;    // the next look-up must not wait again
     bool leads_next_ = false;     // woken as the leader of the flight it waited in
     bool waited_ = false;         // for another session's identical miss
+    bool stale_ = false;          // an entry that was found is beyond its ttl
     bool unholdable_ = false;     // until the next Sync, messages are not held back
     bool failed_ = false;         // an error since the last ReadyForQuery
     bool skipping_ = false;       // the server skips what is sent until a Sync

@@ -201,6 +201,7 @@ reason session::judge_unit(unit& u) {
 
 session::verdict session::look_up_batch(batch& b, time_point now, actions& out) {
     const bool busy = b.why == reason::pipeline_busy;
+    stale_ = false;
     bool all_hit = true;
     bool compares = false;
     for (auto& u : b.units) {

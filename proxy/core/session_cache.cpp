@@ -64,6 +64,7 @@ session::verdict session::look_up_query(const std::shared_ptr<const statement_te
         refuse_cancelled(out);
         return verdict::served;
     }
+    stale_ = false;
     const auto& facts = text->facts();
     const bool candidate = facts.parsed && facts.statements.size() == 1 &&
                            facts.statements.front().kind == policy::statement_kind::select;
@@ -108,8 +109,13 @@ session::verdict session::look_up_query(const std::shared_ptr<const statement_te
 }
 
 void session::count_hit(std::size_t units, actions& out) {
-    out.outcomes.insert(out.outcomes.end(), units,
-                        std::exchange(waited_, false) ? reason::coalesced : reason::hit);
+    out.outcomes.insert(out.outcomes.end(), units, how_served());
+    waited_ = stale_ = false;
+}
+
+reason session::how_served() const noexcept {
+    if (stale_) return reason::stale;
+    return waited_ ? reason::coalesced : reason::hit;
 }
 
 // What INVALIDATE may have named that is no table: the rule and the tenant; null: neither has been.
@@ -136,12 +142,20 @@ std::vector<cache::dependency> session::observe(const planned_read& read) {
 // may have been made by another rule or for another tenant, whose texts and settings were the same.
 cache::entry_ptr session::find_entry(const std::string& key, const cache::hash128& hash,
                                      const planned_read& read, time_point now) {
-    auto found = services_.store.find(key, hash, now);
+    cache::lookup why{};
+    const bool serves = read.mode == policy::rule_mode::on;
+    const auto stale = serves ? read.stale_while_revalidate : std::chrono::milliseconds{};
+    auto found = services_.store.find(key, hash, now, &why, stale);
     if (!found) return found;
+    // Whoever is to ask for all, and whoever has been told to ask for himself, does.
+    if (why == cache::lookup::stale &&
+        (leads_next_ || go_upstream_ || !services_.flights.under_way(key, hash)))
+        return nullptr;
     for (const auto* named : named_states(read)) {
         if (!named || cache::observe(*named).version == cache::table_state::first_version) continue;
         if (std::ranges::find(found->tables(), named) == found->tables().end()) return nullptr;
     }
+    stale_ = stale_ || why == cache::lookup::stale;
     return found;
 }
 
@@ -198,12 +212,16 @@ void session::prepare_fill(const std::string& key, const cache::hash128& hash,
     f.key = key;
     f.hash = hash;
     f.ttl = read.ttl;
+    if (shares_with_tier()) {
+        const auto followed = database_->wal();
+        f.catalog = scope_->catalog->fingerprint();
+        f.wal = {followed.history, followed.reached};
+    }
     // Before the query is sent: a write that comes in between moves a version, and the answer is
     // then not stored, whichever of the two states of the table it shows.
     f.dependencies = observe(read);
     f.recorder.start(services_.options.max_entry_size);
     f.began = now;
-    if (shares_with_tier()) f.catalog = scope_->catalog->fingerprint();
     // The plan stands on a catalog: had that gone out of date before the versions were read, the
     // list of tables could be too short.
     if (database_->epoch() != scope_epoch_) f.recorder.give_up();

@@ -17,9 +17,7 @@ void session::measure_here(const std::shared_ptr<const statement_text>& text, co
                             .since = limits_->since(),
                             .rows = answer ? answer->rows() : 0,
                             .bytes = answer ? answer->body().size() : 0,
-                            .why = answer == nullptr ? policy::reason::not_a_select
-                                   : waited_         ? policy::reason::coalesced
-                                                     : policy::reason::hit,
+                            .why = answer ? how_served() : policy::reason::not_a_select,
                             .by_rule = p.read.rule >= 0,
                             .alone = true});
 }

@@ -15,6 +15,7 @@
 #include "proxy/core/decider.h"
 #include "proxy/core/limiter.h"
 #include "proxy/core/scram_bridge.h"
+#include "proxy/core/tier.h"
 
 namespace pgsidecar::core {
 
@@ -66,6 +67,7 @@ struct answer_fill {
     // For the shared tier; no catalog: it is not to get this answer.
     cache::time_point began{};  // no later than the query was sent
     std::optional<std::uint64_t> catalog{};
+    wal_place wal{};  // before the versions were observed
 };
 struct answer_fills {
     std::vector<answer_fill> each;
@@ -79,8 +81,7 @@ struct tier_wait {
         cache::hash128 hash;
         std::vector<cache::dependency> dependencies;  // as they were before it was asked
         std::chrono::milliseconds ttl{};
-        std::uint64_t catalog = 0;
-        cache::time_point changed{};  // tier_guard::changed()
+        tier_claim claim{};
     };
     std::vector<part> parts;
     std::uint64_t number = 0;

@@ -43,8 +43,15 @@ bool session::add_to_question(tier_wait& question, const std::string& key,
     tier_wait::part p{.key = key, .hash = hash, .dependencies = {}, .ttl = read.ttl};
     if (!std::ranges::all_of(read.tables, settled)) return false;
     p.dependencies = observe(read);
-    p.changed = services_.tier->changed(p.dependencies, *database_);
-    p.catalog = scope_->catalog->fingerprint();
+    auto& guard = *services_.tier;
+    p.claim = {.versions = cache::version_stamp(p.dependencies),
+               .catalog = scope_->catalog->fingerprint(),
+               .changed = guard.changed(p.dependencies, *database_)};
+    if (guard.wants_proof()) {
+        const auto least = guard.least_place(p.dependencies, *database_);
+        if (!least) return false;
+        p.claim.least = *least;
+    }
     // As for a fill: the list of tables holds for that catalog alone.
     if (database_->epoch() != scope_epoch_) return false;
     question.parts.push_back(std::move(p));
@@ -96,8 +103,7 @@ void session::on_tier_answer(std::uint64_t number, tier_finds found, time_point 
 }
 
 bool session::take_in(const tier_wait::part& asked, const tier_find& found, time_point now) {
-    const auto stamp = cache::version_stamp(asked.dependencies);
-    if (!services_.tier->may_serve(found, stamp, asked.catalog, asked.changed)) return false;
+    if (!services_.tier->may_serve(found, asked.claim)) return false;
     const auto expires = found.asked + std::min(found.ttl, asked.ttl) - found.age;
     if (expires <= now) return false;
     auto entry =
@@ -114,6 +120,7 @@ void session::give_up_tier(actions& out) {
 }
 
 void session::offer(const fill& f, cache::entry_ptr entry, actions& out) {
+    if (services_.tier->wants_proof() && f.wal.history == 0) return;  // nobody could serve it
     std::shared_ptr<const std::string> whose;
     if (limits_) whose = {limits_->shared_tenant(), &limits_->tenant().name};
     out.for_tier().offers.push_back({.entry = std::move(entry),
@@ -121,6 +128,7 @@ void session::offer(const fill& f, cache::entry_ptr entry, actions& out) {
                                      .tenant = std::move(whose),
                                      .versions = cache::version_stamp(f.dependencies),
                                      .catalog = *f.catalog,
+                                     .wal = f.wal,
                                      .ttl = f.ttl,
                                      .began = f.began});
 }

@@ -14,6 +14,7 @@
 #include "cache/entry.h"
 #include "cache/envelope.h"
 #include "cache/key.h"
+#include "proxy/core/wal_proof.h"
 
 namespace pgsidecar::core {
 
@@ -36,6 +37,7 @@ struct tier_find {
     cache::instance_id filler{};
     cache::hash128 versions{};
     std::uint64_t catalog = 0;
+    wal_place wal{};
     std::chrono::milliseconds ttl{0};
     // At `asked` the fill had begun at most so long ago.
     cache::time_point asked{};
@@ -43,6 +45,13 @@ struct tier_find {
     [[nodiscard]] std::string_view body() const noexcept {
         return std::string_view{bytes}.substr(body_at);
     }
+};
+// What a reader knows of what it asks for, from before it asked: tier_guard judges by that.
+struct tier_claim {
+    cache::hash128 versions{};
+    std::uint64_t catalog = 0;
+    cache::time_point changed{};
+    wal_place least{};
 };
 using tier_finds = std::vector<std::optional<tier_find>>;  // in the order of the keys
 
@@ -53,6 +62,7 @@ struct tier_offer {
     std::shared_ptr<const std::string> tenant;  // null: nobody asks who
     cache::hash128 versions{};
     std::uint64_t catalog = 0;
+    wal_place wal{};
     std::chrono::milliseconds ttl{0};
     cache::time_point began{};  // before its query was sent
 };

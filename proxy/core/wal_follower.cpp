@@ -10,6 +10,8 @@ template <class... Fs>
 struct overloaded : Fs... {
     using Fs::operator()...;
 };
+template <class... Fs>
+overloaded(Fs...) -> overloaded<Fs...>;
 
 }  // namespace
 
@@ -46,9 +48,11 @@ void wal_follower::touch(std::uint32_t relation) {
     current_.relations.insert(relation);
 }
 
-// A second time: its definition may have changed since, perhaps into a partition of another table.
+// A second time: perhaps its definition has changed, even into a partition of another table; or it
+// was only analyzed, so what an event trigger tells is better.
 void wal_follower::describe(std::uint32_t relation) {
-    if (!described_.insert(relation).second) where_.want_reload();
+    if (!described_.insert(relation).second && !where_.required().of_definitions)
+        where_.want_reload();
 }
 
 void wal_follower::definition_changed(const protocol::logical_message& m) {
@@ -115,10 +119,14 @@ void wal_follower::settle(std::uint32_t xid) {
     if (found) finish(found.mapped());
 }
 
-void wal_follower::abandon() {
-    for (const auto& [xid, t] : std::exchange(pending_, {})) finish(t);
+void wal_follower::interrupt() {
     described_.clear();
     current_ = {};
+}
+
+void wal_follower::abandon() {
+    for (const auto& [xid, t] : std::exchange(pending_, {})) finish(t);
+    interrupt();
 }
 
 }  // namespace pgsidecar::core

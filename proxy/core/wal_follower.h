@@ -49,6 +49,10 @@ class wal_follower {
     [[nodiscard]] std::vector<std::uint32_t> unsettled() const;
     [[nodiscard]] bool settled() const noexcept { return pending_.empty(); }
     void settle(std::uint32_t xid);
+    // The stream has ended, and goes on later from no further than this: what is not known to be
+    // over stays so.
+    void interrupt();
+    // It will not go on.
     void abandon();
 
   private:

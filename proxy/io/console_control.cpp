@@ -195,6 +195,7 @@ void console::shut_down(const ops::console_command& c, const reply& done) {
 }
 
 console_answer console::invalidate(const ops::console_command& c) {
+    if (auto* tier = server_.tier()) tier->guard().invalidated();
     if (c.invalidates == reach::table) return invalidate_table(c);
     if (c.invalidates == reach::rule) return invalidate_rule(c.name);
     if (c.invalidates == reach::tenant) return invalidate_tenant(c.name);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "proxy/io/log.h"
+#include "proxy/io/notify_stream.h"
 #include "proxy/io/wal_stream.h"
 
 namespace pgsidecar::io {
@@ -117,7 +118,7 @@ bool control_connection::connect() {
         loaded_at_ = {};
         complained_ = false;
         log_info("control connection to database " + where_.name() + " is up");
-        if (!stream_) where_.trust_until(cache::time_point::min());
+        if (!how_) where_.trust_until(cache::time_point::min());
         return true;
     }
     if (!std::exchange(complained_, true))
@@ -156,50 +157,111 @@ std::optional<std::string> control_connection::lacks_for_wal() {
     return std::string{};
 }
 
-// Before a catalog is published, so that nothing is cached before it is clear.
+// Whether two event triggers of this schema's function are in force: definitions, and drops.
+std::optional<bool> control_connection::has_event_triggers(const char* function) {
+    const std::array<const char*, 1> values{function};
+    const result_ptr r{PQexecParams(
+        connection_.get(),
+        "SELECT pg_catalog.count(DISTINCT evtevent) = 2 FROM pg_catalog.pg_event_trigger "
+        "WHERE evtenabled IN ('O', 'A') AND evtevent IN ('ddl_command_end', 'sql_drop') "
+        "AND evtfoid = pg_catalog.to_regproc($1)",
+        1, nullptr, values.data(), nullptr, nullptr, 0)};
+    if (PQresultStatus(r.get()) != PGRES_TUPLES_OK || PQntuples(r.get()) != 1) return std::nullopt;
+    return *PQgetvalue(r.get(), 0, 0) == 't';
+}
+
+std::optional<std::string> control_connection::lacks_for_notify() {
+    const auto r = query("SELECT pg_catalog.pg_is_in_recovery()");
+    if (PQresultStatus(r.get()) != PGRES_TUPLES_OK || PQntuples(r.get()) != 1) return std::nullopt;
+    if (*PQgetvalue(r.get(), 0, 0) == 't') return "the server is a standby";
+    const auto tell = has_event_triggers("pgsidecar.notify_ddl");
+    if (!tell) return std::nullopt;
+    return *tell ? "" : "there are no triggers that notify";
+}
+
+// Before a catalog is published, so that nothing is cached before it is clear. False: the server
+// does not say what it has.
 bool control_connection::choose_invalidation() {
-    const auto& s = settings_->cache;
-    const bool by_age = s.invalidation == config::invalidation::ttl;
-    const auto lacks = by_age ? std::string{"it is configured so"} : lacks_for_wal();
-    if (!lacks) return false;
-    if (lacks->empty() || s.invalidation == config::invalidation::wal) {
-        where_.require_publication(std::make_shared<const std::string>(s.publication));
-        if (stream_) return true;
-        where_.trust_until(cache::time_point::min());
-        auto made = std::make_unique<wal_stream>(where_, settings_);
-        const std::lock_guard lock{mutex_};
-        stream_ = std::move(made);
-        return true;
+    using way = config::invalidation;
+    auto how = settings_->cache.invalidation;
+    std::string because = how == way::ttl ? "it is configured so" : "";
+    if (how == way::automatic) {
+        const auto for_wal = lacks_for_wal();
+        if (!for_wal) return false;
+        const auto for_notify = lacks_for_notify();
+        if (!for_notify) return false;
+        because = *for_wal;
+        if (for_wal->empty()) {
+            how = way::wal;
+        } else if (for_notify->empty()) {
+            how = way::notify;
+        } else {
+            how = way::ttl;
+            if (because != *for_notify) because += ", " + *for_notify;
+        }
     }
-    std::unique_ptr<wal_stream> ended;
+    core::outside_coverage coverage;
+    if (how == way::wal) {
+        const auto told = has_event_triggers("pgsidecar.wal_ddl");
+        if (!told) return false;
+        coverage = {.whom = core::outside_coverage::by::publication,
+                    .publication = settings_->cache.publication,
+                    .of_definitions = *told};
+        if (!*told)
+            because =
+                "no event trigger of `pgsidecar migrate up --wal` tells of definitions and "
+                "rights: those are seen when the catalogs are read";
+    } else if (how == way::notify) {
+        coverage.whom = core::outside_coverage::by::triggers;
+    }
+    where_.require(std::move(coverage));
+    see_outside_by(how, because);
+    return true;
+}
+
+void control_connection::see_outside_by(config::invalidation how, const std::string& because) {
+    using way = config::invalidation;
+    if (!because.empty() && (how_ != how || because_ != because))
+        log_info("database " + where_.name() + ": writes that do not pass through here are seen " +
+                 (how == way::ttl      ? "when an entry's ttl is over"
+                  : how == way::notify ? "by NOTIFY"
+                                       : "in the WAL") +
+                 (because.empty() ? "" : ": " + because));
+    std::unique_ptr<outside_stream> made;
+    if (how_ != how) {
+        how_ = how;
+        where_.trust_until(cache::time_point::min());
+        end_stream();
+        if (how == way::wal)
+            made = std::make_unique<wal_stream>(where_, settings_);
+        else if (how == way::notify)
+            made = std::make_unique<notify_stream>(where_, settings_);
+    }
+    if (how == way::ttl) where_.trust_until(cache::time_point::max());
+    const std::lock_guard lock{mutex_};
+    if (made) stream_ = std::move(made);
+    because_ = because;
+}
+
+void control_connection::end_stream() {
+    std::unique_ptr<outside_stream> ended;
     {
         const std::lock_guard lock{mutex_};
         ended = std::move(stream_);
-        if (by_age_because_ != *lacks)
-            log_info(
-                "database " + where_.name() +
-                ": writes that do not pass through here are seen when an entry's ttl is over: " +
-                *lacks);
-        by_age_because_ = *lacks;
     }
-    // What it was to outdate it may not have seen.
-    if (ended) where_.whole().bump();
-    ended.reset();
-    where_.require_publication(nullptr);
-    where_.trust_until(cache::time_point::max());
-    return true;
+    if (ended) where_.whole().bump();  // what it was to outdate it may not have seen
 }
 
 ops::invalidation_status control_connection::invalidation() const {
     const std::lock_guard lock{mutex_};
     ops::invalidation_status out{
-        .database = where_.name(), .in_use = where_.clients.load() > 0, .detail = by_age_because_};
+        .database = where_.name(), .in_use = where_.clients.load() > 0, .detail = because_};
     if (!stream_) return out;
-    out.how = "wal";
+    out.how = stream_->how();
     out.up = where_.trusted(std::chrono::steady_clock::now());
-    out.detail = stream_->problem();
-    if (!out.up && out.detail.empty()) out.detail = "the stream is late";
     out.staleness = stream_->staleness();
+    auto problem = stream_->problem();
+    if (!out.up) out.detail = problem.empty() ? "the stream is late" : std::move(problem);
     return out;
 }
 

@@ -22,7 +22,7 @@
 
 namespace pgsidecar::io {
 
-class wal_stream;
+class outside_stream;
 
 class control_connection {
   public:
@@ -48,7 +48,11 @@ class control_connection {
     [[nodiscard]] bool alive();
     [[nodiscard]] bool load();
     [[nodiscard]] bool choose_invalidation();
+    void see_outside_by(config::invalidation how, const std::string& because);
+    void end_stream();
     [[nodiscard]] std::optional<std::string> lacks_for_wal();
+    [[nodiscard]] std::optional<std::string> lacks_for_notify();
+    [[nodiscard]] std::optional<bool> has_event_triggers(const char* function);
     [[nodiscard]] bool refuse(const std::string& what);
     void settle_gone();
     void lost(const std::string& why);
@@ -65,8 +69,9 @@ class control_connection {
     bool complained_ = false;
 
     mutable std::mutex mutex_;
-    std::unique_ptr<wal_stream> stream_;  // changed by the thread alone, under the mutex
-    std::string by_age_because_;          // while there is none
+    std::unique_ptr<outside_stream> stream_;   // changed by the thread alone, under the mutex
+    std::optional<config::invalidation> how_;  // the thread's own
+    std::string because_;                      // what to know about it: why it is not a better way
     std::condition_variable changed_;
     bool stopping_ = false;
     bool woken_ = false;

@@ -6,6 +6,7 @@
 #include "config/values.h"
 #include "policy/analyze.h"
 #include "policy/plan_read.h"
+#include "proxy/core/answer_key.h"
 #include "proxy/io/control_parameters.h"
 #include "proxy/io/server.h"
 #include "proxy/ops/console_columns.h"
@@ -19,6 +20,16 @@ using std::chrono::steady_clock;
 
 constexpr auto patience = std::chrono::seconds{2};
 constexpr auto between_looks = std::chrono::milliseconds{20};
+
+// What ends an entry that was computed from these tables.
+std::string outdated_by(const std::string& tables, core::outside_coverage::by whom) {
+    using by = core::outside_coverage::by;
+    return "writes to " + tables + " (through pgsidecar at once, past it " +
+           (whom == by::publication ? "as the WAL tells"
+            : whom == by::triggers  ? "as NOTIFY tells"
+                                    : "not before its ttl is over") +
+           "); definitions and rights; INVALIDATE; the end of its ttl";
+}
 
 }  // namespace
 
@@ -79,6 +90,8 @@ ops::console_answer explainer::judge(const question& q) const {
     const auto plan = decide.plan_for(*text, q.where, scope);
     auto why = plan->read.why;
     if (!s.enable_optimizations || !s.cache.enable_query_result_caching) why = reason::disabled;
+    if (why == reason::miss && !q.where.trusted(steady_clock::now()))
+        why = reason::invalidation_lost;
     std::string tables, culprit;
     const auto& facts = text->facts();
     if (facts.parsed && facts.statements.size() == 1 && scope->latest_catalog) {
@@ -93,6 +106,8 @@ ops::console_answer explainer::judge(const question& q) const {
     }
     const auto* rule =
         plan->read.rule < 0 ? nullptr : &rules->rules[static_cast<std::size_t>(plan->read.rule)];
+    auto outdated =
+        tables.empty() ? std::nullopt : ops::cell(outdated_by(tables, q.where.required().whom));
     ops::console_answer out;
     out.table.columns = ops::columns_of(ops::console_view::explain);
     out.table.rows.push_back({ops::flag(why == reason::miss),
@@ -100,8 +115,9 @@ ops::console_answer explainer::judge(const question& q) const {
                               ops::cell(ops::explanation_of(why)),
                               ops::cell(rule ? std::string_view{rule->name} : std::string_view{}),
                               rule ? ops::cell(config::write_duration(rule->ttl)) : std::nullopt,
-                              ops::cell(std::move(tables)), ops::cell(std::move(culprit)),
-                              ops::cell(q.where.name()), ops::cell(q.user), ops::cell(path),
+                              ops::cell(tables), std::move(outdated), ops::cell(core::key_parts),
+                              ops::cell(std::move(culprit)), ops::cell(q.where.name()),
+                              ops::cell(q.user), ops::cell(path),
                               ops::cell(policy::normalize(q.command.value))});
     return out;
 }

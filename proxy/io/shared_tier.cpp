@@ -65,7 +65,9 @@ std::unique_ptr<shared_tier> shared_tier::make(const config::settings& settings)
 shared_tier::shared_tier(const config::settings& settings, std::unique_ptr<tier_engine> engine)
     : settings_{settings.shared_cache},
       self_{random_id()},
-      guard_{self_, steady::now},
+      guard_{self_, steady::now,
+             settings_.validity == "wal" ? core::tier_guard::validity::wal
+                                         : core::tier_guard::validity::ttl},
       engine_{std::move(engine)} {
     if (!settings_.encryption_key_file.empty())
         cipher_ = std::make_unique<tier_cipher>(read_tier_key(settings_.encryption_key_file));
@@ -74,8 +76,10 @@ shared_tier::shared_tier(const config::settings& settings, std::unique_ptr<tier_
 void shared_tier::start() {
     log_info("shared cache: answers are kept in " + std::string{engine_->name()} +
              (cipher_ ? ", encrypted" : ", not encrypted") +
-             "; what is written elsewhere than through this process shows when an answer's ttl is "
-             "over");
+             (guard_.wants_proof()
+                  ? "; those are used that the server's WAL proves to be valid"
+                  : "; what is written elsewhere than through this process shows when an answer's "
+                    "ttl is over"));
     thread_ = std::thread{[this] { run(); }};
 }
 
@@ -308,6 +312,7 @@ core::tier_finds shared_tier::open_all(const question& q, std::span<tier_get> fo
                                  .filler = e.filler,
                                  .versions = e.versions,
                                  .catalog = e.catalog,
+                                 .wal = {e.wal_history, e.wal_position},
                                  .ttl = e.ttl,
                                  .asked = asked,
                                  .age = got.now - e.filled + got.set_back};
@@ -360,7 +365,9 @@ std::optional<tier_put> shared_tier::seal(const core::tier_offer& o) {
                                         .filled = filled,
                                         .ttl = o.ttl,
                                         .versions = o.versions,
-                                        .catalog = o.catalog},
+                                        .catalog = o.catalog,
+                                        .wal_position = o.wal.position,
+                                        .wal_history = o.wal.history},
                                        ++sealed_, cipher_.get());
     if (out.sealed.empty()) return std::nullopt;
     return out;

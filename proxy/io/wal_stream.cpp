@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/post.hpp>
 #include <charconv>
 #include <random>
 #include <sstream>
 #include <string_view>
 #include <utility>
 
+#include "cache/key.h"
 #include "proxy/io/log.h"
 #include "proxy/ops/migration.h"
 
@@ -23,7 +23,8 @@ constexpr auto look_interval = milliseconds{20};  // for transactions of before
 constexpr auto tell_interval = std::chrono::seconds{5};
 constexpr auto ping_interval = milliseconds{20};  // while a position is awaited
 constexpr auto most_settle_pause = milliseconds{20};
-constexpr auto never = std::chrono::steady_clock::time_point::min();
+constexpr auto leave_interval = milliseconds{5};
+constexpr auto longest_leave = std::chrono::seconds{5};
 
 // How far the WAL has come, the next transaction's number, what publication is followed, and which
 // of these transactions every new snapshot shows as over. By functions that 12 knows as well as 18.
@@ -77,119 +78,123 @@ std::int64_t now_us() {
 }  // namespace
 
 wal_stream::wal_stream(core::database& where, std::shared_ptr<const config::settings> settings)
-    : where_{where},
-      settings_{std::move(settings)},
-      work_{context_.get_executor()},
-      follower_{where},
-      thread_{[this] { run(); }} {}
-
-wal_stream::~wal_stream() {
-    stopping_.store(true);
-    boost::asio::post(context_, [] {});
-    thread_.join();
+    : outside_stream{where, std::move(settings)}, follower_{where} {
+    begin();
 }
 
-void wal_stream::run() {
-    while (!stopping_.load()) {
-        if (open()) follow();
-        close();
-        const auto until = clock::now() + retry_interval;
-        while (clock::now() < until && wait(until)) {
-        }
+wal_stream::~wal_stream() { end(); }
+
+bool wal_stream::open() {
+    witness_ = connect("pgsidecar witness", false);
+    if (witness_) stream_ = connect("pgsidecar stream", true);
+    if (!witness_ || !stream_ || !identify() || !find_slot()) return false;
+    if (!goes_on_ && (!create_slot() || !await_older())) return false;
+    if (!start()) return false;
+    if (!goes_on_) {
+        follower_.abandon();
+        position_ = 0;
     }
-}
-
-bool wal_stream::wait(clock::time_point until) {
-    if (stream_watch_) stream_watch_->arm();
-    if (witness_watch_) witness_watch_->arm();
-    context_.restart();
-    context_.run_one_until(until);
-    return !stopping_.load();
-}
-
-void wal_stream::trust(clock::time_point until) {
-    const bool by_age = settings_->cache.on_invalidation_loss == config::invalidation_loss::ttl;
-    where_.trust_until(by_age ? clock::time_point::max() : until);
-}
-
-bool wal_stream::failed(const std::string& why) {
-    set_problem(why);
-    if (stopping_.load() || std::exchange(complained_, true)) return false;
-    log_warning("database " + where_.name() +
-                ": writes that do not pass through here are not seen: " + why);
-    return false;
-}
-
-void wal_stream::set_problem(std::string why) {
-    const std::lock_guard lock{mutex_};
-    problem_ = std::move(why);
-}
-
-std::string wal_stream::problem() const {
-    const std::lock_guard lock{mutex_};
-    return problem_;
-}
-
-void wal_stream::note_staleness(std::int64_t committed_us) {
-    const microseconds late{std::max<std::int64_t>(now_us() - committed_us, 0)};
-    const std::lock_guard lock{mutex_};
-    staleness_.add(ops::latency::sample{late});
-}
-
-ops::latency wal_stream::staleness() const {
-    const std::lock_guard lock{mutex_};
-    return staleness_;
+    ask_next_ = ping_next_ = clock::now();
+    settle_pause_ = {};
+    caught_up_ = false;
+    opened("in the WAL, by publication " + settings_->cache.publication, goes_on_);
+    where_.wal_began(cache::hash_key(history_).lo | 1U, began_);
+    // What changed meanwhile without an event trigger is described as if for the first time.
+    if (goes_on_) where_.want_reload();
+    return true;
 }
 
 void wal_stream::close() {
-    trust(never);
-    follower_.abandon();
-    stream_watch_.reset();
-    witness_watch_.reset();
-    stream_.reset();
-    witness_.reset();
+    const bool persistent = !settings_->cache.persistent_slot.empty();
+    if (persistent)
+        follower_.interrupt();
+    else
+        follower_.abandon();
+    where_.wal_ended();
+    // What has ended one before it had caught up may end the next.
+    if (!caught_up_) position_ = 0;
+    disconnect(stream_);
+    if (ending() && left_slot() && persistent) (void)drop_slot();
+    disconnect(witness_);
     asking_ = false;
     target_ = 0;
 }
 
-bool wal_stream::open() {
-    if (!connect() || !create_slot() || !await_older() || !start()) return false;
-    // What was cached before may be outdated by what nobody has seen.
-    where_.whole().bump();
-    where_.move_epoch();
-    position_ = 0;
-    ask_next_ = ping_next_ = clock::now();
-    settle_pause_ = {};
-    complained_ = false;
-    set_problem({});
-    log_info("database " + where_.name() +
-             ": writes that do not pass through here are seen in the WAL, "
-             "by publication " +
-             settings_->cache.publication);
+// The server lets go of the slot when it sees that the connection is gone, and refuses to drop the
+// database until then. False: not within the time, or it does not answer.
+bool wal_stream::left_slot() {
+    const auto until = clock::now() + longest_leave;
+    const std::array<const char*, 1> values{slot_.c_str()};
+    constexpr auto in_use =
+        "SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = $1 AND active";
+    if (!witness_ || slot_.empty()) return false;
+    if (asking_ && !last_answer(witness_.get(), until)) return false;
+    while (PQsendQueryParams(witness_.get(), in_use, 1, nullptr, values.data(), nullptr, nullptr,
+                             0) == 1) {
+        const auto r = last_answer(witness_.get(), until);
+        if (!r || PQresultStatus(r.get()) != PGRES_TUPLES_OK) return false;
+        if (PQntuples(r.get()) == 0) return true;
+        if (clock::now() >= until) return false;
+        (void)wait(clock::now() + leave_interval);
+    }
+    return false;
+}
+
+result_ptr wal_stream::ask_witness(const char* sql, const std::string& value) {
+    const std::array<const char*, 1> values{value.c_str()};
+    return result_ptr{
+        PQexecParams(witness_.get(), sql, 1, nullptr, values.data(), nullptr, nullptr, 0)};
+}
+
+bool wal_stream::drop_slot() {
+    const auto r = ask_witness("SELECT pg_catalog.pg_drop_replication_slot($1)", slot_);
+    return PQresultStatus(r.get()) == PGRES_TUPLES_OK;
+}
+
+bool wal_stream::identify() {
+    const result_ptr r{PQexec(stream_.get(), "IDENTIFY_SYSTEM")};
+    if (PQresultStatus(r.get()) != PGRES_TUPLES_OK) return failed(stream_.get());
+    former_history_ = std::exchange(history_, text_of(r.get(), 0) + "/" + text_of(r.get(), 1));
     return true;
 }
 
-bool wal_stream::connect() {
-    control_parameters parameters{*settings_};
-    parameters.database(where_.name());
-    witness_ = parameters.application_name("pgsidecar witness").connect();
-    if (PQstatus(witness_.get()) != CONNECTION_OK)
-        return failed(first_line(PQerrorMessage(witness_.get())));
-    stream_ = parameters.application_name("pgsidecar stream").replication().connect();
-    if (PQstatus(stream_.get()) != CONNECTION_OK)
-        return failed(first_line(PQerrorMessage(stream_.get())));
-    witness_watch_ = std::make_unique<pq_watch>(context_, witness_.get());
-    stream_watch_ = std::make_unique<pq_watch>(context_, stream_.get());
+// Whether a persistent slot is there in which the stream goes on where it ended: the same server in
+// the same history, and the slot no further than what has been seen. One that is there otherwise is
+// of a process that was killed; it goes.
+bool wal_stream::find_slot() {
+    goes_on_ = false;
+    const auto& name = settings_->cache.persistent_slot;
+    slot_ = slot_name();
+    if (name.empty()) return true;
+    const auto found = ask_witness(
+        "SELECT $1 || '_' || d.oid, s.active_pid, s.slot_name, s.confirmed_flush_lsn, "
+        "s.restart_lsn IS NOT NULL AND s.plugin = 'pgoutput' AND s.database = d.datname, "
+        "pg_catalog.current_setting('max_slot_wal_keep_size', true) FROM pg_catalog.pg_database d "
+        "LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = $1 || '_' || d.oid "
+        "WHERE d.datname = pg_catalog.current_database()",
+        name);
+    if (PQresultStatus(found.get()) != PGRES_TUPLES_OK) return failed(witness_.get());
+    slot_ = text_of(found.get(), 0);
+    if (const auto pid = text_of(found.get(), 1); !pid.empty())
+        return failed("replication slot " + slot_ + " is in use, by the server's process " + pid);
+    const bool same = history_ == former_history_ && position_ != 0;
+    goes_on_ =
+        same && text_of(found.get(), 4) == "t" && lsn_of(text_of(found.get(), 3)) <= position_;
+    if (!goes_on_ && !text_of(found.get(), 2).empty() && !drop_slot())
+        return failed(witness_.get());
+    if (text_of(found.get(), 5) == "-1" && !std::exchange(warned_, true))
+        log_warning("database " + where_.name() + ": replication slot " + slot_ +
+                    " is persistent and max_slot_wal_keep_size is -1: while nobody follows it, "
+                    "the server keeps all WAL, until its disk is full");
     return true;
 }
 
 // The server waits for transactions that are writing now: perhaps for long.
 bool wal_stream::create_slot() {
-    slot_ = slot_name();
-    const auto command =
-        "CREATE_REPLICATION_SLOT " + slot_ + " TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT";
-    if (PQsendQuery(stream_.get(), command.c_str()) != 1)
-        return failed(first_line(PQerrorMessage(stream_.get())));
+    const auto command = "CREATE_REPLICATION_SLOT " + slot_ +
+                         (settings_->cache.persistent_slot.empty() ? " TEMPORARY" : "") +
+                         " LOGICAL pgoutput NOEXPORT_SNAPSHOT";
+    if (PQsendQuery(stream_.get(), command.c_str()) != 1) return failed(stream_.get());
     auto tell = clock::now() + tell_interval;
     while (PQisBusy(stream_.get()) != 0) {
         if (clock::now() >= tell) {
@@ -197,30 +202,34 @@ bool wal_stream::create_slot() {
             tell = clock::time_point::max();
         }
         if (!wait(clock::now() + tell_interval)) return false;
-        if (PQconsumeInput(stream_.get()) != 1)
-            return failed(first_line(PQerrorMessage(stream_.get())));
+        if (PQconsumeInput(stream_.get()) != 1) return failed(stream_.get());
     }
     const result_ptr made{PQgetResult(stream_.get())};
     while (const result_ptr more{PQgetResult(stream_.get())}) {
     }
-    return PQresultStatus(made.get()) == PGRES_TUPLES_OK ||
-           failed("no replication slot: " + first_line(PQerrorMessage(stream_.get())));
+    if (PQresultStatus(made.get()) != PGRES_TUPLES_OK)
+        return failed("no replication slot: " + first_line(PQerrorMessage(stream_.get())));
+    began_ = lsn_of(text_of(made.get(), 1));  // its consistent point
+    return true;
 }
 
 // A transaction may have committed in the WAL before the slot began, and be invisible still: it
 // waits for its standby. Nothing will tell of it, so it has to be over first.
 bool wal_stream::await_older() {
+    // While a standby takes a server's place the two connections may have come to different ones.
+    const auto seen =
+        ask_witness("SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = $1", slot_);
+    if (PQresultStatus(seen.get()) != PGRES_TUPLES_OK) return failed(witness_.get());
+    if (PQntuples(seen.get()) != 1) return failed("its connections led to different servers");
     const result_ptr last{PQexec(witness_.get(), "SELECT pg_catalog.txid_current()")};
-    if (PQresultStatus(last.get()) != PGRES_TUPLES_OK)
-        return failed(first_line(PQerrorMessage(witness_.get())));
+    if (PQresultStatus(last.get()) != PGRES_TUPLES_OK) return failed(witness_.get());
     const auto newest = number_of<std::uint64_t>(text_of(last.get(), 0));
     auto tell = clock::now() + tell_interval;
     while (true) {
         const result_ptr oldest{
             PQexec(witness_.get(),
                    "SELECT pg_catalog.txid_snapshot_xmin(pg_catalog.txid_current_snapshot())")};
-        if (PQresultStatus(oldest.get()) != PGRES_TUPLES_OK)
-            return failed(first_line(PQerrorMessage(witness_.get())));
+        if (PQresultStatus(oldest.get()) != PGRES_TUPLES_OK) return failed(witness_.get());
         if (number_of<std::uint64_t>(text_of(oldest.get(), 0)) >= newest) break;
         if (clock::now() >= tell) {
             (void)failed("it waits for transactions that were under way when it began");
@@ -242,16 +251,18 @@ bool wal_stream::start() {
     constexpr int messages_since = 140000;
     if (PQserverVersion(stream_.get()) >= messages_since) command += ", messages 'true'";
     const result_ptr r{PQexec(stream_.get(), (command + ")").c_str())};
-    if (PQresultStatus(r.get()) != PGRES_COPY_BOTH)
-        return failed(first_line(PQerrorMessage(stream_.get())));
-    publication_row_.clear();
+    if (PQresultStatus(r.get()) != PGRES_COPY_BOTH) {
+        caught_up_ = false;
+        return failed(stream_.get());
+    }
+    if (!goes_on_) publication_row_.clear();
     return PQsetnonblocking(stream_.get(), 1) == 0;
 }
 
 void wal_stream::follow() {
     while (true) {
         const auto now = clock::now();
-        if (!receive(now) || !hear_witness(now) || !ask(now)) return;
+        if (!receive() || !hear_witness(now) || !ask(now)) return;
         if (target_ != 0 && now >= ping_next_) {
             if (!send_status(true)) return;
             ping_next_ = now + ping_interval;
@@ -266,9 +277,8 @@ wal_stream::clock::time_point wal_stream::next_step() const {
     return next;
 }
 
-bool wal_stream::receive(clock::time_point now) {
-    if (PQconsumeInput(stream_.get()) != 1)
-        return failed(first_line(PQerrorMessage(stream_.get())));
+bool wal_stream::receive() {
+    if (PQconsumeInput(stream_.get()) != 1) return failed(stream_.get());
     while (true) {
         char* data = nullptr;
         const int size = PQgetCopyData(stream_.get(), &data, 1);
@@ -278,7 +288,7 @@ bool wal_stream::receive(clock::time_point now) {
             const result_ptr end{PQgetResult(stream_.get())};
             return failed("the stream has ended: " + first_line(PQerrorMessage(stream_.get())));
         }
-        if (!take({data, static_cast<std::size_t>(size)}, now))
+        if (!take({data, static_cast<std::size_t>(size)}, clock::now()))
             return failed("the stream is not understood");
     }
 }
@@ -297,16 +307,19 @@ bool wal_stream::take(protocol::bytes message, clock::time_point now) {
     if (done.touched) {
         settle_pause_ = {};
         ask_next_ = now;
-        note_staleness(done.committed_us);
+        note_staleness(microseconds{std::max<std::int64_t>(now_us() - done.committed_us, 0)});
     }
     return true;
 }
 
 void wal_stream::reached(protocol::lsn position) {
     position_ = std::max(position_, position);
+    where_.wal_reached(position_);
     if (target_ == 0 || position_ < target_) return;
-    trust(target_time_ + settings_->cache.max_invalidation_lag);
+    seen(target_time_);
+    where_.wal_proven(target_, target_time_);
     target_ = 0;
+    caught_up_ = true;
 }
 
 bool wal_stream::ask(clock::time_point now) {
@@ -320,7 +333,7 @@ bool wal_stream::ask(clock::time_point now) {
     const std::array<const char*, 2> values{list.c_str(), settings_->cache.publication.c_str()};
     if (PQsendQueryParams(witness_.get(), question, 2, nullptr, values.data(), nullptr, nullptr,
                           0) != 1)
-        return failed(first_line(PQerrorMessage(witness_.get())));
+        return failed(witness_.get());
     asking_ = true;
     asked_at_ = now;
     return true;
@@ -335,12 +348,12 @@ bool wal_stream::hear_witness(clock::time_point now) {
     while (const result_ptr more{PQgetResult(witness_.get())}) {
     }
     asking_ = false;
-    if (PQresultStatus(r.get()) != PGRES_TUPLES_OK)
-        return failed(first_line(PQerrorMessage(witness_.get())));
+    if (PQresultStatus(r.get()) != PGRES_TUPLES_OK) return failed(witness_.get());
     const auto row = text_of(r.get(), 2);
-    if (row.empty() && !complained_) where_.want_reload();  // another way may be chosen
-    if (row.empty()) return failed("publication " + settings_->cache.publication + " is gone");
     if (publication_row_.empty()) publication_row_ = row;
+    caught_up_ = caught_up_ && row == publication_row_;
+    if (row.empty() && !complained()) where_.want_reload();  // another way may be chosen
+    if (row.empty()) return failed("publication " + settings_->cache.publication + " is gone");
     if (row != publication_row_)
         return failed("publication " + settings_->cache.publication + " is another one now");
     answer(r.get(), now);
@@ -375,7 +388,7 @@ bool wal_stream::send_status(bool reply_requested) {
                  .position = position_, .sent_us = now_us(), .reply_requested = reply_requested});
     if (PQputCopyData(stream_.get(), out.data(), static_cast<int>(out.size())) < 0 ||
         PQflush(stream_.get()) < 0)
-        return failed(first_line(PQerrorMessage(stream_.get())));
+        return failed(stream_.get());
     return true;
 }
 

@@ -165,9 +165,10 @@ columns of_queries() {
 }
 
 columns of_explain() {
-    return {{"cached", boolean}, {"reason", text},      {"explanation", text}, {"rule", text},
-            {"ttl", text},       {"tables", text},      {"culprit", text},     {"database", text},
-            {"user", text},      {"search_path", text}, {"query", text}};
+    return {{"cached", boolean}, {"reason", text},   {"explanation", text}, {"rule", text},
+            {"ttl", text},       {"tables", text},   {"outdated_by", text}, {"key_parts", text},
+            {"culprit", text},   {"database", text}, {"user", text},        {"search_path", text},
+            {"query", text}};
 }
 
 columns of_rules() {

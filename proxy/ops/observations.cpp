@@ -37,6 +37,7 @@ outcome outcome_of(policy::reason why) noexcept {
     switch (why) {
         case policy::reason::hit:
         case policy::reason::coalesced:
+        case policy::reason::stale:
             return outcome::hit;
         case policy::reason::miss:
             return outcome::miss;

@@ -68,7 +68,7 @@ envelope sample() {
             .versions = {1, 2},
             .catalog = 3,
             .wal_position = 0x1234'5678'9abc'def0,
-            .timeline = 4};
+            .wal_history = 0xfedc'ba98'7654'3210};
 }
 
 // A heap copy of just that size.
@@ -101,7 +101,7 @@ TEST_CASE("envelope: what was written is read, with a cipher and without") {
         CHECK(out.versions == want.versions);
         CHECK(out.catalog == want.catalog);
         CHECK(out.wal_position == want.wal_position);
-        CHECK(out.timeline == want.timeline);
+        CHECK(out.wal_history == want.wal_history);
     }
 }
 

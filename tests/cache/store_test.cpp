@@ -141,6 +141,30 @@ TEST_CASE("store: an entry lives until its expiry and not at it") {
     CHECK(!s.insert(filled("q", "r", {}, start), start));  // born dead
 }
 
+TEST_CASE("store: beyond its expiry an entry is found for as long as the caller allows") {
+    store s;
+    table_state t;
+    REQUIRE(s.insert(filled("q", "r", {&t}, start + 10s), start));
+    const auto find = [&s](time_point now, std::chrono::milliseconds stale) {
+        lookup why{};
+        const auto found = s.find("q", hash_key("q"), now, &why, stale);
+        CHECK(static_cast<bool>(found) == (why == lookup::hit || why == lookup::stale));
+        return why;
+    };
+    CHECK(find(start + 10s - 1ns, 5s) == lookup::hit);
+    CHECK(find(start + 10s, 5s) == lookup::stale);
+    CHECK(find(start + 15s - 1ns, 5s) == lookup::stale);
+    CHECK(s.statistics().hits == 1);
+    t.begin_commit();
+    t.lose_commit();
+    CHECK(find(start + 10s, 5s) == lookup::unsettled);
+    t.settle();
+    CHECK(find(start + 10s, 5s) == lookup::outdated);
+    REQUIRE(s.insert(filled("q", "r", {}, start + 10s), start));
+    CHECK(find(start + 15s, 5s) == lookup::expired);
+    CHECK(find(start, 5s) == lookup::absent);
+}
+
 TEST_CASE("store: the same key is replaced, and a reader keeps what it holds") {
     store s;
     REQUIRE(s.insert(filled("q", "first"), start));

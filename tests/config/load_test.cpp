@@ -123,11 +123,13 @@ cache:
   catalog_refresh_interval: 17s
   invalidation: wal
   publication: told
+  persistent_slot: kept
   max_invalidation_lag: 1700ms
   on_invalidation_loss: ttl
   key_settings: [App.Tenant, TimeZone]
   rules:
-    - {name: r, tables: [a.b, c], functions: [pg_catalog.f, g], ttl: 18, mode: off, unlimited: cut}
+    - {name: r, tables: [a.b, c], functions: [pg_catalog.f, g], ttl: 18, mode: off, unlimited: cut,
+       stale_while_revalidate: 19}
 tenants:
   limits: warn
   sources: [user]
@@ -239,6 +241,7 @@ log:
     CHECK(s.cache.catalog_refresh_interval == 17s);
     CHECK(s.cache.invalidation == invalidation::wal);
     CHECK(s.cache.publication == "told");
+    CHECK(s.cache.persistent_slot == "kept");
     CHECK(s.cache.max_invalidation_lag == 1700ms);
     CHECK(s.cache.on_invalidation_loss == invalidation_loss::ttl);
     CHECK(s.cache.rules.key_settings == std::vector<std::string>{"app.tenant", "timezone"});
@@ -246,6 +249,7 @@ log:
     CHECK(s.cache.rules.rules[0].tables == std::vector<std::string>{"a.b", "c"});
     CHECK(s.cache.rules.rules[0].functions == std::vector<std::string>{"pg_catalog.f", "g"});
     CHECK(s.cache.rules.rules[0].ttl == 18s);
+    CHECK(s.cache.rules.rules[0].stale_while_revalidate == 19s);
     CHECK(s.cache.rules.rules[0].mode == pgsidecar::policy::rule_mode::off);
     CHECK(s.cache.rules.rules[0].unlimited == pgsidecar::policy::unlimited_select::cut);
     CHECK(s.tenants.limits == pgsidecar::policy::enforcement::warn);

@@ -32,11 +32,8 @@ TEST_CASE("a value that does not fit: one problem with its line, its key and the
          {"f:2: cache.max_memory: \"1kB\" is not between 1MB and 1TB"}},
         {"cache:\n  cache_provider: memcached",
          {"f:2: cache.cache_provider: \"memcached\" is not one of: memory, database, redis"}},
-        {"shared_cache:\n  validity: wal",
-         {"f:2: shared_cache.validity: \"wal\" is not supported by this version, which does not "
-          "follow the write-ahead log, only: ttl"}},
         {"shared_cache:\n  validity: always",
-         {"f:2: shared_cache.validity: \"always\" is not one of: ttl"}},
+         {"f:2: shared_cache.validity: \"always\" is not one of: ttl, wal"}},
         {"shared_cache:\n  prefix: a b",
          {"f:2: shared_cache.prefix: \"a b\" is not 1 to 100 letters, digits, and _ - . : { }"}},
         {"shared_cache:\n  timeout: 11s",

@@ -18,10 +18,12 @@ TEST_CASE("a shared cache says by name that it promises no more than its ttl") {
     for (const char* name : {"database", "redis"}) {
         const auto found = provider(name, "redis_addresses: [\"h:1\"]");
         REQUIRE(found.size() == 1);
-        CHECK(found[0] ==
-              "f:2: cache.cache_provider: needs shared_cache.validity: ttl, said by name: of what "
-              "other sidecars write it notices nothing before the ttl is over");
+        CHECK(
+            found[0] ==
+            "f:2: cache.cache_provider: needs shared_cache.validity: wal, or ttl, said by name: of "
+            "what other sidecars write that notices nothing before the ttl is over");
         CHECK(provider(name, "validity: ttl\n  redis_addresses: [\"h:1\"]") == lines{});
+        CHECK(provider(name, "validity: wal\n  redis_addresses: [\"h:1\"]") == lines{});
     }
     CHECK(provider("memory", "") == lines{});
     CHECK(provider("memory", "validity: ttl") == lines{});

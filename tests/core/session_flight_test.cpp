@@ -6,6 +6,7 @@
 #include "tests/core/session_group.h"
 
 using namespace core_test;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -35,6 +36,51 @@ TEST_CASE("flight: one asks, all are answered, each outcome is named") {
     CHECK(t[1].to_server().empty());
     CHECK(t[0].outcomes() == std::vector{policy::reason::miss});
     CHECK(t[1].outcomes() == std::vector{policy::reason::coalesced});
+}
+
+TEST_CASE("flight: beyond the ttl one asks, the others are given what is allowed still") {
+    session_group t{2};
+    t.w.rules->rules.front().ttl = 10s;
+    t.w.rules->rules.front().stale_while_revalidate = 5s;
+    t.log_in(3);
+    const auto asks = [&t](std::size_t i) {
+        t[i].client(select_kv);
+        return show(t[i].to_server()) == show(select_kv);
+    };
+    const auto given = [&t](std::size_t i) { return show(t[i].to_client()); };
+    CHECK(asks(0));
+    t[0].server(answer("old"));
+    CHECK(given(0) == show(answer("old")));
+    t.w.now += 12s;
+    CHECK(asks(0));
+    CHECK(!asks(1));
+    CHECK(given(1) == show(answer("old")));
+    CHECK(t[1].outcomes() == std::vector{policy::reason::stale});
+    t[0].server(answer("new"));
+    t.deliver();
+    CHECK(given(0) == show(answer("new")));
+    CHECK(!asks(1));
+    CHECK(given(1) == show(answer("new")));
+    CHECK(t[1].outcomes().back() == policy::reason::hit);
+    // A write ends it at once.
+    t.w.now += 12s;
+    CHECK(asks(0));
+    t.w.kv().bump();
+    CHECK(!asks(1));  // it waits for the first
+    CHECK(given(1).empty());
+    t[0].server(answer("newer"));
+    t.deliver();
+    // And so does the end of what is allowed.
+    CHECK(show(t[1].to_server()) == show(select_kv));
+    t[1].server(answer("newest"));
+    CHECK(given(1) == show(answer("newest")));
+    t.w.now += 15s;
+    CHECK(asks(0));
+    CHECK(!asks(2));
+    CHECK(given(2).empty());
+    t[0].server(answer("last"));
+    t.deliver();
+    CHECK(given(2) == show(answer("last")));
 }
 
 TEST_CASE("flight: an answer that cannot be kept sends each waiter to the server itself") {

@@ -35,8 +35,8 @@ core::tier_finds found(std::string body) {
 }
 
 struct one {
-    one() {
-        w.share_tier();
+    explicit one(core::tier_guard::validity by = core::tier_guard::validity::ttl) {
+        w.share_tier(by);
         l = std::make_unique<wired>(w, token_step);
         l->log_in();
     }
@@ -74,6 +74,32 @@ struct one {
 };
 
 }  // namespace
+
+TEST_CASE("tier: with proof by the log, a fill says how much of it its filler had seen") {
+    one t{core::tier_guard::validity::wal};
+    CHECK(!t.asks());  // no log is followed: there is nothing to judge by
+    t.goes_on_to_server("first");
+    CHECK(t.l->offers.empty());  // nor for others
+    t.w.db().wal_began(7, 100);
+    t.w.db().wal_proven(100, t.w.now);
+    t.w.kv().bump();
+    CHECK(!t.asks());  // what has changed it may be behind all that is proven
+    CHECK(show(t.l->to_server()) == show(select_kv));
+    t.w.db().wal_reached(120);
+    t.l->server(answer("second"));
+    (void)t.l->to_client();
+    REQUIRE(t.l->offers.size() == 1);
+    CHECK(t.l->offers.front().wal.history == 7);
+    CHECK(t.l->offers.front().wal.position == 100);  // when it was sent
+    t.w.kv().bump();
+    t.w.now += 1s;
+    t.w.db().wal_proven(130, t.w.now);
+    CHECK(!t.asks());  // seen just now: proven by what is asked later
+    t.goes_on_to_server("third");
+    t.w.kv().bump();
+    CHECK(!t.asks());
+    t.goes_on_to_server("fourth");
+}
 
 TEST_CASE("tier: what another process has filled is served, and then lies in memory") {
     script{}

@@ -27,7 +27,7 @@ struct guarded {
         core::tier_find f{.bytes = {}, .filler = another, .catalog = 1, .ttl = 5min};
         f.asked = w.now;
         f.age = age;
-        return w.guard->may_serve(f, {}, 1, changed());
+        return w.guard->may_serve(f, {.catalog = 1, .changed = changed()});
     }
     world w;
 };
@@ -128,7 +128,8 @@ TEST_CASE("tier guard: each reason to refuse") {
     f.asked = g.w.now;
     f.age = 1s;
     const auto may = [&](std::uint64_t catalog, tier_guard::time_point changed) {
-        return g.w.guard->may_serve(f, {1, 1}, catalog, changed);
+        return g.w.guard->may_serve(f,
+                                    {.versions = {1, 1}, .catalog = catalog, .changed = changed});
     };
     CHECK(may(1, never));
     CHECK(!may(2, never));  // other catalogs
@@ -140,9 +141,98 @@ TEST_CASE("tier guard: each reason to refuse") {
     f.age = 1s;
     f.filler = world::self;  // our own, at these very versions
     CHECK(may(2, g.w.now));
-    CHECK(!g.w.guard->may_serve(f, {1, 2}, 2, g.w.now));
+    CHECK(!g.w.guard->may_serve(f, {.versions = {1, 2}, .catalog = 2, .changed = g.w.now}));
     f.age = 5min;
     CHECK(!may(1, never));
+}
+
+namespace {
+
+// By the write-ahead log, of history 7.
+struct proven {
+    proven() { w.share_tier(tier_guard::validity::wal); }
+    std::optional<core::wal_place> least() {
+        const std::vector observed{cache::observe(w.db().whole()), cache::observe(w.db().cluster()),
+                                   cache::observe(w.kv())};
+        changed = w.guard->changed(observed, w.db());
+        return w.guard->least_place(observed, w.db());
+    }
+    // Filled by another process, which had seen that much; nothing: not to be told yet.
+    std::optional<bool> serves(core::wal_place filled) {
+        const auto place = least();
+        if (!place) return std::nullopt;
+        core::tier_find f{.bytes = {}, .filler = another, .catalog = 1, .wal = filled, .ttl = 5min};
+        f.asked = w.now;
+        f.age = age;
+        return w.guard->may_serve(f, {.catalog = 1, .changed = changed, .least = *place});
+    }
+    world w;
+    tier_guard::time_point changed{};
+    std::chrono::microseconds age{1s};
+};
+
+}  // namespace
+
+TEST_CASE("tier guard: with proof, nothing before the stream began and while nothing is proven") {
+    proven p;
+    CHECK(!p.serves({7, 1000}));
+    p.w.db().wal_began(7, 100);
+    CHECK(!p.serves({7, 1000}));
+    p.w.db().wal_proven(100, p.w.now);
+    CHECK(p.serves({7, 100}) == true);
+    CHECK(p.serves({7, 99}) == false);
+    CHECK(p.serves({8, 1000}) == false);  // another server, or another timeline
+    CHECK(p.serves({0, 0}) == false);
+    p.age = 5min;
+    CHECK(p.serves({7, 100}) == false);
+    p.w.db().wal_ended();
+    CHECK(!p.serves({7, 1000}));
+}
+
+TEST_CASE("tier guard: with proof, a change is at the first position that is proven behind it") {
+    proven p;
+    p.w.db().wal_began(7, 100);
+    p.w.db().wal_proven(100, p.w.now);
+    p.w.now += 1s;
+    p.w.kv().bump();
+    CHECK(!p.serves({7, 1000}));  // its commit may be anywhere
+    p.w.db().wal_proven(150, p.w.now);
+    CHECK(!p.serves({7, 1000}));  // asked in the same moment
+    p.w.now += 1s;
+    p.w.db().wal_proven(200, p.w.now);
+    CHECK(p.serves({7, 199}) == false);
+    CHECK(p.serves({7, 200}) == true);
+    // It stays there, and each change has its own.
+    p.w.db().wal_proven(300, p.w.now += 1s);
+    CHECK(p.serves({7, 200}) == true);
+    p.w.db().cluster().bump();
+    CHECK(!p.serves({7, 1000}));
+    p.w.db().wal_proven(400, p.w.now += 1s);
+    CHECK(p.serves({7, 399}) == false);
+    CHECK(p.serves({7, 400}) == true);
+    // Another stream: what it has not seen is before its beginning.
+    p.w.db().wal_began(7, 500);
+    p.w.db().wal_proven(500, p.w.now);
+    CHECK(p.serves({7, 499}) == false);
+    CHECK(p.serves({7, 500}) == true);
+    // Another server: nothing that was proven of the one before means anything.
+    p.w.db().wal_began(9, 10);
+    p.w.db().wal_proven(20, p.w.now += 1s);
+    CHECK(p.serves({9, 19}) == false);
+    CHECK(p.serves({9, 20}) == true);
+}
+
+TEST_CASE("tier guard: with proof, what was filled before an INVALIDATE is not served") {
+    proven p;
+    p.w.db().wal_began(7, 100);
+    p.w.db().wal_proven(100, p.w.now);
+    p.w.now += 1min;
+    p.w.guard->invalidated();
+    CHECK(p.serves({7, 100}) == false);
+    p.w.now += 10s;
+    CHECK(p.serves({7, 100}) == true);
+    p.age = 9s;  // by a clock that may be off by two seconds
+    CHECK(p.serves({7, 100}) == false);
 }
 
 TEST_CASE("tier clock: never shows more than the tier's own") {

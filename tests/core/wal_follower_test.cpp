@@ -199,6 +199,13 @@ TEST_CASE("wal: a table that is described anew has the catalogs read again") {
     CHECK(o.w.db().usable_catalog() != nullptr);
     o.wal.feed(description);
     CHECK(o.w.db().usable_catalog() == nullptr);
+    // Unless an event trigger would have told of a definition: an ANALYZE describes it, too.
+    o.w.publish();
+    o.w.db().require({.whom = core::outside_coverage::by::publication,
+                      .publication = "pgsidecar",
+                      .of_definitions = true});
+    o.wal.feed(description);
+    CHECK(o.w.db().usable_catalog() != nullptr);
 }
 
 TEST_CASE("wal: the end of the stream frees the tables, and what comes is no stream is an error") {
@@ -239,14 +246,14 @@ TEST_CASE("wal: only tables that the publication tells of are cached") {
         return false;
     };
     CHECK(cached("SELECT v FROM other"));
-    o.w.db().require_publication(std::make_shared<const std::string>("pgsidecar"));
+    o.w.db().require({.whom = core::outside_coverage::by::publication, .publication = "pgsidecar"});
     CHECK(!cached("SELECT v FROM other"));
     CHECK(cached("SELECT v FROM kv"));
     CHECK(cached("SELECT v FROM months"));
     CHECK(cached("SELECT v FROM january"));
     CHECK(!cached("SELECT kv.v FROM kv, other"));
-    o.w.db().require_publication(std::make_shared<const std::string>("another"));
+    o.w.db().require({.whom = core::outside_coverage::by::publication, .publication = "another"});
     CHECK(!cached("SELECT v FROM kv"));
-    o.w.db().require_publication(nullptr);
+    o.w.db().require({});
     CHECK(cached("SELECT v FROM other"));
 }

@@ -88,8 +88,9 @@ void world::limit(policy::tenant_options given) {
     each_services.swap(with);
 }
 
-void world::share_tier() {
-    guard = std::make_unique<core::tier_guard>(self, [this] { return now; });
+void world::share_tier(core::tier_guard::validity by) {
+    guard = std::make_unique<core::tier_guard>(
+        self, [this] { return now; }, by);
     guard->set_available(true);
     std::deque<core::session_services> with;
     for (const auto& s : each_services)

@@ -44,7 +44,7 @@ struct world {
     // Before the sessions are made: limits are in force from then on.
     void limit(policy::tenant_options options);
     // Likewise: there is a tier that several processes share, and it is up.
-    void share_tier();
+    void share_tier(core::tier_guard::validity by = core::tier_guard::validity::ttl);
     // A catalog under the wanted number, as the reader of catalogs would bring.
     void publish();
     [[nodiscard]] const core::session_services& services(std::size_t worker = 0) const {

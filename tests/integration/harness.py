@@ -237,6 +237,53 @@ class Cluster:
         return name
 
 
+class Forwarder:
+    """A port that leads to another one: to which, can be changed, as a virtual address does."""
+
+    def __init__(self, target):
+        self.target, self.ends = target, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def lead_to(self, target):
+        """Connections that are there end."""
+        self.target = target
+        for end in self.ends:
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it has ended already
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                client.close()
+                continue
+            self.ends += [client, server]
+            for source, to in ((client, server), (server, client)):
+                threading.Thread(target=self._carry, args=(source, to), daemon=True).start()
+
+    @staticmethod
+    def _carry(source, to):
+        try:
+            while data := source.recv(65536):
+                to.sendall(data)
+            to.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # the other end is gone, too
+
+    def close(self):
+        self.listener.close()
+        self.lead_to(None)
+
+
 class Direct:
     """Stands where a Sidecar does when the run is a control: the server itself."""
 
@@ -417,8 +464,20 @@ class ProxyTest(unittest.TestCase):
     def database(self):
         if self._database is None:
             self._database = self.proxied.new_database()
-            self.addCleanup(self.proxied.run, "DROP DATABASE IF EXISTS %s WITH (FORCE)" % self._database)
+            self.addCleanup(wait_until, "the end of " + self._database, self._dropped)
         return self._database
+
+    def _dropped(self):
+        """A replication slot in use keeps a database, FORCE or not."""
+        name = self._database
+        try:
+            self.proxied.run("DROP DATABASE IF EXISTS %s WITH (FORCE)" % name)
+            return True
+        except psycopg.errors.ObjectInUse:
+            self.proxied.run(
+                "UPDATE pg_database SET datallowconn = false WHERE datname = '%s'" % name,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s'" % name)
+            return False
 
     def url(self, user="postgres", database=None, **extra):
         parts = {"host": "127.0.0.1", "port": self.sidecar.port, "user": user,

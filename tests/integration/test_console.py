@@ -249,6 +249,9 @@ class ShowTest(ConsoleCase):
             return self.row(conn, explain + sql)
         good = wait_until("the catalogs", lambda: (r := row("SELECT name FROM dose WHERE id = 4711"))["cached"] and r)
         self.assertEqual((good["reason"], good["rule"], good["tables"]), ("cacheable", "all", "public.dose"))
+        self.assertIn("writes to public.dose (through pgsidecar at once, past it not before its ttl",
+                      good["outdated_by"])
+        self.assertIn("SQL text, parameter types", good["key_parts"])
         self.assertIn("dose WHERE id = $1", good["query"])
         self.assertNotIn("4711", str(good))
         for sql, reason, culprit in (("SELECT random() FROM dose", "bypass:volatile_function", "random"),

@@ -275,7 +275,7 @@ class Sharing:
             json.dump(config, f, indent=1)
         done = subprocess.run([env.program, "check", "-c", path], capture_output=True, text=True)
         self.assertNotEqual(done.returncode, 0)
-        self.assertIn("shared_cache.validity: ttl", done.stdout + done.stderr)
+        self.assertIn("shared_cache.validity: wal, or ttl", done.stdout + done.stderr)
 
 
 class Trouble:

@@ -14,6 +14,9 @@ import sys
 sys.dont_write_bytecode = True
 import traps  # noqa: E402
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import mutants  # noqa: E402
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # Imports run one way only; a room may always include itself.
@@ -32,7 +35,7 @@ LIBRARIES = {
     "libpg_query": (r"<pg_query", r"policy/analyze\w*\.cpp$", 1),
     "xxHash": (r"<xxhash", r"cache/\w+\.cpp$", 1),
     "yaml-cpp": (r"<yaml-cpp/", r"config/\w+\.cpp$", 1),
-    "Boost.JSON": (r"<boost/json", r"(policy/analyze\w*\.(cpp|h)|config/json_tree\.cpp|proxy/ops/json_\w+\.cpp)$",
+    "Boost.JSON": (r"<boost/json", r"(policy/analyze\w*\.(cpp|h)|config/json_tree\.cpp|proxy/(ops|core)/json_\w+\.cpp)$",
                    None),
     "prometheus-cpp": (r"<prometheus/", r"proxy/ops/\w+\.cpp$", 1),
     "Boost.Asio": (r"<boost/(asio|beast)", r"proxy/io/", None),
@@ -193,6 +196,9 @@ class Repository:
 
     def check_every_trap_has_its_test(self):
         yield from traps.Page().problems()
+
+    def check_every_mutant_applies(self):
+        yield from mutants.wrong_edits()
 
     def notes(self):
         """Long files and functions, longest first."""
