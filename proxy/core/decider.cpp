@@ -15,7 +15,8 @@ constexpr std::size_t plans_per_text = 8;
 constexpr std::size_t scope_limit = 256;
 // What is remembered costs beside its text, in bytes.
 constexpr std::size_t cost_of_text = 256;
-constexpr std::size_t cost_of_analysis = 2048;  // with its plans
+// With its plans, as measured with generated statements of some kilobytes.
+constexpr std::size_t cost_of_analysis(std::string_view sql) { return 2048 + 6 * sql.size(); }
 // Stands for each byte of characters in an encoding that is not the catalogs'. In no UTF-8 text.
 constexpr char unknown_byte = '\xff';
 
@@ -94,7 +95,7 @@ std::shared_ptr<const statement_text> decider::text(std::string_view sql, readin
         std::string{sql}, how == reading::plain ? analyze(sql) : analyze_nameless(sql)});
     const bool shared = !made->known->shape.empty();
     if (how == reading::plain)
-        texts_.keep(made, sql.size() + (shared ? cost_of_text : cost_of_analysis));
+        texts_.keep(made, sql.size() + (shared ? cost_of_text : cost_of_analysis(sql)));
     return made;
 }
 
@@ -109,7 +110,7 @@ std::shared_ptr<const analysis> decider::analyze(std::string_view sql) {
     made->facts = policy::analyze(sql, limits_.max_sql_length);
     if (!may_share || made->facts.literals_matter) return made;
     made->shape = std::move(shape);
-    shapes_.keep(made, made->shape.size() + cost_of_analysis);
+    shapes_.keep(made, made->shape.size() + cost_of_analysis(sql));
     return made;
 }
 
