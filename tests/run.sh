@@ -137,8 +137,8 @@ if has release; then
         step "checker two" checker --program build/release/pgsidecar --seed 2 --seconds 30 --proxies 2
         step "checker alone" checker --program build/release/pgsidecar --seed 3 --seconds 20 --alone
         # Statements that nobody would think of; it has to find writes of which the program knows nothing.
-        step "sqlsmith finds" smith --seed 2 --seconds 60 --pretend
-        step "sqlsmith" smith --seed 1 --seconds 75
+        step "sqlsmith finds" smith --seed 2 --seconds 40 --pretend
+        step "sqlsmith" smith --seed 1 --seconds 45
         # Server connections that clients share.
         PGSIDECAR_TEST_POOL=1 step "integration shared" integration release -k test_cache_protocol \
             -k test_cache_writes -k test_relay_wire -k test_limits.RowTest
