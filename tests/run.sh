@@ -83,8 +83,9 @@ smith() { "$python" tests/integration/sqlsmith.py --program build/release/pgside
 sources() { git ls-files '*.cpp' '*.h'; }
 format() {
     local wrong
-    wrong=$(sources | xargs -P "$jobs" -n 1 sh -c \
-        'clang-format-14 --dry-run -Werror "$0" 2>/dev/null || echo "FAIL  not formatted: $0"')
+    command -v clang-format-14 >/dev/null || { echo "FAIL  clang-format-14 is not there"; return 1; }
+    wrong=$(sources | xargs -P "$jobs" -n 20 clang-format-14 --dry-run -Werror 2>&1 |
+        sed -n 's/^\([^:]*\):.*error:.*/FAIL  not formatted: \1/p' | sort -u)
     [[ -z $wrong ]] && echo "1 passed, 0 failed" && return
     printf '%s\n' "$wrong"
     return 1
@@ -137,7 +138,7 @@ if has release; then
         step "checker two" checker --program build/release/pgsidecar --seed 2 --seconds 30 --proxies 2
         step "checker alone" checker --program build/release/pgsidecar --seed 3 --seconds 20 --alone
         # Statements that nobody would think of; it has to find writes of which the program knows nothing.
-        step "sqlsmith finds" smith --seed 2 --seconds 40 --pretend
+        step "sqlsmith finds" smith --seed 2 --seconds 60 --pretend
         step "sqlsmith" smith --seed 1 --seconds 45
         # Server connections that clients share.
         PGSIDECAR_TEST_POOL=1 step "integration shared" integration release -k test_cache_protocol \
