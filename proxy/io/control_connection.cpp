@@ -188,7 +188,7 @@ bool control_connection::choose_invalidation() {
     if (how == way::automatic) {
         const auto for_wal = lacks_for_wal();
         if (!for_wal) return false;
-        const auto for_notify = lacks_for_notify();
+        const auto for_notify = for_wal->empty() ? for_wal : lacks_for_notify();
         if (!for_notify) return false;
         because = *for_wal;
         if (for_wal->empty()) {
@@ -226,7 +226,7 @@ void control_connection::see_outside_by(config::invalidation how, const std::str
                  (how == way::ttl      ? "when an entry's ttl is over"
                   : how == way::notify ? "by NOTIFY"
                                        : "in the WAL") +
-                 (because.empty() ? "" : ": " + because));
+                 ": " + because);
     std::unique_ptr<outside_stream> made;
     if (how_ != how) {
         how_ = how;

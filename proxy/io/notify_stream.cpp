@@ -1,8 +1,7 @@
 #include "proxy/io/notify_stream.h"
 
 #include <array>
-#include <random>
-#include <sstream>
+#include <string>
 #include <utility>
 
 namespace pgsidecar::io {
@@ -14,19 +13,11 @@ struct notify_free {
     void operator()(PGnotify* n) const noexcept { PQfreemem(n); }
 };
 
-// Nobody else need be woken by what a process tells itself.
-std::string own_channel() {
-    std::ostringstream out;
-    std::random_device random;
-    out << "pgsidecar_" << std::hex << random() << random();
-    return out.str();
-}
-
 }  // namespace
 
 notify_stream::notify_stream(core::database& where,
                              std::shared_ptr<const config::settings> settings)
-    : outside_stream{where, std::move(settings)}, follower_{where}, own_channel_{own_channel()} {
+    : outside_stream{where, std::move(settings)}, follower_{where}, own_channel_{random_name()} {
     begin();
 }
 

@@ -33,8 +33,8 @@ class notify_stream final : public outside_stream {
 
     connection_ptr connection_;
     core::notice_follower follower_;
-    std::string own_channel_;
-    std::uint64_t sent_ = 0;  // number of our last message
+    std::string own_channel_;  // nobody else need be woken by what a process tells itself
+    std::uint64_t sent_ = 0;   // number of our last message
     clock::time_point sent_at_{};
     bool awaited_ = false;  // it has not come back
     bool asking_ = false;   // the server has not said that it took it

@@ -1,6 +1,8 @@
 #include "proxy/io/outside_stream.h"
 
 #include <boost/asio/post.hpp>
+#include <random>
+#include <sstream>
 #include <utility>
 
 #include "proxy/io/log.h"
@@ -61,6 +63,13 @@ connection_ptr outside_stream::connect(const std::string& application_name, bool
 void outside_stream::disconnect(connection_ptr& connection) {
     std::erase_if(watches_, [&](const watched& w) { return w.connection == connection.get(); });
     connection.reset();
+}
+
+std::string outside_stream::random_name() {
+    std::ostringstream out;
+    std::random_device random;
+    out << "pgsidecar_" << std::hex << random() << random();
+    return out.str();
 }
 
 result_ptr outside_stream::last_answer(PGconn* connection, clock::time_point until) {

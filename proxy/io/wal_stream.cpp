@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <random>
 #include <sstream>
 #include <string_view>
 #include <utility>
@@ -63,13 +62,6 @@ protocol::lsn without_header(protocol::lsn at) {
     return at % page <= longest_header ? at - at % page : at;
 }
 
-std::string slot_name() {
-    std::ostringstream out;
-    std::random_device random;
-    out << "pgsidecar_" << std::hex << random() << random();
-    return out.str();
-}
-
 std::int64_t now_us() {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     return std::chrono::duration_cast<microseconds>(now).count() - protocol::replication_epoch_us;
@@ -90,10 +82,8 @@ bool wal_stream::open() {
     if (!witness_ || !stream_ || !identify() || !find_slot()) return false;
     if (!goes_on_ && (!create_slot() || !await_older())) return false;
     if (!start()) return false;
-    if (!goes_on_) {
-        follower_.abandon();
-        position_ = 0;
-    }
+    if (!goes_on_) follower_.abandon();
+    followed_ = history_;
     ask_next_ = ping_next_ = clock::now();
     settle_pause_ = {};
     caught_up_ = false;
@@ -154,7 +144,7 @@ bool wal_stream::drop_slot() {
 bool wal_stream::identify() {
     const result_ptr r{PQexec(stream_.get(), "IDENTIFY_SYSTEM")};
     if (PQresultStatus(r.get()) != PGRES_TUPLES_OK) return failed(stream_.get());
-    former_history_ = std::exchange(history_, text_of(r.get(), 0) + "/" + text_of(r.get(), 1));
+    history_ = text_of(r.get(), 0) + "/" + text_of(r.get(), 1);
     return true;
 }
 
@@ -164,8 +154,11 @@ bool wal_stream::identify() {
 bool wal_stream::find_slot() {
     goes_on_ = false;
     const auto& name = settings_->cache.persistent_slot;
-    slot_ = slot_name();
-    if (name.empty()) return true;
+    slot_ = random_name();
+    if (name.empty()) {
+        position_ = 0;
+        return true;
+    }
     const auto found = ask_witness(
         "SELECT $1 || '_' || d.oid, s.active_pid, s.slot_name, s.confirmed_flush_lsn, "
         "s.restart_lsn IS NOT NULL AND s.plugin = 'pgoutput' AND s.database = d.datname, "
@@ -177,9 +170,10 @@ bool wal_stream::find_slot() {
     slot_ = text_of(found.get(), 0);
     if (const auto pid = text_of(found.get(), 1); !pid.empty())
         return failed("replication slot " + slot_ + " is in use, by the server's process " + pid);
-    const bool same = history_ == former_history_ && position_ != 0;
+    const bool same = history_ == followed_ && position_ != 0;
     goes_on_ =
         same && text_of(found.get(), 4) == "t" && lsn_of(text_of(found.get(), 3)) <= position_;
+    if (!goes_on_) position_ = 0;
     if (!goes_on_ && !text_of(found.get(), 2).empty() && !drop_slot())
         return failed(witness_.get());
     if (text_of(found.get(), 5) == "-1" && !std::exchange(warned_, true))

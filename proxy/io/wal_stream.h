@@ -53,7 +53,7 @@ class wal_stream final : public outside_stream {
     connection_ptr stream_, witness_;
     core::wal_follower follower_;
     std::string slot_;
-    std::string former_history_;
+    std::string followed_;     // the history that position_ is of
     protocol::lsn began_ = 0;  // where the slot does
     std::string history_;      // the server's, and its timeline: in which positions are comparable
     bool goes_on_ = false;     // the slot is the one of before

@@ -1,9 +1,7 @@
 """Writes that do not pass through the program, told by the triggers of `pgsidecar migrate up --notify`."""
 import os
 import signal
-import subprocess
 
-from cache_case import env
 from harness import wait_until
 from test_wal import ONE, WalCase
 
@@ -12,12 +10,7 @@ class NotifyCase(WalCase):
     config = {"cache": {"invalidation": "notify"}}
 
     def publish(self):
-        path = os.path.join(env.folder, "notify-%s.yaml" % self.database)
-        with open(path, "w") as f:
-            f.write("upstream: {host: 127.0.0.1, port: %d}\n"
-                    "cache: {rules: [{name: all, tables: ['*'], ttl: 1h}]}\n" % self.proxied.port)
-        subprocess.run([env.program, "migrate", "up", "--notify", "-c", path, "--database",
-                        self.proxied.conninfo(self.database)], check=True, capture_output=True)
+        self.migrate_up("--notify")
 
     def listener(self):
         found = self.proxied.fetch("SELECT pid FROM pg_stat_activity WHERE datname = '%s' AND "

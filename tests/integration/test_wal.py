@@ -64,6 +64,14 @@ class WalCase(CacheTest):
     def publish(self):
         self.setup_sql(PUBLICATION, *([WATCH_DEFINITIONS] if self.watches else []))
 
+    def migrate_up(self, how):
+        path = os.path.join(env.folder, "migrate-%s-%s.yaml" % (type(self).__name__, self.database))
+        with open(path, "w") as f:
+            f.write("upstream: {host: 127.0.0.1, port: %d}\n"
+                    "cache: {rules: [{name: all, tables: ['*'], ttl: 1h}]}\n" % self.proxied.port)
+        subprocess.run([env.program, "migrate", "up", how, "-c", path, "--database",
+                        self.proxied.conninfo(self.database)], check=True, capture_output=True)
+
     def write(self, *statements):
         """Past the program."""
         for sql in statements:
@@ -403,12 +411,7 @@ class MigratedTest(WalCase):
     """With what `pgsidecar migrate up --wal` makes."""
 
     def publish(self):
-        path = os.path.join(env.folder, "wal-%s.yaml" % self.database)
-        with open(path, "w") as f:
-            f.write("upstream: {host: 127.0.0.1, port: %d}\n"
-                    "cache: {rules: [{name: all, tables: ['*'], ttl: 1h}]}\n" % self.proxied.port)
-        subprocess.run([env.program, "migrate", "up", "--wal", "-c", path, "--database",
-                        self.proxied.conninfo(self.database)], check=True, capture_output=True)
+        self.migrate_up("--wal")
 
     def test_all_of_it_is_cached_and_followed(self):
         for table, change in [("t", "UPDATE t SET v = 70"), ("months", "UPDATE january SET v = 70"),
