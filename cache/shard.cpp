@@ -34,21 +34,26 @@ std::size_t shard::bytes() const noexcept {
 }
 
 entry_ptr shard::find(std::string_view key, std::uint32_t hash, time_point now,
-                      std::chrono::milliseconds stale, lookup& why) noexcept {
+                      store::grace expired, lookup& why) noexcept {
     bin out;
     const std::lock_guard lock{mutex_};
     entry* e = index_.find(key, hash);
+    bool gone = false;
     if (e == nullptr) {
         why = lookup::absent;
     } else if (const auto state = e->state(); state == freshness::outdated) {
         why = lookup::outdated;
+        gone = true;
         ++counters_.invalidations;
-    } else if (e->expires() + stale <= now) {
+    } else if (e->expires() + std::max(expired.serve, expired.keep) <= now) {
         why = lookup::expired;
+        gone = true;
         ++counters_.expirations;
     } else if (state == freshness::unsettled) {
         why = lookup::unsettled;
         ++counters_.unsettled;
+    } else if (e->expires() + expired.serve <= now) {
+        why = lookup::expired;
     } else if (e->expires() <= now) {
         why = lookup::stale;
         ++counters_.misses;
@@ -62,7 +67,7 @@ entry_ptr shard::find(std::string_view key, std::uint32_t hash, time_point now,
         return {e, entry_ptr::adopt{}};
     }
     ++counters_.misses;
-    if (why == lookup::outdated || why == lookup::expired) {
+    if (gone) {
         // A key that had earned its place in main gets it back when it is filled again.
         if (main_.holds(e)) ghost_.insert(e->hash_);
         remove(e, out);

@@ -35,7 +35,7 @@ class alignas(64) shard : relocation {
     shard& operator=(const shard&) = delete;
 
     [[nodiscard]] entry_ptr find(std::string_view key, std::uint32_t hash, time_point now,
-                                 std::chrono::milliseconds stale, lookup& why) noexcept;
+                                 store::grace expired, lookup& why) noexcept;
     bool insert(entry_ptr e, std::uint32_t hash, time_point now, std::size_t max_size) noexcept;
     void clear() noexcept;
     void set_max_memory(std::size_t bytes) noexcept;

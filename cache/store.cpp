@@ -51,9 +51,9 @@ shard& store::shard_of(const hash128& hash) const noexcept {
 }
 
 entry_ptr store::find(std::string_view key, const hash128& hash, time_point now, lookup* why,
-                      std::chrono::milliseconds stale) noexcept {
+                      grace expired) noexcept {
     lookup verdict{};
-    entry_ptr found = shard_of(hash).find(key, slot_hash(hash), now, stale, verdict);
+    entry_ptr found = shard_of(hash).find(key, slot_hash(hash), now, expired, verdict);
     if (why != nullptr) *why = verdict;
     return found;
 }

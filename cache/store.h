@@ -22,7 +22,7 @@ namespace pgsidecar::cache {
 enum class lookup : std::uint8_t {
     hit,
     absent,
-    expired,    // removed
+    expired,    // removed, unless it is to be kept for a while
     stale,      // expired, but not for longer than is allowed: not removed
     outdated,   // removed
     unsettled,  // kept: it may settle in the entry's favour
@@ -57,11 +57,19 @@ class store {
     store(const store&) = delete;
     store& operator=(const store&) = delete;
 
-    // The entry whose whole key is equal, if it may be served at `now`; otherwise null. One that
-    // expired at most `stale` ago comes as lookup::stale, and counts as a miss.
+    // What becomes of an entry that is found expired.
+    struct grace {
+        std::chrono::milliseconds serve{};  // for that long it comes as lookup::stale
+        std::chrono::milliseconds keep{};   // for that long it is not removed, though not served
+    };
+    // The entry whose whole key is equal, if it may be served at `now`; otherwise null.
+    // lookup::stale counts as a miss.
     [[nodiscard]] entry_ptr find(std::string_view key, const hash128& hash, time_point now,
-                                 lookup* why = nullptr,
-                                 std::chrono::milliseconds stale = {}) noexcept;
+                                 lookup* why, grace expired) noexcept;
+    [[nodiscard]] entry_ptr find(std::string_view key, const hash128& hash, time_point now,
+                                 lookup* why = nullptr) noexcept {
+        return find(key, hash, now, why, {});
+    }
 
     // Takes the place of the same key, makes room for it. False when the entry is null, too large,
     // or a write has touched its tables since its versions were observed, or may be touching them

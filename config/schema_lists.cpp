@@ -45,6 +45,22 @@ constexpr std::array rule_table{
         "answers "
         "are counted as `stale`, not as hits. Needs `single_flight`.",
         {0, 365 * day}},
+    key_row<cache_rule>{"stale_if_error",
+                        [](cache_rule& r) -> slot { return &r.stale_if_error; },
+                        "For how long an answer is served in place of the error that no server "
+                        "connection could be had: "
+                        "the server cannot be reached, starts, shuts down or has no place left, or "
+                        "`query_wait_timeout` "
+                        "is over. It begins when the answer's `ttl` is over or, if that is "
+                        "earlier, when writes and "
+                        "definitions could not be followed any more. What had been written before "
+                        "is never undone by "
+                        "it; what is written past pgsidecar while it has lost the server is not "
+                        "seen. Such answers are "
+                        "counted as `stale_if_error`. Needs `pool_mode: transaction`; elsewhere a "
+                        "client's connection "
+                        "ends with its server's.",
+                        {0, 365 * day}},
     key_row<cache_rule>{
         "mode", [](cache_rule& r) -> slot { return &r.mode; },
         "`on` serves from the cache; `off` keeps these tables out; `shadow` asks the server "

@@ -328,6 +328,8 @@ void catalog_builder::state::add(catalog_source source, row_view r) {
         case catalog_source::publications:
             return publication(r);
         case catalog_source::definitions:
+        case catalog_source::role_changes:
+        case catalog_source::other_changes:
         case catalog_source::count_:
             return;
     }

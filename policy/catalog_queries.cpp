@@ -287,6 +287,32 @@ SELECT p.pubname, coalesce(r.prrelid, 0)
    AND to_jsonb(r) ->> 'prqual' IS NULL
  ORDER BY 1, 2)sql";
 
+// What is given and taken back between two readings leaves every row as it was, but what was cached
+// meanwhile must not outlive it: so it is counted, too. Roles are changed in any database, and
+// nothing tells of it. A server process adds its changes to the counters within ten seconds of its
+// commit.
+constexpr std::string_view role_changes_sql = R"sql(
+SELECT coalesce(sum(pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid) +
+                    pg_stat_get_tuples_deleted(c.oid)), 0)::text
+  FROM pg_class c
+ WHERE c.relnamespace = 'pg_catalog'::regnamespace
+   AND c.relname IN ('pg_auth_members', 'pg_authid', 'pg_db_role_setting', 'pg_parameter_acl'))sql";
+
+// Of tables the rows' versions, since temporary ones come and go in the same catalogs. TRUNCATE
+// makes a new version, too.
+constexpr std::string_view other_changes_sql = R"sql(
+SELECT (SELECT coalesce(sum(pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid) +
+                            pg_stat_get_tuples_deleted(c.oid)), 0)
+          FROM pg_class c
+         WHERE c.relnamespace = 'pg_catalog'::regnamespace
+           AND c.relname IN ('pg_namespace', 'pg_policy', 'pg_proc', 'pg_rewrite', 'pg_trigger'))::text,
+       (SELECT coalesce(sum(hashtext(concat_ws(' ', c.oid, c.xmin))::bigint), 0) FROM pg_class c
+         WHERE c.relkind IN ('r', 'p', 'v', 'f') AND c.oid >= 16384 AND c.relpersistence <> 't')::text,
+       (SELECT coalesce(sum(hashtext(concat_ws(' ', a.attrelid, a.attnum, a.xmin))::bigint), 0)
+          FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+         WHERE a.attnum > 0 AND a.attrelid >= 16384 AND c.relpersistence <> 't'
+           AND c.relkind IN ('r', 'p', 'v', 'f'))::text)sql";
+
 constexpr auto queries = std::to_array<catalog_query>({
     {"server", server_sql, 2},
     {"roles", roles_sql, 3},
@@ -309,6 +335,8 @@ constexpr auto queries = std::to_array<catalog_query>({
     {"write_functions", write_functions_sql, 2},
     {"publications", publications_sql, 2},
     {"definitions", definitions_sql, 2},
+    {"role_changes", role_changes_sql, 1},
+    {"other_changes", other_changes_sql, 3},
 });
 static_assert(queries.size() == static_cast<std::size_t>(catalog_source::count_));
 

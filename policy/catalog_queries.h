@@ -29,6 +29,8 @@ enum class catalog_source : std::size_t {
     write_functions,    // relation, function that a write to it may call
     publications,       // publication, relation that it tells of; 0 for all
     definitions,        // a hash of every column and enum label
+    role_changes,       // how often roles, memberships and their defaults were changed
+    other_changes,  // how often other definitions were, where nobody tells of them; may be left out
     count_
 };
 

@@ -13,6 +13,7 @@ constexpr auto names = std::to_array<std::string_view>({
     "miss",
     "coalesced",
     "stale",
+    "stale_if_error",
     "bypass:disabled",
     "bypass:not_a_select",
     "bypass:parse_error",

@@ -11,6 +11,7 @@ enum class reason : std::uint8_t {
     miss,
     coalesced,  // a hit that waited for another session's identical miss
     stale,      // its ttl was over, and another session was asking anew (stale_while_revalidate)
+    stale_if_error,  // in place of the error that no server connection could be had
     disabled,
     not_a_select,
     parse_error,

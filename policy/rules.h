@@ -25,6 +25,8 @@ struct cache_rule {
     unsigned rollout_percent = 100;  // of the tenants; see in_rollout()
     // Beyond the ttl an answer is served for this long still, while one session asks anew.
     std::chrono::milliseconds stale_while_revalidate{0};
+    // Beyond the ttl, or the end of looking for writes, in place of an error for want of a server.
+    std::chrono::milliseconds stale_if_error{0};
 };
 
 struct cache_rules {

@@ -1,15 +1,18 @@
 #include "proxy/core/databases.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace pgsidecar::core {
 
 std::shared_ptr<const policy::catalog> database::usable_catalog() const {
     const std::lock_guard lock{mutex_};
-    if (suspended_.load() || schema_changes_.load() > 0 || !catalog_ ||
-        catalog_->generation() != wanted_.load())
-        return nullptr;
-    return catalog_;
+    return is_usable() ? catalog_ : nullptr;
+}
+
+bool database::is_usable() const {
+    return !suspended_.load() && schema_changes_.load() == 0 && catalog_ &&
+           catalog_->generation() == wanted_.load();
 }
 
 std::shared_ptr<const policy::catalog> database::latest_catalog() const {
@@ -30,6 +33,9 @@ void database::publish(std::shared_ptr<const policy::catalog> snapshot) {
                 first_version_.store(before + 1);
         }
         catalog_ = std::move(snapshot);
+        before_loss_.reset();
+        // What was read before it was doubted says nothing of now.
+        if (catalog_ && catalog_->generation() == wanted_.load()) doubted_at_ = time_point::max();
     }
     epoch_.fetch_add(1);
 }
@@ -73,15 +79,54 @@ void database::withdraw() {
     {
         const std::lock_guard lock{mutex_};
         catalog_.reset();
+        before_loss_.reset();
     }
     whole_.version.fetch_add(1);
     epoch_.fetch_add(1);
 }
 
+void database::want_reload() noexcept {
+    const auto now = wanted_.fetch_add(1) + 1;
+    auto before = changed_.load();
+    while (before < now && !changed_.compare_exchange_weak(before, now)) {
+    }
+    epoch_.fetch_add(1);
+}
+
+void database::doubt(time_point now) {
+    {
+        const std::lock_guard lock{mutex_};
+        doubted_at_ = std::min(doubted_at_, now);
+        wanted_.fetch_add(1);
+    }
+    epoch_.fetch_add(1);
+}
+
+void database::lose(time_point now) {
+    {
+        const std::lock_guard lock{mutex_};
+        if (catalog_) before_loss_ = std::move(catalog_);
+    }
+    doubt(now);
+}
+
+std::shared_ptr<const policy::catalog> database::doubted_catalog() const {
+    const std::lock_guard lock{mutex_};
+    const auto& last = catalog_ ? catalog_ : before_loss_;
+    const bool unchanged = !suspended_.load() && schema_changes_.load() == 0 && last &&
+                           last->generation() >= changed_.load();
+    return unchanged ? last : nullptr;
+}
+
+database::time_point database::seen_until() const {
+    const std::lock_guard lock{mutex_};
+    return std::min(time_point{time_point::duration{seen_until_.load()}}, doubted_at_);
+}
+
 void database::end_schema_change() noexcept {
     whole_.bump();
     // Reload first: between the two steps the old snapshot must not pass for a usable one.
-    wanted_.fetch_add(1);
+    want_reload();
     schema_changes_.fetch_sub(1);
     epoch_.fetch_add(1);
 }
@@ -100,6 +145,10 @@ void databases::for_each(const std::function<void(database&)>& visit) {
 
 void databases::want_reload_everywhere() {
     for_each([](database& d) { d.want_reload(); });
+}
+
+void databases::doubt_everywhere(database::time_point now) {
+    for_each([now](database& d) { d.doubt(now); });
 }
 
 void databases::suspend() {

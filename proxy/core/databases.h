@@ -56,12 +56,20 @@ class database {
     // What there is, usable or not: good enough to widen a write's reach, not to allow a read.
     [[nodiscard]] std::shared_ptr<const policy::catalog> latest_catalog() const;
     void publish(std::shared_ptr<const policy::catalog> snapshot);
-    void withdraw();  // the control connection is gone: nothing is known any more
+    void withdraw();  // nobody looks any more: nothing is known
+    // The control connection is gone. What was cached before is not served as if it were fresh, and
+    // is outdated when a catalog is published again.
+    void lose(std::chrono::steady_clock::time_point now);
+    // For who must do without the server: what was usable before it was lost or doubted, until a
+    // catalog is published again. Null: nothing, or definitions may have changed after it was read.
+    [[nodiscard]] std::shared_ptr<const policy::catalog> doubted_catalog() const;
 
     [[nodiscard]] bool suspended() const noexcept { return suspended_.load(); }  // as databases are
 
     [[nodiscard]] std::uint64_t wanted() const noexcept { return wanted_.load(); }
-    void want_reload() noexcept { wanted_.fetch_add(1), epoch_.fetch_add(1); }
+    void want_reload() noexcept;
+    // Likewise, but for no change: the server may be another one, or gone.
+    void doubt(std::chrono::steady_clock::time_point now);
     // Changes whenever usable_catalog() may answer differently: cheap to compare on the hot path.
     [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_.load(); }
 
@@ -80,12 +88,17 @@ class database {
     // How far the cache may be relied upon with a view to writes that do not come through here:
     // until then, unless somebody says so again. max(): by the age of its entries alone.
     using time_point = std::chrono::steady_clock::time_point;
+    // min(): not any more.
     void trust_until(time_point when) noexcept {
+        if (when != time_point::min()) seen_until_.store(when.time_since_epoch().count());
         trusted_until_.store(when.time_since_epoch().count());
     }
     [[nodiscard]] bool trusted(time_point now) const noexcept {
         return now.time_since_epoch().count() <= trusted_until_.load(std::memory_order_acquire);
     }
+    // Until when definitions, and writes that do not come through here, were followed last; max():
+    // they are, or are never but by the age of entries.
+    [[nodiscard]] time_point seen_until() const;
     // Any thread. See wal_proof.h; wal_ended(): there is none from here on.
     void wal_began(std::uint64_t history, std::uint64_t position);
     void wal_reached(std::uint64_t position);
@@ -101,18 +114,24 @@ class database {
     std::atomic<std::uint32_t> clients{0};  // logged-in sessions
 
   private:
+    [[nodiscard]] bool is_usable() const;  // what is published; under the mutex
+
     std::string name_;
     cache::versions& versions_;
     const std::atomic<bool>& suspended_;
     cache::table_state& whole_;
     cache::table_state& cluster_;
     std::atomic<std::uint64_t> wanted_{1};
+    std::atomic<std::uint64_t> changed_{1};  // wanted_, when a change was the last time the reason
     std::atomic<std::uint64_t> epoch_{1};
     std::atomic<std::uint32_t> schema_changes_{0};
     std::atomic<std::uint64_t> first_version_{cache::table_state::first_version};
     std::atomic<time_point::rep> trusted_until_{time_point::max().time_since_epoch().count()};
+    std::atomic<time_point::rep> seen_until_{time_point::max().time_since_epoch().count()};
     mutable std::mutex mutex_;
     std::shared_ptr<const policy::catalog> catalog_;
+    std::shared_ptr<const policy::catalog> before_loss_;
+    time_point doubted_at_ = time_point::max();
     outside_coverage required_;
     mutable std::mutex wal_mutex_;
     wal_proof wal_;
@@ -125,6 +144,7 @@ class databases {
     void for_each(const std::function<void(database&)>& visit);
     // After a change that concerns every database (roles, privileges, server settings).
     void want_reload_everywhere();
+    void doubt_everywhere(std::chrono::steady_clock::time_point now);
 
     // While suspended nothing is served from the cache and nothing is put into it, in any database;
     // a session that is in the middle of a call may have seen the state before. Writes are followed

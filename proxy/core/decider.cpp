@@ -177,6 +177,7 @@ planned_read decider::read_of(const statement_text& text, database& where,
     out.ttl = rule.ttl;
     out.mode = rule.mode;
     out.stale_while_revalidate = rule.stale_while_revalidate;
+    out.stale_if_error = rule.stale_if_error;
     out.rollout_percent = rule.rollout_percent;
     out.tables.reserve(found.tables.size() + 2);
     out.tables.push_back(&where.whole());
@@ -222,20 +223,23 @@ std::shared_ptr<const plan> decider::plan_for(const statement_text& text, databa
 }
 
 std::shared_ptr<const scope_text> decider::scope(database& where, std::string_view search_path,
-                                                 std::string_view role, bool temporary) {
+                                                 std::string_view role, bool temporary,
+                                                 std::shared_ptr<const policy::catalog> instead) {
     const auto epoch = where.epoch();
     std::erase_if(scopes_, [&](const known_scope& known) {
         return known.where == &where && known.epoch != epoch;
     });
     for (const auto& known : scopes_)
-        if (known.where == &where && known.scope->search_path == search_path &&
-            known.scope->current_role == role && known.scope->temporary_objects == temporary)
+        if (known.where == &where && known.instead == static_cast<bool>(instead) &&
+            known.scope->search_path == search_path && known.scope->current_role == role &&
+            known.scope->temporary_objects == temporary)
             return known.scope;
-    auto made = std::make_shared<scope_text>(
-        scope_text{std::string{search_path}, std::string{role}, where.usable_catalog(),
-                   where.latest_catalog(), temporary, where.suspended()});
+    const bool is_instead = static_cast<bool>(instead);
+    auto made = std::make_shared<scope_text>(scope_text{
+        std::string{search_path}, std::string{role}, is_instead ? instead : where.usable_catalog(),
+        is_instead ? instead : where.latest_catalog(), temporary, where.suspended()});
     if (scopes_.size() >= scope_limit) scopes_.erase(scopes_.begin());
-    scopes_.push_back({&where, epoch, made});
+    scopes_.push_back({&where, epoch, is_instead, made});
     return made;
 }
 

@@ -48,6 +48,7 @@ struct planned_read {
     std::vector<const cache::table_state*> tables{};  // with the database's and the cluster's
     std::chrono::milliseconds ttl{};
     std::chrono::milliseconds stale_while_revalidate{};
+    std::chrono::milliseconds stale_if_error{};
     int rule = -1;
     const cache::table_state* rule_state = nullptr;  // what INVALIDATE RULE moves
     policy::unlimited_select unlimited = policy::unlimited_select::allow;
@@ -127,9 +128,10 @@ class decider {
     [[nodiscard]] std::shared_ptr<const plan> plan_for(const statement_text& text, database& where,
                                                        const std::shared_ptr<const scope_text>& s);
     // Equal arguments give the same pointer for as long as the database's catalog stands.
-    [[nodiscard]] std::shared_ptr<const scope_text> scope(database& where,
-                                                          std::string_view search_path,
-                                                          std::string_view role, bool temporary);
+    // `instead`: the catalog to go by while there is no usable one.
+    [[nodiscard]] std::shared_ptr<const scope_text> scope(
+        database& where, std::string_view search_path, std::string_view role, bool temporary,
+        std::shared_ptr<const policy::catalog> instead = nullptr);
     [[nodiscard]] std::shared_ptr<const login_defaults> defaults_of(
         const std::string& user, const std::shared_ptr<const policy::catalog>& catalog);
     // The same text gives the same pointer while anybody holds it.
@@ -161,6 +163,7 @@ class decider {
     struct known_scope {
         const database* where;
         std::uint64_t epoch;
+        bool instead;
         std::shared_ptr<const scope_text> scope;
     };
     std::vector<known_scope> scopes_;

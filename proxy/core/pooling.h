@@ -45,6 +45,7 @@ struct pooling {
     cache::time_point wait_ends = cache::time_point::max();
     cache::time_point look_again = cache::time_point::max();  // while a log-in awaits the catalog
     std::string refusal;      // ErrorResponse for the request in front, which found no server
+    bool in_need = false;     // with it: an answer from before would do instead (stale_if_error)
     std::uint32_t batch = 1;  // of the messages that are being sent: counts Syncs and queries
     std::uint8_t holds = 0;
     pin kept_for = pin::none;    // since the last transaction ended

@@ -68,7 +68,8 @@ class session {
     // `server_binding`: tls-server-end-point of its certificate, where the proxy authenticates.
     void on_upstream_connected(std::string cancel_key, bool encrypted, actions& out,
                                std::string server_binding = {});
-    void on_upstream_failed(std::string_view sqlstate, std::string_view message, actions& out);
+    void on_upstream_failed(std::string_view sqlstate, std::string_view message, time_point now,
+                            actions& out);
     // pool_mode: transaction. After actions::acquire_server: a connection, which is this session's
     // until actions::release_server and outlives that; or there is none, and why: an ErrorResponse.
     // on_pool_joined() comes first, once: the number and the key by which the client may cancel.
@@ -87,7 +88,7 @@ class session {
     // After actions::ask_login. Nothing: nobody could be asked; the client is refused. `random` of
     // `given` holds scram_nonce_size bytes more than the client's log-in needs.
     void on_login_rules(auth_method method, std::optional<client_login> given, actions& out);
-    void on_server_closed(actions& out);
+    void on_server_closed(time_point now, actions& out);
     void on_client_finished(actions& out);  // it sends no more, but may still read
     void on_client_closed(actions& out);
     // The client does not read fast enough and its server is no longer read: whoever waits for the
@@ -235,12 +236,17 @@ class session {
     [[nodiscard]] admission admit_batch(batch& b, time_point now, actions& out);
     [[nodiscard]] bool read_batch(protocol::bytes in, batch& b);
     [[nodiscard]] bool read_frame(const protocol::frame& f, batch& b);
-    [[nodiscard]] policy::reason judge_unit(unit& u);
+    [[nodiscard]] policy::reason judge_unit(unit& u,
+                                            const std::shared_ptr<const scope_text>& where);
     [[nodiscard]] verdict look_up_batch(batch& b, time_point now, actions& out);
+    void serve_or_refuse(batch& b, actions& out);
     void serve_batch(batch& b, actions& out);
     void count_hit(std::size_t units, actions& out);
     [[nodiscard]] policy::reason how_served() const noexcept;
     [[nodiscard]] policy::reason session_verdict();
+    [[nodiscard]] policy::reason own_verdict();
+    void serve_query(const std::shared_ptr<const statement_text>& text, const plan& planned,
+                     cache::entry_ptr entry, actions& out);
     [[nodiscard]] policy::reason verdict_at(time_point now);
     [[nodiscard]] policy::reason table_verdict(const plan& planned);
     [[nodiscard]] bool must_drain() const noexcept;
@@ -250,6 +256,7 @@ class session {
     [[nodiscard]] cache::entry_ptr find_entry(const std::string& key, const cache::hash128& hash,
                                               const planned_read& read, time_point now);
     [[nodiscard]] std::array<const cache::table_state*, 2> named_states(const planned_read& read);
+    [[nodiscard]] bool has_what_was_named(const cache::entry& found, const planned_read& read);
     [[nodiscard]] std::vector<cache::dependency> observe(const planned_read& read);
     void prepare_fill(const std::string& key, const cache::hash128& hash, const planned_read& read,
                       time_point now);
@@ -361,9 +368,21 @@ class session {
     void refuse_waiting(std::string error, actions& out);
     void end_server_wait(actions& out);
     [[nodiscard]] std::size_t on_detached(const protocol::head& head, protocol::bytes in,
-                                          actions& out);
+                                          time_point now, actions& out);
     std::size_t refuse_detached(const protocol::head& head, protocol::bytes in, actions& out);
     [[nodiscard]] bool answer_here(const std::shared_ptr<const statement_text>& text, actions& out);
+
+    // session_in_need.cpp
+    using scope_ptr = std::shared_ptr<const scope_text>;
+    [[nodiscard]] std::size_t answer_in_need(const protocol::head& head, protocol::bytes in,
+                                             time_point now, actions& out);
+    [[nodiscard]] scope_ptr scope_in_need();
+    [[nodiscard]] std::size_t answer_query_in_need(const protocol::frame& f, const scope_ptr& where,
+                                                   time_point now, actions& out);
+    [[nodiscard]] std::size_t answer_batch_in_need(protocol::bytes in, const scope_ptr& where,
+                                                   time_point now, actions& out);
+    [[nodiscard]] cache::entry_ptr find_in_need(const std::string& key, const cache::hash128& hash,
+                                                const planned_read& read, time_point now);
 
     // session_holds.cpp
     [[nodiscard]] pin pinned() const noexcept;
@@ -456,7 +475,7 @@ class session {
     void free_followers(actions& out);
     [[nodiscard]] bool swallow() { return !owed_.empty() && owed_.front().injected; }
 
-    void distrust_catalogs(actions& out);
+    void distrust_catalogs(time_point now, actions& out);
     void fail(std::string_view sqlstate, std::string_view message, std::string_view why,
               actions& out);
     void end_with(std::string reply, std::string_view why, actions& out);

@@ -118,8 +118,8 @@ void session::on_question(const protocol::authentication& m, protocol::bytes who
 }
 
 void session::on_upstream_failed(std::string_view sqlstate, std::string_view message,
-                                 actions& out) {
-    distrust_catalogs(out);
+                                 time_point now, actions& out) {
+    distrust_catalogs(now, out);
     std::string reply;
     if (start_up_) reply = std::exchange(start_up_->refusal, {});
     if (reply.empty()) protocol::write_error(reply, "FATAL", sqlstate, message);

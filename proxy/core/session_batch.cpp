@@ -188,8 +188,8 @@ bool session::read_frame(const protocol::frame& f, batch& b) {
     }
 }
 
-reason session::judge_unit(unit& u) {
-    u.planned = services_.decide.plan_for(*u.definition->text, *database_, scope());
+reason session::judge_unit(unit& u, const std::shared_ptr<const scope_text>& where) {
+    u.planned = services_.decide.plan_for(*u.definition->text, *database_, where);
     if (const auto why = table_verdict(*u.planned); why != reason::miss) return why;
     for (const auto& value : u.bind.values)
         if (value && policy::mentions_clock_word(*value)) return reason::clock_read;
@@ -205,7 +205,7 @@ session::verdict session::look_up_batch(batch& b, time_point now, actions& out) 
     bool all_hit = true;
     bool compares = false;
     for (auto& u : b.units) {
-        if (const auto why = judge_unit(u); why != reason::miss) {
+        if (const auto why = judge_unit(u, scope()); why != reason::miss) {
             b.why = why;
             return verdict::forward;
         }
@@ -219,12 +219,7 @@ session::verdict session::look_up_batch(batch& b, time_point now, actions& out) 
     }
     if (busy) return all_hit && owed_others_ == 0 ? hold_until_drained() : verdict::forward;
     if (all_hit) {
-        for (const auto& u : b.units) {
-            if (!too_large_for_tenant(*u.entry, out)) continue;
-            refuse_here(out);
-            return verdict::served;
-        }
-        serve_batch(b, out);
+        serve_or_refuse(b, out);
         return verdict::served;
     }
     if (b.units.size() == 1)
@@ -247,6 +242,12 @@ session::verdict session::shadow_batch(batch& b, time_point now, actions& out) {
     }
     next_fill_ = 0;
     return verdict::forward;
+}
+
+void session::serve_or_refuse(batch& b, actions& out) {
+    const bool refused = std::ranges::any_of(
+        b.units, [&](const unit& u) { return too_large_for_tenant(*u.entry, out); });
+    refused ? refuse_here(out) : serve_batch(b, out);
 }
 
 void session::serve_batch(batch& b, actions& out) {

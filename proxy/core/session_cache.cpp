@@ -15,15 +15,20 @@ using policy::reason;
 }  // namespace
 
 reason session::session_verdict() {
+    const auto why = own_verdict();
+    return why == reason::miss && !scope()->catalog ? scope()->lack() : why;
+}
+
+// Whatever is known of the database.
+reason session::own_verdict() {
     if (!caching()) return transparent_ ? reason::replication : reason::disabled;
     if (status_ != 'I') return reason::in_transaction;
     // Messages of a batch whose Sync has not come: the server is in its implicit transaction (or
     // skips all until then), answered or not.
     if (unholdable_) return reason::unusual_batch;
     if (!owed_.empty()) return reason::pipeline_busy;
+    (void)scope();  // what the log-in gives, as of now
     if (untracked_ || taints_ != clean_taints_) return reason::tainted_session;
-    const auto& where = scope();
-    if (!where->catalog) return where->lack();
     if (setting("default_transaction_isolation") == "serializable") return reason::serializable;
     return reason::miss;
 }
@@ -85,18 +90,8 @@ session::verdict session::look_up_query(const std::shared_ptr<const statement_te
             auto entry = find_entry(key, hash, planned->read, now);
             if (why == reason::pipeline_busy) {
                 if (entry && owed_others_ == 0) return hold_until_drained();
-            } else if (entry && too_large_for_tenant(*entry, out)) {
-                refuse_here(out);
-                return verdict::served;
             } else if (entry) {
-                statements_.set_client("", nullptr);
-                portals_.drop_unnamed();
-                measure_here(text, *planned, entry.get(), out);
-                out.client.answer(std::move(entry));
-                out.client.literal(ready_idle);
-                count_hit(1, out);
-                settle_lead(true, out);
-                consumed(out);
+                serve_query(text, *planned, std::move(entry), out);
                 return verdict::served;
             } else {
                 return begin_fill(key, hash, planned->read, now, out);
@@ -108,12 +103,26 @@ session::verdict session::look_up_query(const std::shared_ptr<const statement_te
     return verdict::forward;
 }
 
+void session::serve_query(const std::shared_ptr<const statement_text>& text, const plan& planned,
+                          cache::entry_ptr entry, actions& out) {
+    if (too_large_for_tenant(*entry, out)) return refuse_here(out);
+    statements_.set_client("", nullptr);
+    portals_.drop_unnamed();
+    measure_here(text, planned, entry.get(), out);
+    out.client.answer(std::move(entry));
+    out.client.literal(ready_idle);
+    count_hit(1, out);
+    settle_lead(true, out);
+    consumed(out);
+}
+
 void session::count_hit(std::size_t units, actions& out) {
     out.outcomes.insert(out.outcomes.end(), units, how_served());
     waited_ = stale_ = false;
 }
 
 reason session::how_served() const noexcept {
+    if (pool_ && pool_->in_need) return reason::stale_if_error;
     if (stale_) return reason::stale;
     return waited_ ? reason::coalesced : reason::hit;
 }
@@ -138,25 +147,31 @@ std::vector<cache::dependency> session::observe(const planned_read& read) {
     return out;
 }
 
-// Null also for an entry that is older than an INVALIDATE of the rule or the tenant which ask: it
-// may have been made by another rule or for another tenant, whose texts and settings were the same.
+// Null also for an entry that has_what_was_named() refuses.
 cache::entry_ptr session::find_entry(const std::string& key, const cache::hash128& hash,
                                      const planned_read& read, time_point now) {
     cache::lookup why{};
-    const bool serves = read.mode == policy::rule_mode::on;
-    const auto stale = serves ? read.stale_while_revalidate : std::chrono::milliseconds{};
-    auto found = services_.store.find(key, hash, now, &why, stale);
+    cache::store::grace grace;
+    if (read.mode == policy::rule_mode::on)
+        grace = {.serve = read.stale_while_revalidate, .keep = read.stale_if_error};
+    auto found = services_.store.find(key, hash, now, &why, grace);
     if (!found) return found;
     // Whoever is to ask for all, and whoever has been told to ask for himself, does.
     if (why == cache::lookup::stale &&
         (leads_next_ || go_upstream_ || !services_.flights.under_way(key, hash)))
         return nullptr;
-    for (const auto* named : named_states(read)) {
-        if (!named || cache::observe(*named).version == cache::table_state::first_version) continue;
-        if (std::ranges::find(found->tables(), named) == found->tables().end()) return nullptr;
-    }
+    if (!has_what_was_named(*found, read)) return nullptr;
     stale_ = stale_ || why == cache::lookup::stale;
     return found;
+}
+
+// Not of an entry that is older than an INVALIDATE of the rule or the tenant which ask: it may have
+// been made by another rule or for another tenant, whose texts and settings were the same.
+bool session::has_what_was_named(const cache::entry& found, const planned_read& read) {
+    return std::ranges::all_of(named_states(read), [&found](const auto* named) {
+        return !named || cache::observe(*named).version == cache::table_state::first_version ||
+               std::ranges::find(found.tables(), named) != found.tables().end();
+    });
 }
 
 // Statements that change settings alone are quick, and what follows them cannot be looked up before

@@ -62,7 +62,7 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
     if (measures() && (extended || head.type == 'Q')) limits_->asked(now);
     if (!attached()) {
         if (in.size() < front_of(head)) return 0;
-        if (const auto used = on_detached(head, in, out)) return used;
+        if (const auto used = on_detached(head, in, now, out)) return used;
     }
     if ((extended || head.type == 'Q' || head.type == 'F') && awaits_restore()) {
         waiting_ = wait::drain;

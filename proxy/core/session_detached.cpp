@@ -28,13 +28,28 @@ std::string as_error(std::string_view message, std::string_view severity) {
     return out;
 }
 
+// Not one that refuses this user, this database or these parameters. PostgreSQL's appendix A:
+// connection exceptions, insufficient resources, admin_shutdown, crash_shutdown,
+// cannot_connect_now.
+bool is_for_want_of_a_server(std::string_view message) {
+    protocol::error_response m;
+    if (message.size() <= protocol::head_size ||
+        protocol::parse(message.substr(protocol::head_size), m))
+        return true;
+    const auto code = m.sqlstate();
+    return code.empty() || code.starts_with("08") || code.starts_with("53") || code == "57P01" ||
+           code == "57P02" || code == "57P03";
+}
+
 }  // namespace
 
 // None could be had. The request in front is refused; without one it is the log-in that fails.
 void session::on_no_server(std::string_view error, actions& out) {
     if (waiting_ != wait::server || state_ == state::closed) return;
     if (pool_->greeting) return end_with(as_error(error, "FATAL"), "no server connection", out);
+    const bool none = is_for_want_of_a_server(error);
     refuse_waiting(as_error(error, "ERROR"), out);
+    pool_->in_need = none;
 }
 
 // It waits for a server connection no more.
@@ -64,11 +79,18 @@ void session::end_server_wait(actions& out) {
         "Try again. Retry after " + most + " ms.");
     if (pool_->greeting) return end_with(std::move(error), "query_wait_timeout", out);
     refuse_waiting(std::move(error), out);
+    pool_->in_need = true;
 }
 
 // What a detached session answers by itself. 0: nothing yet, or the usual way.
-std::size_t session::on_detached(const protocol::head& head, protocol::bytes in, actions& out) {
+std::size_t session::on_detached(const protocol::head& head, protocol::bytes in, time_point now,
+                                 actions& out) {
     if (head.type == 'X') return 0;
+    if (pool_->in_need) {
+        const auto used = answer_in_need(head, in, now, out);
+        pool_->in_need = false;
+        if (used > 0) return used;
+    }
     if (!pool_->refusal.empty() || pool_->skipping) return refuse_detached(head, in, out);
     switch (head.type) {
         case 'S':

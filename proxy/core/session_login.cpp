@@ -268,15 +268,15 @@ void session::follow_startup(const protocol::startup_message& m) {
 
 // The server may be another one from now on, or have been written to while nobody looked: until the
 // control connections have found theirs alive, or have begun anew, nothing is served.
-void session::distrust_catalogs(actions& out) {
-    services_.dbs.want_reload_everywhere();
+void session::distrust_catalogs(time_point now, actions& out) {
+    services_.dbs.doubt_everywhere(now);
     out.catalog_changed = true;
 }
 
-void session::on_server_closed(actions& out) {
+void session::on_server_closed(time_point now, actions& out) {
     if (state_ == state::closed) return;
     if (!server_fatal_ && !terminating_) server_restarts_ = true;
-    if (server_restarts_) distrust_catalogs(out);
+    if (server_restarts_) distrust_catalogs(now, out);
     if (restoring()) return try_another_server(out);
     if (server_fatal_ || terminating_) {
         leave_flight(out);

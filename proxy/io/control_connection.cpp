@@ -133,9 +133,7 @@ void control_connection::lost(const std::string& why) {
     log_warning("control connection to database " + where_.name() + " is lost: " + why);
     connection_.reset();
     loaded_ = 0;
-    where_.withdraw();
-    // What happened while nobody looked is unknown.
-    where_.want_reload();
+    where_.lose(std::chrono::steady_clock::now());
 }
 
 // What the server lacks for its WAL to be followed; empty: nothing; none: it cannot be asked.
@@ -294,6 +292,10 @@ bool control_connection::load() {
     if (!choose_invalidation()) return refuse("what the server has for invalidation");
     const auto generation = where_.wanted();
     const auto queries = policy::catalog_queries();
+    const auto coverage = where_.required();
+    const bool told =
+        coverage.of_definitions || coverage.whom == core::outside_coverage::by::triggers;
+    const auto left_out = [&](std::size_t q) { return told && queries[q].name == "other_changes"; };
     std::vector<result_ptr> answers(queries.size());
     for (const char* step : {"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
                              "SET LOCAL search_path = ''", "SET LOCAL lock_timeout = '250ms'"})
@@ -302,7 +304,7 @@ bool control_connection::load() {
     // nothing is parsed before the locks are gone, so that no client's ALTER waits for us.
     for (const bool locking : {false, true}) {
         for (std::size_t q = 0; q < queries.size(); ++q) {
-            if ((queries[q].name == "views") != locking) continue;
+            if ((queries[q].name == "views") != locking || left_out(q)) continue;
             answers[q] = query(std::string{queries[q].sql}.c_str());
             if (PQresultStatus(answers[q].get()) != PGRES_TUPLES_OK)
                 return refuse(std::string{queries[q].name});
@@ -310,7 +312,8 @@ bool control_connection::load() {
     }
     if (PQresultStatus(query("COMMIT").get()) != PGRES_COMMAND_OK) return refuse("commit");
     policy::catalog_builder builder;
-    for (std::size_t q = 0; q < queries.size(); ++q) feed(builder, q, *answers[q]);
+    for (std::size_t q = 0; q < queries.size(); ++q)
+        if (answers[q]) feed(builder, q, *answers[q]);
     auto snapshot = builder.finish(generation);
     if (!snapshot) return refuse("rows of an unexpected form: " + std::string{builder.problem()});
     where_.publish(std::move(snapshot));

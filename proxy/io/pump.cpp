@@ -151,7 +151,7 @@ void pump::read_server() {
 void pump::lose_server() {
     auto& todo = home_.actions();
     todo.clear();
-    session_.on_server_closed(todo);
+    session_.on_server_closed(std::chrono::steady_clock::now(), todo);
     perform();
     if (ended_) return;
     // What is left for it nobody will read.

@@ -104,7 +104,8 @@ void pump::connect_upstream() {
                 self->server_->encrypted() ? peer_end_point(*self->server_->tls()) : std::string{});
         } else {
             log_warning(error.message);
-            self->session_.on_upstream_failed(error.sqlstate, error.message, todo);
+            self->session_.on_upstream_failed(error.sqlstate, error.message,
+                                              std::chrono::steady_clock::now(), todo);
         }
         self->perform();
         if (!self->ended_) self->settle();

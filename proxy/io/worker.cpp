@@ -169,7 +169,7 @@ void worker::acquire_again(std::uint64_t token) {
 
 // A server connection has vanished: the server may be another one from now on.
 void worker::distrust_catalogs() {
-    services_.dbs.want_reload_everywhere();
+    services_.dbs.doubt_everywhere(std::chrono::steady_clock::now());
     owner_.catalogs().reload();
 }
 

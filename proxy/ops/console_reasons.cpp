@@ -19,6 +19,8 @@ constexpr std::array meanings{
     meaning{reason::miss, "may be answered from the cache, and is kept when the server answers it"},
     meaning{reason::coalesced, "answered together with the same query of another session"},
     meaning{reason::stale, "answered beyond its ttl, while another session asked the server anew"},
+    meaning{reason::stale_if_error,
+            "answered from before, in place of the error that no server connection could be had"},
     meaning{reason::disabled, "the cache is switched off"},
     meaning{reason::not_a_select, "only a SELECT can be answered from the cache"},
     meaning{reason::parse_error, "the text is not SQL that the analysis understands"},

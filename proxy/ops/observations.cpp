@@ -38,6 +38,7 @@ outcome outcome_of(policy::reason why) noexcept {
         case policy::reason::hit:
         case policy::reason::coalesced:
         case policy::reason::stale:
+        case policy::reason::stale_if_error:
             return outcome::hit;
         case policy::reason::miss:
             return outcome::miss;

@@ -147,7 +147,7 @@ TEST_CASE("store: beyond its expiry an entry is found for as long as the caller 
     REQUIRE(s.insert(filled("q", "r", {&t}, start + 10s), start));
     const auto find = [&s](time_point now, std::chrono::milliseconds stale) {
         lookup why{};
-        const auto found = s.find("q", hash_key("q"), now, &why, stale);
+        const auto found = s.find("q", hash_key("q"), now, &why, {.serve = stale});
         CHECK(static_cast<bool>(found) == (why == lookup::hit || why == lookup::stale));
         return why;
     };
@@ -163,6 +163,23 @@ TEST_CASE("store: beyond its expiry an entry is found for as long as the caller 
     REQUIRE(s.insert(filled("q", "r", {}, start + 10s), start));
     CHECK(find(start + 15s, 5s) == lookup::expired);
     CHECK(find(start, 5s) == lookup::absent);
+}
+
+TEST_CASE("store: what one may serve no more is kept for another") {
+    store s;
+    REQUIRE(s.insert(filled("q", "r", {}, start + 10s), start));
+    const auto find = [&s](time_point now, store::grace expired) {
+        lookup why{};
+        const auto found = s.find("q", hash_key("q"), now, &why, expired);
+        CHECK(static_cast<bool>(found) == (why == lookup::hit || why == lookup::stale));
+        return why;
+    };
+    CHECK(find(start + 12s, {.serve = 2s, .keep = 5s}) == lookup::expired);
+    CHECK(s.statistics().expirations == 0);
+    CHECK(find(start + 12s, {.serve = 5s}) == lookup::stale);
+    CHECK(find(start + 15s, {.serve = 2s, .keep = 5s}) == lookup::expired);
+    CHECK(find(start, {}) == lookup::absent);
+    CHECK(s.statistics().expirations == 1);
 }
 
 TEST_CASE("store: the same key is replaced, and a reader keeps what it holds") {

@@ -129,7 +129,7 @@ cache:
   key_settings: [App.Tenant, TimeZone]
   rules:
     - {name: r, tables: [a.b, c], functions: [pg_catalog.f, g], ttl: 18, mode: off, unlimited: cut,
-       stale_while_revalidate: 19}
+       stale_while_revalidate: 19, stale_if_error: 21}
 tenants:
   limits: warn
   sources: [user]
@@ -250,6 +250,7 @@ log:
     CHECK(s.cache.rules.rules[0].functions == std::vector<std::string>{"pg_catalog.f", "g"});
     CHECK(s.cache.rules.rules[0].ttl == 18s);
     CHECK(s.cache.rules.rules[0].stale_while_revalidate == 19s);
+    CHECK(s.cache.rules.rules[0].stale_if_error == 21s);
     CHECK(s.cache.rules.rules[0].mode == pgsidecar::policy::rule_mode::off);
     CHECK(s.cache.rules.rules[0].unlimited == pgsidecar::policy::unlimited_select::cut);
     CHECK(s.tenants.limits == pgsidecar::policy::enforcement::warn);

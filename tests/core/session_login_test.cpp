@@ -207,7 +207,7 @@ TEST_CASE("login: an unreachable server is told in the words given") {
     wired l{w};
     l.client(client_startup());
     core::actions out;
-    l.session().on_upstream_failed("08001", "cannot reach the server", out);
+    l.session().on_upstream_failed("08001", "cannot reach the server", w.now, out);
     std::string told;
     for (const auto piece : out.client.pieces()) told.append(piece);
     CHECK(show(told) == show(refusal("08001", "cannot reach the server")));

@@ -268,7 +268,7 @@ void wired::connected() {
 
 void wired::connect_failed(std::string_view sqlstate, std::string_view message) {
     actions_.clear();
-    session_->on_upstream_failed(sqlstate, message, actions_);
+    session_->on_upstream_failed(sqlstate, message, world_.now, actions_);
     perform();
 }
 
@@ -339,7 +339,7 @@ void wired::client_finished() {
 
 void wired::server_gone() {
     actions_.clear();
-    session_->on_server_closed(actions_);
+    session_->on_server_closed(world_.now, actions_);
     perform();
     settle();
 }

@@ -490,6 +490,49 @@ class ClusterWideTest(WalCase):
         wait_until("one row", lambda: bob.q(COUNT).value == "1")
 
 
+class MeanwhileTest(WalCase):
+    """What was given and taken back between two readings of the catalogs, so that both see the same."""
+    config = {"cache": {"invalidation": "wal", "catalog_refresh_interval": "2s"}}
+    watches = False
+
+    def given_and_taken(self, who, statement, give, take, told):
+        session = self.wire(who)
+        self.wire().q("CREATE TABLE news ()")  # a definition that passes: they are read now
+        self.cached(self.reader, COUNT)
+        self.write(give)
+        self.cached(session, statement)
+        self.write(take)
+        wait_until("what the server says", lambda: told(session.q(statement)))
+
+    def test_a_membership(self):
+        group = "readers_" + self.database
+        self.setup_sql("CREATE ROLE " + group, "GRANT SELECT ON t TO " + group)
+        self.addCleanup(self.setup_sql, "DROP OWNED BY " + group, "DROP ROLE " + group)
+        self.given_and_taken("alice", ONE, "GRANT %s TO alice" % group, "REVOKE %s FROM alice" % group,
+                             lambda reply: reply.error == "42501")
+
+    def test_an_attribute_of_a_role(self):
+        self.setup_sql("GRANT SELECT ON t TO bob", "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
+                       "CREATE POLICY one ON t USING (id = 1)")
+        self.addCleanup(self.proxied.run, "ALTER ROLE bob NOBYPASSRLS")
+        self.given_and_taken("bob", COUNT, "ALTER ROLE bob BYPASSRLS", "ALTER ROLE bob NOBYPASSRLS",
+                             lambda reply: reply.value == "1")
+
+    def test_a_right(self):
+        self.setup_sql("GRANT SELECT ON t TO bob")
+        self.given_and_taken("alice", ONE, "GRANT SELECT ON t TO alice", "REVOKE SELECT ON t FROM alice",
+                             lambda reply: reply.error == "42501")
+
+    def test_a_right_to_columns(self):
+        self.given_and_taken("alice", ONE, "GRANT SELECT (id, v) ON t TO alice",
+                             "REVOKE SELECT (id, v) ON t FROM alice", lambda reply: reply.error == "42501")
+
+    def test_a_policy(self):
+        self.setup_sql("GRANT SELECT ON t TO bob", "ALTER TABLE t ENABLE ROW LEVEL SECURITY")
+        self.given_and_taken("bob", COUNT, "CREATE POLICY every ON t USING (true)", "DROP POLICY every ON t",
+                             lambda reply: reply.value == "0")
+
+
 class ElsewhereTest(CacheTest):
     """A server that has no publication."""
 
