@@ -11,7 +11,7 @@ source "$root/deploy/private-servers.sh"
 source "$root/bench/servers.sh"
 
 rounds=9 seconds=3 clients=16 rows=100000 keys=1000 writes=2000
-server_core=0 load_core=1 tools=$root/build/release
+server_core=0 load_core=1 postgres_core=1 tools=$root/build/release
 patience=60  # seconds that one measurement may take beyond its length
 
 usage() {
@@ -32,7 +32,8 @@ how long it took from a commit to the invalidation of what it outdates; stops ev
   --writes N        transactions a second past pgsidecar (2000)
   --rows N          rows of the table that is asked (100000)
   --tools DIR       where the build is (build/release); built there if it is that
-  --server-core N   the core of pgsidecar and PostgreSQL (0)
+  --server-core N   the core of pgsidecar (0)
+  --postgres-core N the core of PostgreSQL (1); 0 puts its part of the work beside pgsidecar's
   --load-core N     the core of the load generator and pgbench (1)
   --help            this text
 
@@ -41,14 +42,14 @@ TEXT
 }
 
 read_options 'rounds=3 seconds=1' \
-    'rounds seconds clients writes rows tools server-core load-core' "$@"
+    'rounds seconds clients writes rows tools server-core postgres-core load-core' "$@"
 
 as_superuser() {
     psql -Xq -v ON_ERROR_STOP=1 -h "$work" -p "$postgres_port" -U postgres -d clinic "$@"
 }
 
 start_everything() {
-    start_postgres
+    server_core=$postgres_core start_postgres
     as_superuser -c "
         CREATE TABLE prescription_renewals (id int PRIMARY KEY, renewed int NOT NULL);
         INSERT INTO prescription_renewals SELECT i, 0 FROM generate_series(1, 1000) i;
@@ -112,8 +113,8 @@ report() {
     {
         the_machine
         the_load
-        printf '%s rounds of %s s, %s clients; servers on core %s, load on core %s.\n' \
-            "$rounds" "$seconds" "$clients" "$server_core" "$load_core"
+        printf '%s rounds of %s s, %s clients; pgsidecar on core %s, PostgreSQL on %s, load on %s.\n' \
+            "$rounds" "$seconds" "$clients" "$server_core" "$postgres_core" "$load_core"
         awk -v sides='elsewhere none cached' -v names='qps p50_us p99_us server_cpu_us' \
             -v heading='hits while | writes elsewhere | no writes | writes to cached' \
             -f "$root/bench/figures.awk" -f "$root/bench/sides.awk" "$work/results.tsv"

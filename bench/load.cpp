@@ -69,7 +69,7 @@ class generator {
         for (auto& c : clients_) {
             c.owner = log_in(options_.conninfo);
             c.fd = socket_of(c.owner);
-            if (!set_.prepare.empty()) exchange(c.fd, set_.prepare, 1);
+            if (!set_.prepare.empty()) exchange(c.fd, set_.prepare, set_.prepares);
             c.frames.refusals_awaited = options_.refusals;
             epoll_event e{};
             e.events = EPOLLIN;
@@ -224,8 +224,11 @@ int run(int argc, char** argv) {
     app.add_option("--keys", o.work.keys, "Distinct keys, used in turn")
         ->check(CLI::Range(1, 1 << 30));
     app.add_option("--first", o.work.first, "The first key");
-    app.add_option("--rows", o.work.rows, "Rows in the table prescriptions")
-        ->check(CLI::Range(20000, 1 << 30));
+    app.add_option("--rows", o.work.rows, "Rows in the table prescriptions, or in each of --tables")
+        ->check(CLI::Range(1, 1 << 30));
+    app.add_option("--tables", o.work.tables,
+                   "Point selects of so many tables in turn: prescriptions_0, prescriptions_1 ...")
+        ->check(CLI::Range(1, 1000000));
     app.add_option("--connections", o.connections, "Connections")->check(CLI::Range(1, 100000));
     app.add_option("--pipeline", o.pipeline, "Requests sent at once on each connection")
         ->check(CLI::Range(1, 1000));

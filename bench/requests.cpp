@@ -1,5 +1,7 @@
 #include "bench/requests.h"
 
+#include <algorithm>
+
 namespace pgsidecar::bench {
 namespace {
 
@@ -10,7 +12,9 @@ constexpr std::int32_t oid_text = 25;
 
 constexpr const char* point_sql =
     "SELECT id, tenant_id, patient_id, prescriber_id, drug_code, drug_name, dosage, quantity, "
-    "refills, status, prescribed_at, expires_on, notes FROM prescriptions WHERE id = ";
+    "refills, status, prescribed_at, expires_on, notes FROM ";
+constexpr const char* point_table = "prescriptions";
+constexpr const char* point_where = " WHERE id = ";
 constexpr const char* list_sql =
     "SELECT id, patient_id, drug_code, drug_name, dosage, quantity, refills, status, "
     "prescribed_at, expires_on FROM prescriptions WHERE tenant_id = ";
@@ -42,6 +46,7 @@ struct key_values {
 // Point: every row of the table once before any repeats. List: the tenants in turn, each reading
 // its newest rows first, one row further down at each turn.
 key_values values_of(const workload& w, std::uint64_t key) {
+    if (w.what == query::point && w.tables > 0) return {"", 1 + key / w.tables % w.rows};
     if (w.what == query::point) return {"", 1 + (key * stride) % w.rows};
     const auto tenant = key % tenants + 1;
     std::string name = "pharmacy-";
@@ -51,22 +56,31 @@ key_values values_of(const workload& w, std::uint64_t key) {
     return {name, w.rows - (key / tenants) % (w.rows / 2)};
 }
 
-std::string literal_sql(query what, const key_values& v) {
-    if (what == query::point) return point_sql + std::to_string(v.id);
+// Behind the name of the table, or of what is prepared for it.
+std::string suffix_of(const workload& w, std::uint64_t key) {
+    return w.tables == 0 ? std::string{} : "_" + std::to_string(key % w.tables);
+}
+
+std::string point_sql_of(const workload& w, std::uint64_t key) {
+    return std::string{point_sql} + point_table + suffix_of(w, key) + point_where;
+}
+
+std::string literal_sql(const workload& w, std::uint64_t key, const key_values& v) {
+    if (w.what == query::point) return point_sql_of(w, key) + std::to_string(v.id);
     return list_sql + ("'" + v.tenant + "'") + list_sql_bound + std::to_string(v.id) +
            list_sql_tail;
 }
 
-std::string parameter_sql(query what) {
-    if (what == query::point) return std::string(point_sql) + "$1";
+std::string parameter_sql(const workload& w, std::uint64_t key) {
+    if (w.what == query::point) return point_sql_of(w, key) + "$1";
     return std::string(list_sql) + "$1" + list_sql_bound + "$2" + list_sql_tail;
 }
 
-void put_parse(std::string& out, std::string_view name, query what) {
+void put_parse(std::string& out, std::string_view name, const workload& w, std::uint64_t key) {
     std::string body;
     put_cstring(body, name);
-    put_cstring(body, parameter_sql(what));
-    if (what == query::point) {
+    put_cstring(body, parameter_sql(w, key));
+    if (w.what == query::point) {
         put_integer(body, 1, 2);
     } else {
         put_integer(body, 2, 2);
@@ -107,16 +121,16 @@ void put_request(std::string& out, const workload& w, std::uint64_t key) {
     const auto values = values_of(w, key);
     switch (w.how) {
         case shape::simple:
-            put_frame(out, 'Q', literal_sql(w.what, values) + '\0');
+            put_frame(out, 'Q', literal_sql(w, key, values) + '\0');
             return;
         case shape::extended:
-            put_parse(out, "", w.what);
+            put_parse(out, "", w, key);
             put_bind(out, "", w.what, values);
             put_frame(out, 'D', "P\0"sv);
             put_execute_sync(out);
             return;
         case shape::prepared:
-            put_bind(out, "_p1", w.what, values);
+            put_bind(out, "_p1" + suffix_of(w, key), w.what, values);
             put_execute_sync(out);
             return;
     }
@@ -133,8 +147,11 @@ request_set build(const workload& w) {
     }
     set.offsets.push_back(set.bytes.size());
     if (w.how == shape::prepared) {
-        put_parse(set.prepare, "_p1", w.what);
-        put_frame(set.prepare, 'S', "");
+        set.prepares = static_cast<std::uint32_t>(std::max<std::uint64_t>(w.tables, 1));
+        for (std::uint64_t table = 0; table < set.prepares; ++table) {
+            put_parse(set.prepare, "_p1" + suffix_of(w, table), w, table);
+            put_frame(set.prepare, 'S', "");
+        }
     }
     return set;
 }

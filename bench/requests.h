@@ -26,13 +26,17 @@ struct workload {
     std::uint64_t keys = 1000;     // distinct keys, used in turn
     std::uint64_t first = 0;       // the first key: two runs with disjoint ranges share no key
     std::uint64_t rows = 1000000;  // rows of the table `prescriptions`
-    std::size_t wrap = 1;          // the deepest pipeline that will be asked for
+    // Not 0: the point select asks prescriptions_0, prescriptions_1 ... in turn, of `rows` rows
+    // each.
+    std::uint64_t tables = 0;
+    std::size_t wrap = 1;  // the deepest pipeline that will be asked for
 };
 
 struct request_set {
     std::string bytes;
     std::vector<std::size_t> offsets;  // keys + wrap + 1 of them
     std::string prepare;               // sent once per connection; empty unless prepared
+    std::uint32_t prepares = 0;        // its ReadyForQuery
 
     [[nodiscard]] std::string_view slice(std::uint64_t key, std::size_t count) const {
         return std::string_view(bytes).substr(offsets[key], offsets[key + count] - offsets[key]);

@@ -1,5 +1,7 @@
 #include "proxy/io/catalogs.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace pgsidecar::io {
@@ -27,39 +29,44 @@ void catalogs::use(const std::string& name) {
     if (stopped_) return;
     auto& s = slots_[name];
     s.used = std::chrono::steady_clock::now();
-    if (s.connection || releases_ > 0) return;
+    s.again = s.closing;
+    if (s.connection || s.closing || releases_ > 0) return;
     s.connection = std::make_unique<control_connection>(all_.of(name), all_, settings_);
     for (auto& commit : std::exchange(s.left, {})) s.connection->settle(std::move(commit));
 }
 
-void catalogs::close(slot& s) {
-    if (!s.connection) return;
-    s.left = s.connection->stop();
-    s.connection.reset();
+void catalogs::close(const std::string& name, std::function<void()> done) {
+    std::erase_if(closers_, [](const closer& c) { return c.done->load(); });
+    auto& s = slots_[name];
+    std::shared_ptr<control_connection> connection{std::move(s.connection)};
+    s.closing = s.closing || connection;
+    // Joining a connection's thread may take as long as a query of its own: never on a worker.
+    auto& c = closers_.emplace_back();
+    c.done = std::make_shared<std::atomic<bool>>(false);
+    c.thread = std::jthread{
+        [this, &s, name, connection, done = std::move(done), finished = c.done]() mutable {
+            auto left = connection ? connection->stop() : std::vector<core::unsettled_commit>{};
+            bool again = false;
+            {
+                std::unique_lock lock{mutex_};
+                std::ranges::move(left, std::back_inserter(s.left));
+                if (std::exchange(connection, nullptr))
+                    s.closing = false;
+                else
+                    closed_.wait(lock, [&s] { return !s.closing; });
+                again = std::exchange(s.again, false);
+            }
+            closed_.notify_all();
+            if (done) done();
+            if (again) use(name);
+            finished->store(true);
+        }};
 }
 
 void catalogs::release(const std::string& name, std::function<void()> done) {
     const std::lock_guard lock{mutex_};
     ++releases_;
-    std::erase_if(closers_, [](const closer& c) { return c.done->load(); });
-    // Joining a connection's thread may take as long as a query of its own: never on a worker.
-    auto& c = closers_.emplace_back();
-    c.done = std::make_shared<std::atomic<bool>>(false);
-    c.thread = std::jthread{[this, name, done = std::move(done), finished = c.done] {
-        std::unique_ptr<control_connection> connection;
-        {
-            const std::lock_guard inner{mutex_};
-            if (const auto it = slots_.find(name); it != slots_.end())
-                connection = std::move(it->second.connection);
-        }
-        if (connection) {
-            auto left = connection->stop();
-            const std::lock_guard inner{mutex_};
-            slots_[name].left = std::move(left);
-        }
-        done();
-        finished->store(true);
-    }};
+    close(name, std::move(done));
 }
 
 void catalogs::settled() {
@@ -97,7 +104,7 @@ void catalogs::close_unused(std::chrono::steady_clock::time_point now) {
     const std::lock_guard lock{mutex_};
     for (auto& [name, s] : slots_) {
         if (all_.of(name).clients.load() > 0) s.used = now;
-        if (s.connection && now - s.used > keep_unused) close(s);
+        if (s.connection && now - s.used > keep_unused) close(name, {});
     }
 }
 
@@ -119,16 +126,17 @@ std::vector<ops::invalidation_status> catalogs::invalidation() const {
     return out;
 }
 
+// All at once: each may take as long as its server takes to answer.
 void catalogs::stop() {
     std::vector<closer> closers;
     {
         const std::lock_guard lock{mutex_};
         stopped_ = true;
+        for (const auto& [name, s] : slots_)
+            if (s.connection) close(name, {});
         closers.swap(closers_);
     }
     closers.clear();  // joins
-    const std::lock_guard lock{mutex_};
-    for (auto& [name, s] : slots_) close(s);
 }
 
 }  // namespace pgsidecar::io

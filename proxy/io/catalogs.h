@@ -5,6 +5,7 @@
 #pragma once
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
@@ -40,14 +41,18 @@ class catalogs {
         std::unique_ptr<control_connection> connection;
         std::chrono::steady_clock::time_point used;
         std::vector<core::unsettled_commit> left;  // unsettled when its connection was closed
+        bool closing = false;
+        bool again = false;  // it was to be used meanwhile
     };
-    void close(slot& s);
+    // On a thread of its own; `done`, if there is one, when it is closed. Under the mutex.
+    void close(const std::string& name, std::function<void()> done);
 
     core::databases& all_;
     // Read for the cache, also while it is off, since it may come on; and by pools, to know what of
     // a session stays behind at a server connection.
     const bool wanted_;
     mutable std::mutex mutex_;
+    std::condition_variable closed_;
     std::shared_ptr<const config::settings> settings_;
     std::map<std::string, slot, std::less<>> slots_;
     unsigned releases_ = 0;  // statements under way that want databases left alone

@@ -34,9 +34,7 @@ void outside_stream::run() {
         if (open()) follow();
         trust(never);
         close();
-        const auto until = clock::now() + retry_interval;
-        while (clock::now() < until && wait(until)) {
-        }
+        (void)rest(clock::now() + retry_interval);
     }
 }
 
@@ -44,6 +42,14 @@ bool outside_stream::wait(clock::time_point until) {
     for (const auto& w : watches_) w.watch->arm();
     context_.restart();
     context_.run_one_until(until);
+    return !stopping_.load();
+}
+
+bool outside_stream::rest(clock::time_point until) {
+    while (!stopping_.load() && clock::now() < until) {
+        context_.restart();
+        context_.run_one_until(until);
+    }
     return !stopping_.load();
 }
 

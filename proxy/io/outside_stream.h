@@ -53,6 +53,8 @@ class outside_stream {
     void disconnect(connection_ptr& connection);
     // Waits for any of the connections, the moment or the end; false: the end.
     bool wait(clock::time_point until);
+    // Waits for the moment or the end alone.
+    bool rest(clock::time_point until);
     // For what is to be this process's alone at the server.
     [[nodiscard]] static std::string random_name();
     // The answer to what was sent last, whether or not this is the end; null: not by then.

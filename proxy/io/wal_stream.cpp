@@ -20,6 +20,10 @@ using std::chrono::milliseconds;
 constexpr auto retry_interval = milliseconds{500};
 constexpr auto look_interval = milliseconds{20};  // for transactions of before
 constexpr auto tell_interval = std::chrono::seconds{5};
+// Commits that follow each other closely are taken together: a round costs as much as dozens of
+// them.
+constexpr auto crowd_interval = milliseconds{10};
+constexpr auto gather_interval = milliseconds{5};
 constexpr auto ping_interval = milliseconds{20};  // while a position is awaited
 constexpr auto most_settle_pause = milliseconds{20};
 constexpr auto leave_interval = milliseconds{5};
@@ -261,6 +265,7 @@ void wal_stream::follow() {
             if (!send_status(true)) return;
             ping_next_ = now + ping_interval;
         }
+        if (std::exchange(crowded_, false) && !rest(now + gather_interval)) return;
         if (!wait(next_step())) return;
     }
 }
@@ -298,6 +303,7 @@ bool wal_stream::take(protocol::bytes message, clock::time_point now) {
     if (follower_.on_message(std::get<protocol::xlog_data>(m).payload, done)) return false;
     if (!done.committed) return true;
     reached(done.end);
+    crowded_ = now - std::exchange(committed_at_, now) < crowd_interval;
     if (done.touched) {
         settle_pause_ = {};
         ask_next_ = now;

@@ -67,6 +67,8 @@ class wal_stream final : public outside_stream {
     bool asking_ = false;
     clock::time_point asked_at_{}, ask_next_{}, ping_next_{};
     std::chrono::microseconds settle_pause_{0};
+    clock::time_point committed_at_{};  // when a commit was taken last
+    bool crowded_ = false;              // and one shortly before it
 };
 
 }  // namespace pgsidecar::io
