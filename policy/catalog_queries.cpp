@@ -298,14 +298,16 @@ SELECT coalesce(sum(pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_upda
  WHERE c.relnamespace = 'pg_catalog'::regnamespace
    AND c.relname IN ('pg_auth_members', 'pg_authid', 'pg_db_role_setting', 'pg_parameter_acl'))sql";
 
-// Of tables the rows' versions, since temporary ones come and go in the same catalogs. TRUNCATE
-// makes a new version, too.
+// Where temporary objects come and go in the same catalog it is the rows' versions instead.
+// TRUNCATE makes a new version, too.
 constexpr std::string_view other_changes_sql = R"sql(
 SELECT (SELECT coalesce(sum(pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid) +
                             pg_stat_get_tuples_deleted(c.oid)), 0)
           FROM pg_class c
          WHERE c.relnamespace = 'pg_catalog'::regnamespace
-           AND c.relname IN ('pg_namespace', 'pg_policy', 'pg_proc', 'pg_rewrite', 'pg_trigger'))::text,
+           AND c.relname IN ('pg_policy', 'pg_proc', 'pg_rewrite', 'pg_trigger'))::text,
+       (SELECT coalesce(sum(hashtext(concat_ws(' ', n.oid, n.xmin))::bigint), 0) FROM pg_namespace n
+         WHERE n.nspname !~ '^pg_(toast_)?temp_')::text,
        (SELECT coalesce(sum(hashtext(concat_ws(' ', c.oid, c.xmin))::bigint), 0) FROM pg_class c
          WHERE c.relkind IN ('r', 'p', 'v', 'f') AND c.oid >= 16384 AND c.relpersistence <> 't')::text,
        (SELECT coalesce(sum(hashtext(concat_ws(' ', a.attrelid, a.attnum, a.xmin))::bigint), 0)
@@ -336,7 +338,7 @@ constexpr auto queries = std::to_array<catalog_query>({
     {"publications", publications_sql, 2},
     {"definitions", definitions_sql, 2},
     {"role_changes", role_changes_sql, 1},
-    {"other_changes", other_changes_sql, 3},
+    {"other_changes", other_changes_sql, 4},
 });
 static_assert(queries.size() == static_cast<std::size_t>(catalog_source::count_));
 

@@ -41,14 +41,14 @@ class NeedCase(CacheTest):
     def stop_server(self):
         self.proxied.stop(signal.SIGQUIT)
         self.addCleanup(self.again)
+        wait_until("the end of its connections", lambda: self.sidecar.statistics()["pools"]["servers"] == 0)
 
     def again(self):
         if self.proxied.process.poll() is not None:
             self.proxied.start()
 
     def in_need(self, ask, want):
-        """Each time, and counted as that. A connection that has just broken tells so once."""
-        wait_until("the server to be missed", lambda: self.served() > 0 or ask().error is None)
+        """Each time, and counted as that."""
         before = self.served()
         for _ in range(3):
             self.assertEqual([list(r) for r in ask().rows], want)
@@ -86,11 +86,8 @@ class GoneTest(NeedCase):
 
     def test_a_write_before_it(self):
         self.cached(self.session, ONE)
-        self.cached(self.session, TWO)
         self.assertIsNone(self.session.q("UPDATE t SET v = 12 WHERE id = 1").error)
         self.stop_server()
-        wait_until("an error that is none of a broken connection",
-                   lambda: self.session.q(ONE).error in ("08001", "08006", "57P03"))
         self.refused(self.session.q(ONE))
 
     def test_a_driver(self):
@@ -100,17 +97,9 @@ class GoneTest(NeedCase):
                 return conn.execute("SELECT v FROM t WHERE id = %s", (1,), prepare=False).fetchall()
             self.cached(self.session, lambda _: ask())
             self.stop_server()
-            wait_until("the server to be missed", lambda: self._tried(ask))
             before = self.served()
             self.assertEqual(ask(), [(10,)])
             self.assertEqual(self.served(), before + 1)
-
-    @staticmethod
-    def _tried(ask):
-        try:
-            return ask() == [(10,)]
-        except psycopg.OperationalError:
-            return False
 
 
 class RefusedTest(NeedCase):
@@ -122,20 +111,17 @@ class RefusedTest(NeedCase):
         self.addCleanup(self.proxied.run, "ALTER ROLE alice LOGIN")
         self.proxied.run("ALTER ROLE alice NOLOGIN",
                          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'alice'")
-        self.refuses(alice, TWO)
+        wait_until("28000", lambda: alice.q(ONE).error == "28000")
         self.assertEqual(self.served(), 0)
-
-    def refuses(self, session, statement):
-        wait_until("28000", lambda: session.q(statement).error == "28000")
 
 
 class LateTest(NeedCase):
-    rule = {"ttl": "1h", "stale_if_error": "2s"}
+    rule = {"ttl": "1h", "stale_if_error": "10s"}
 
     def test_it_ends(self):
         self.cached(self.session, ONE)
         self.stop_server()
-        wait_until("an answer", lambda: self.session.q(ONE).error is None)
+        self.in_need(lambda: self.session.q(ONE), [["10"]])
         wait_until("none", lambda: self.session.q(ONE).error is not None)
         self.refused(self.session.q(ONE))
 

@@ -135,11 +135,19 @@ TEST_CASE("catalog: names resolve as the server resolves them") {
 TEST_CASE("catalog: the fingerprint changes with what shapes an answer, and with nothing else") {
     auto& server = live_server::instance();
     server.run("CREATE DATABASE prints");
-    const auto print = [&] { return server.load("prints")->fingerprint(); };
+    const auto print = [&](bool told = false) {
+        return server.load("prints", "postgres", told)->fingerprint();
+    };
     server.run("CREATE TABLE t (id int, v text); CREATE TYPE e AS ENUM ('a')", "prints");
+    server.settle();
     auto last = print();
-    server.run("INSERT INTO t VALUES (1); ANALYZE t; TRUNCATE t", "prints");
+    const auto told = print(true);
+    server.run("INSERT INTO t VALUES (1); ANALYZE t", "prints");
+    server.settle();
     CHECK(print() == last);
+    server.run("TRUNCATE t", "prints");
+    CHECK(print(true) == told);
+    last = print();
     for (const std::string change :
          {"ALTER TABLE t RENAME COLUMN v TO w", "ALTER TABLE t ALTER id TYPE bigint",
           "GRANT SELECT ON t TO PUBLIC", "GRANT SELECT (id) ON t TO app",
@@ -160,11 +168,49 @@ TEST_CASE("catalog: the fingerprint changes with what shapes an answer, and with
     server.run("DROP DATABASE prints");
 }
 
+TEST_CASE("catalog: what was changed and changed back leaves another fingerprint") {
+    auto& server = live_server::instance();
+    server.run("CREATE DATABASE backs");
+    server.run(
+        "CREATE TABLE t (id int, v text); GRANT SELECT ON t TO app; GRANT SELECT (v) ON t TO app;"
+        "CREATE SCHEMA s; GRANT USAGE ON SCHEMA s TO app",
+        "backs");
+    const auto print = [&](bool told = false) {
+        return server.load("backs", "postgres", told)->fingerprint();
+    };
+    const struct {
+        const char *there, *back;
+        bool of_roles;
+    } rows[] = {
+        {"GRANT SELECT ON t TO tenant_a", "REVOKE SELECT ON t FROM tenant_a", false},
+        {"GRANT SELECT (id) ON t TO tenant_a", "REVOKE SELECT (id) ON t FROM tenant_a", false},
+        {"GRANT USAGE ON SCHEMA s TO tenant_a", "REVOKE USAGE ON SCHEMA s FROM tenant_a", false},
+        {"CREATE POLICY p ON t USING (true)", "DROP POLICY p ON t", false},
+        {"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "DROP FUNCTION f()", false},
+        {"ALTER ROLE app BYPASSRLS", "ALTER ROLE app NOBYPASSRLS", true},
+        {"GRANT pg_read_all_data TO app", "REVOKE pg_read_all_data FROM app", true},
+        {"ALTER ROLE app SET work_mem = '5MB'", "ALTER ROLE app RESET work_mem", true},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.there);
+        server.settle();
+        const auto before = print(), told = print(true);
+        server.run(row.there, "backs");
+        server.run(row.back, "backs");
+        server.settle();
+        CHECK(print() != before);
+        CHECK((print(true) != told) == row.of_roles);
+    }
+    server.run("DROP DATABASE backs");
+}
+
 TEST_CASE("catalog: a temporary table of any session is not in it") {
     // load() runs while another session holds the table.
     auto& server = live_server::instance();
+    server.settle();
     const auto before = server.load()->fingerprint();
     server.run("CREATE TEMP TABLE passing (id int)");
+    server.settle();
     CHECK(server.load()->fingerprint() == before);
 }
 
