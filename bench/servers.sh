@@ -257,7 +257,7 @@ settle() {
 }
 
 # take_turns SIDE...: measures each of them in turn by both protocols, round after round, in every other
-# round backwards; after_side is called behind each measurement, before_side, if there is one, before it.
+# round backwards; before_side is called before each measurement, after_side behind it, if they are there.
 take_turns() {
     local round protocol side forth=$* back
     back=$(printf '%s\n' "$@" | tac)
@@ -267,7 +267,7 @@ take_turns() {
                 show "round $round of $rounds: $protocol, $side"
                 if declare -F before_side >/dev/null; then before_side "$side"; fi
                 measure_side "$round" "$protocol" "$side"
-                after_side "$side"
+                if declare -F after_side >/dev/null; then after_side "$side"; fi
             done
         done
     done
