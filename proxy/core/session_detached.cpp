@@ -33,12 +33,10 @@ std::string as_error(std::string_view message, std::string_view severity) {
 // cannot_connect_now.
 bool is_for_want_of_a_server(std::string_view message) {
     protocol::error_response m;
-    if (message.size() <= protocol::head_size ||
-        protocol::parse(message.substr(protocol::head_size), m))
-        return true;
+    if (protocol::parse(message.substr(protocol::head_size), m)) return false;
     const auto code = m.sqlstate();
-    return code.empty() || code.starts_with("08") || code.starts_with("53") || code == "57P01" ||
-           code == "57P02" || code == "57P03";
+    return code.starts_with("08") || code.starts_with("53") || code == "57P01" || code == "57P02" ||
+           code == "57P03";
 }
 
 }  // namespace
@@ -47,8 +45,9 @@ bool is_for_want_of_a_server(std::string_view message) {
 void session::on_no_server(std::string_view error, actions& out) {
     if (waiting_ != wait::server || state_ == state::closed) return;
     if (pool_->greeting) return end_with(as_error(error, "FATAL"), "no server connection", out);
-    const bool none = is_for_want_of_a_server(error);
-    refuse_waiting(as_error(error, "ERROR"), out);
+    auto refusal = as_error(error, "ERROR");
+    const bool none = is_for_want_of_a_server(refusal);
+    refuse_waiting(std::move(refusal), out);
     pool_->in_need = none;
 }
 
