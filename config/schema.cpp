@@ -97,6 +97,13 @@ constexpr std::array setting_table{
                       "Longest SQL text that is analysed; a longer one is passed on and never "
                       "cached.",
                       {1 * kb, 64 * mb}},
+    key_row<settings>{
+        "statement_memory",
+        PGSIDECAR_AT(statement_memory),
+        "Memory of each worker for what is known of SQL texts; what was not asked for "
+        "longest is forgotten and analysed anew when it comes again. A kind of "
+        "statement takes some 2 kB and a text of it 300 bytes.",
+        {1 * mb, 16 * gb}},
 
     key_row<settings>{"client_tls_sslmode", PGSIDECAR_AT(client_tls.mode),
                       "TLS towards clients. `allow` and `prefer` leave it to the client, `require` "

@@ -173,6 +173,7 @@ struct settings {
 
     std::size_t max_sql_length = 1u
                                  << 20;  // bytes; a longer text is forwarded unread, never cached
+    std::size_t statement_memory = 64u << 20;  // bytes a worker
 
     tls_settings client_tls;  // keys client_tls_*
     config::auth_type auth_type = config::auth_type::relay;

@@ -206,7 +206,7 @@ SELECT n.nspname, t.typname, t.typtype,
 // Casts that PostgreSQL applies unasked, in expressions (i) or when it assigns to a column (a).
 constexpr std::string_view implicit_casts_sql = R"sql(
 SELECT count(*) FILTER (WHERE c.castcontext = 'i'),
-       string_agg(f.oid::text, ',') FILTER (WHERE f.oid >= 16384)
+       string_agg(f.oid::text, ',' ORDER BY f.oid) FILTER (WHERE f.oid >= 16384)
   FROM pg_cast c
   JOIN pg_type t ON t.oid = c.casttarget
   LEFT JOIN pg_proc f ON f.oid = c.castfunc
@@ -215,8 +215,8 @@ SELECT count(*) FILTER (WHERE c.castcontext = 'i'),
    AND (f.provolatile <> 'i' OR i.provolatile <> 'i'))sql";
 
 constexpr std::string_view datetime_columns_sql = R"sql(
-SELECT x.attname, string_agg(x.attrelid::text, ',') FILTER (WHERE x.datetime),
-       string_agg(x.attrelid::text, ',') FILTER (WHERE NOT x.datetime)
+SELECT x.attname, string_agg(x.attrelid::text, ',' ORDER BY x.attrelid) FILTER (WHERE x.datetime),
+       string_agg(x.attrelid::text, ',' ORDER BY x.attrelid) FILTER (WHERE NOT x.datetime)
   FROM (SELECT a.attname, a.attrelid,
                coalesce(nullif(t.typbasetype, 0), t.oid) IN (1082, 1083, 1114, 1184, 1266)
                    AS datetime

@@ -20,13 +20,14 @@ std::shared_ptr<const policy::catalog> database::latest_catalog() const {
     return catalog_;
 }
 
-void database::publish(std::shared_ptr<const policy::catalog> snapshot) {
+bool database::publish(std::shared_ptr<const policy::catalog> snapshot) {
+    bool others = false;
     {
         const std::lock_guard lock{mutex_};
         // Roles, privileges, settings or definitions that changed unseen (by a session that does
         // not come through here) may stand behind any entry.
-        if (catalog_ && snapshot && catalog_->fingerprint() != snapshot->fingerprint())
-            whole_.version.fetch_add(1);
+        others = catalog_ && snapshot && catalog_->fingerprint() != snapshot->fingerprint();
+        if (others) whole_.version.fetch_add(1);
         if (!catalog_) {
             const auto before = whole_.version.fetch_add(1);
             if (snapshot && before == cache::table_state::first_version)
@@ -38,6 +39,7 @@ void database::publish(std::shared_ptr<const policy::catalog> snapshot) {
         if (catalog_ && catalog_->generation() == wanted_.load()) doubted_at_ = time_point::max();
     }
     epoch_.fetch_add(1);
+    return others;
 }
 
 void database::require(outside_coverage coverage) {

@@ -55,7 +55,8 @@ class database {
     [[nodiscard]] std::shared_ptr<const policy::catalog> usable_catalog() const;
     // What there is, usable or not: good enough to widen a write's reach, not to allow a read.
     [[nodiscard]] std::shared_ptr<const policy::catalog> latest_catalog() const;
-    void publish(std::shared_ptr<const policy::catalog> snapshot);
+    // True: it differs from the one before, and what was cached is gone.
+    bool publish(std::shared_ptr<const policy::catalog> snapshot);
     void withdraw();  // nobody looks any more: nothing is known
     // The control connection is gone. What was cached before is not served as if it were fresh, and
     // is outdated when a catalog is published again.

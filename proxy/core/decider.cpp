@@ -15,8 +15,11 @@ constexpr std::size_t plans_per_text = 8;
 constexpr std::size_t scope_limit = 256;
 // What is remembered costs beside its text, in bytes.
 constexpr std::size_t cost_of_text = 256;
-// With its plans, as measured with generated statements of some kilobytes.
-constexpr std::size_t cost_of_analysis(std::string_view sql) { return 2048 + 6 * sql.size(); }
+// With its plans, as measured with statements of 170 bytes and of some kilobytes.
+constexpr std::size_t cost_of_analysis(std::string_view sql) { return 768 + 6 * sql.size(); }
+// Texts are soon known again by the analysis they share, so that has the most.
+constexpr std::size_t for_texts(std::size_t memory) { return memory / 4; }
+constexpr std::size_t for_analyses(std::size_t memory) { return memory - for_texts(memory); }
 // Stands for each byte of characters in an encoding that is not the catalogs'. In no UTF-8 text.
 constexpr char unknown_byte = '\xff';
 
@@ -67,8 +70,8 @@ bool leaves_nothing(const planned_write& w) {
 decider::decider(std::shared_ptr<const policy::cache_rules> rules, decider_limits limits)
     : rules_{std::move(rules)},
       limits_{limits},
-      texts_{limits.memo_bytes / 2},
-      shapes_{limits.memo_bytes / 2} {
+      texts_{for_texts(limits.memory)},
+      shapes_{for_analyses(limits.memory)} {
     const auto sentinel = [](policy::reason why) {
         auto known = std::make_shared<analysis>();
         known->facts.too_long = true;
@@ -80,9 +83,11 @@ decider::decider(std::shared_ptr<const policy::cache_rules> rules, decider_limit
 }
 
 // Plans hang off their text and hold for one scope, by its address: new scopes have none yet.
-void decider::adopt(std::shared_ptr<const policy::cache_rules> rules, std::size_t max_sql_length) {
+void decider::adopt(std::shared_ptr<const policy::cache_rules> rules, decider_limits limits) {
     rules_ = std::move(rules);
-    limits_.max_sql_length = max_sql_length;
+    limits_ = limits;
+    texts_.limit(for_texts(limits.memory));
+    shapes_.limit(for_analyses(limits.memory));
     scopes_.clear();
 }
 

@@ -110,7 +110,7 @@ struct prepared;
 
 struct decider_limits {
     std::size_t max_sql_length = 1U << 20;  // bytes; longer texts are not looked at
-    std::size_t memo_bytes = 32U << 20;     // for texts, their facts and plans
+    std::size_t memory = 64U << 20;         // bytes for texts, their facts and plans
 };
 
 class decider {
@@ -118,7 +118,7 @@ class decider {
     decider(std::shared_ptr<const policy::cache_rules> rules, decider_limits limits);
 
     // Other rules from now on. Plans made before stay right for scopes asked for before: ask again.
-    void adopt(std::shared_ptr<const policy::cache_rules> rules, std::size_t max_sql_length);
+    void adopt(std::shared_ptr<const policy::cache_rules> rules, decider_limits limits);
 
     [[nodiscard]] std::shared_ptr<const statement_text> text(std::string_view sql,
                                                              reading how = reading::plain);

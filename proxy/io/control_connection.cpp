@@ -316,7 +316,9 @@ bool control_connection::load() {
         if (answers[q]) feed(builder, q, *answers[q]);
     auto snapshot = builder.finish(generation);
     if (!snapshot) return refuse("rows of an unexpected form: " + std::string{builder.problem()});
-    where_.publish(std::move(snapshot));
+    if (where_.publish(std::move(snapshot)))
+        log_info("database " + where_.name() +
+                 ": definitions, rights or settings have changed; what was cached is gone");
     complained_ = false;
     loaded_ = generation;
     loaded_at_ = std::chrono::steady_clock::now();

@@ -18,6 +18,10 @@ constexpr auto tick_interval = std::chrono::seconds{1};
 constexpr unsigned wait_bits = 20;
 constexpr unsigned worker_shift = 56;
 
+core::decider_limits limits_of(const config::settings& s) {
+    return {.max_sql_length = s.max_sql_length, .memory = s.statement_memory};
+}
+
 }  // namespace
 
 worker::worker(server& owner, unsigned index)
@@ -28,7 +32,7 @@ worker::worker(server& owner, unsigned index)
       watch_timer_{context_},
       live_{owner.live()},
       options_{live_->options},
-      decider_{live_->rules(), {.max_sql_length = settings().max_sql_length}},
+      decider_{live_->rules(), limits_of(settings())},
       services_{decider_,        owner.store(),
                 owner.flights(), owner.databases(),
                 options_,        key_buffer_,
@@ -155,7 +159,7 @@ void worker::switch_to(std::shared_ptr<const live_settings> next) {
     const bool others = next->settings != live_->settings;
     live_ = std::move(next);
     options_ = live_->options;
-    if (others) decider_.adopt(live_->rules(), settings().max_sql_length);
+    if (others) decider_.adopt(live_->rules(), limits_of(settings()));
     for (const auto copy = pumps_; const auto& [token, p] : copy) p->on_switched();
 }
 

@@ -16,7 +16,10 @@ using std::chrono::microseconds;
 constexpr std::uint64_t others_id = 0;
 constexpr std::string_view unread_text = "(not read)";
 // More addresses than this are forgotten, and found again when they are met.
-constexpr std::size_t most_known = 8192;
+constexpr std::size_t most_known = 32'768;
+// So long what has no row of its own stays without: a workload of more statements than there are
+// rows would have them change hands all the time.
+constexpr auto stay = std::chrono::seconds{10};
 
 void add(statement_totals& to, outcome how, const latency::sample& took, std::uint64_t rows,
          std::uint64_t bytes) {
@@ -56,7 +59,7 @@ void collector::add(const core::measurement& m, time_point ended) {
         ops::add(*slot.tenant, how, sample, m.rows, m.bytes);
         ops::add(*slot.tier, how, sample, m.rows, m.bytes);
     }
-    auto& query = slot_of(m);
+    auto& query = slot_of(m, ended);
     query.last_reason = m.why;
     ops::add(query.statements, how, sample, m.rows, m.bytes);
     auto& database = database_of(m.where);
@@ -95,20 +98,21 @@ collector::tenant_slot collector::slot_of(const std::shared_ptr<const policy::te
     return slot;
 }
 
-query_totals& collector::slot_of(const core::measurement& m) {
+query_totals& collector::slot_of(const core::measurement& m, time_point now) {
     const auto* of = m.text ? m.text->known.get() : nullptr;
-    if (of == nullptr) return find_query(m);
+    if (of == nullptr) return find_query(m, now);
     const auto it = queries_.find(of);
-    if (it != queries_.end() && it->second.where == m.where && !it->second.of.expired())
+    if (it != queries_.end() && it->second.where == m.where && !it->second.of.expired() &&
+        (it->second.slot != others_ || rows_stay(now)))
         return *it->second.slot;
-    auto& found = find_query(m);
+    auto& found = find_query(m, now);
     if (queries_.size() >= most_known) queries_.clear();
     queries_.insert_or_assign(of, known<core::analysis, query_totals*>{
                                       .of = m.text->known, .where = m.where, .slot = &found});
     return found;
 }
 
-query_totals& collector::find_query(const core::measurement& m) {
+query_totals& collector::find_query(const core::measurement& m, time_point now) {
     auto text =
         m.text && !m.text->sql.empty() ? policy::normalize(m.text->sql) : std::string{unread_text};
     std::string named = m.where ? m.where->name() : std::string{};
@@ -117,7 +121,7 @@ query_totals& collector::find_query(const core::measurement& m) {
     const auto id = std::max<std::uint64_t>(cache::hash_key(named).lo, others_id + 1);
     auto it = totals_.queries.find(id);
     if (it == totals_.queries.end()) {
-        if (totals_.queries.size() >= most_queries) make_room_for_queries();
+        if (totals_.queries.size() >= most_queries && !make_room_for_queries(now)) return others();
         it = totals_.queries
                  .emplace(id, query_totals{.database = named.substr(0, end_of_name),
                                            .text = shortened(std::move(text), most_text)})
@@ -128,12 +132,20 @@ query_totals& collector::find_query(const core::measurement& m) {
 }
 
 query_totals& collector::others() {
-    auto& out = totals_.queries[others_id];
-    if (out.text.empty()) out.text = other_name;
-    return out;
+    if (others_ == nullptr) {
+        others_ = &totals_.queries[others_id];
+        others_->text = other_name;
+    }
+    return *others_;
 }
 
-void collector::make_room_for_queries() {
+bool collector::rows_stay(time_point now) const noexcept {
+    return room_made_ && now < *room_made_ + stay;
+}
+
+bool collector::make_room_for_queries(time_point now) {
+    if (rows_stay(now)) return false;
+    room_made_ = now;
     queries_.clear();
     auto& rest = others();
     fold_the_least(
@@ -143,6 +155,7 @@ void collector::make_room_for_queries() {
             rest.statements.merge(totals_.queries.at(id).statements);
             totals_.queries.erase(id);
         });
+    return true;
 }
 
 void collector::make_room_for_tenants() {

@@ -1,11 +1,13 @@
 // Counts what the sessions of one worker tell of their statements. Used by that worker's thread
 // alone; others get copies (proxy/io/observer.h). Bounded: tenants and statements beyond a number
-// are counted together, those with the fewest calls first.
+// are counted together: those with the fewest calls, and statements that come while none may lose
+// its row.
 #pragma once
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -50,15 +52,20 @@ class collector {
     };
 
     [[nodiscard]] tenant_slot slot_of(const std::shared_ptr<const policy::tenant>& who);
-    [[nodiscard]] query_totals& slot_of(const core::measurement& m);
-    [[nodiscard]] query_totals& find_query(const core::measurement& m);
+    [[nodiscard]] query_totals& slot_of(const core::measurement& m, time_point now);
+    [[nodiscard]] query_totals& find_query(const core::measurement& m, time_point now);
     [[nodiscard]] query_totals& others();
-    void make_room_for_queries();
+    // A row was given up a moment ago: the others keep theirs for now.
+    [[nodiscard]] bool rows_stay(time_point now) const noexcept;
+    // False: not yet.
+    bool make_room_for_queries(time_point now);
     void make_room_for_tenants();
 
     observations totals_;
     std::unordered_map<const policy::tenant*, known<policy::tenant, tenant_slot>> tenants_;
     std::unordered_map<const core::analysis*, known<core::analysis, query_totals*>> queries_;
+    query_totals* others_ = nullptr;       // of totals_, if there is such a row
+    std::optional<time_point> room_made_;  // for statements
     const core::database* last_where_ = nullptr;
     database_totals* last_database_ = nullptr;
     [[nodiscard]] database_totals& database_of(const core::database* where);

@@ -23,6 +23,7 @@ settings unusual() {
     s.server_connect_timeout = 1500ms;
     s.keepalive.idle = 90s;
     s.max_sql_length = 10'001;
+    s.statement_memory = 3'000'001;
     s.upstream.tls.mode = tls_mode::verify_full;
     s.upstream.tls.min_protocol = tls_version::v1_3;
     s.upstream.tls.ca_file = "C:\\Program Files\\pg \"x\"\\ca: #1.pem";

@@ -89,6 +89,7 @@ enable_load_testing: yes
 admin_users: [dba]
 stats_users: [monitor, prometheus]
 max_sql_length: 9kB
+statement_memory: 7MB
 client_tls_sslmode: verify-ca
 client_tls_cert_file: c.crt
 client_tls_key_file: c.key
@@ -213,6 +214,7 @@ log:
     CHECK(s.idle_transaction_timeout == 72s);
     CHECK(s.shutdown_timeout == 7s);
     CHECK(s.max_sql_length == 9 * 1024);
+    CHECK(s.statement_memory == 7U << 20);
     CHECK(s.client_tls.mode == tls_mode::verify_ca);
     CHECK(s.client_tls.cert_file == "c.crt");
     CHECK(s.client_tls.key_file == "c.key");

@@ -144,7 +144,7 @@ TEST_CASE("invalidate: a rule's entries alone") {
     of_kv.name = "of_kv";
     of_kv.tables = {"public.kv"};
     next->rules.insert(next->rules.begin(), of_kv);
-    t.w.deciders.front().adopt(next, 1U << 20);
+    t.w.deciders.front().adopt(next, {});
     for (auto* l : {&t.reader, &t.writer}) l->switched();
     for (const auto& request : {select_kv, select_other}) {
         CHECK(!hit(t.reader, request));

@@ -15,7 +15,7 @@ struct shadowed : two {
     void mode(policy::rule_mode m) {
         auto next = std::make_shared<policy::cache_rules>(*w.rules);
         next->rules.front().mode = m;
-        w.deciders.front().adopt(next, 1U << 20);
+        w.deciders.front().adopt(next, {});
         for (auto* l : {&reader, &writer}) l->switched();
     }
     // "equal", "different", or "" where nothing was compared; it always comes from the server.

@@ -57,7 +57,7 @@ struct crowd : session_group {
     void rules(const std::function<void(policy::cache_rule&)>& change) {
         auto next = std::make_shared<policy::cache_rules>(*w.rules);
         change(next->rules.front());
-        for (auto& d : w.deciders) d.adopt(next, 1U << 20);
+        for (auto& d : w.deciders) d.adopt(next, {});
         tell();
     }
 };

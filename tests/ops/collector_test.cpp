@@ -42,6 +42,11 @@ struct fixture {
             if (q.text == text) return q;
         throw std::runtime_error("no statement " + text);
     }
+    bool has_row(const std::string& text) {
+        for (const auto& [id, q] : counted.totals().queries)
+            if (q.text == text) return true;
+        return false;
+    }
 };
 
 TEST_CASE_FIXTURE(fixture, "collector: statements that differ in literals are one, and show none") {
@@ -110,6 +115,27 @@ TEST_CASE_FIXTURE(fixture, "collector: too many statements are counted together,
     CHECK(calls == many + 10);
     CHECK(query(policy::normalize("select kept from t")).statements.calls() == 10);
     CHECK(query(std::string{ops::other_name}).statements.calls() > 0);
+}
+
+TEST_CASE_FIXTURE(fixture, "collector: rows change hands now and then, not with every statement") {
+    const auto at = [&](int s) { return start + std::chrono::seconds{s}; };
+    const auto ask = [&](const std::string& name, int seconds) {
+        for (std::size_t i = 0; i < ops::collector::most_queries; ++i)
+            counted.add(one("select " + name + std::to_string(i) + " from t", policy::reason::hit),
+                        at(seconds));
+    };
+    ask("a", 0);
+    ask("b", 0);
+    const auto late = one("select late from t", policy::reason::hit);
+    const auto text = policy::normalize(late.text->sql);
+    counted.add(late, at(9));
+    CHECK_FALSE(has_row(text));
+    CHECK(has_row(std::string{ops::other_name}));
+    // Nobody new comes: what has no row is looked at again all the same.
+    counted.add(late, at(10));
+    CHECK(query(text).statements.calls() == 1);
+    counted.add(late, at(11));
+    CHECK(query(text).statements.calls() == 2);
 }
 
 TEST_CASE_FIXTURE(fixture, "collector: too many tenants are counted together, none is lost") {

@@ -204,6 +204,35 @@ TEST_CASE("catalog: what was changed and changed back leaves another fingerprint
     server.run("DROP DATABASE backs");
 }
 
+TEST_CASE("catalog: however the server plans the reading, the fingerprint is the same") {
+    auto& server = live_server::instance();
+    server.run("CREATE DATABASE plans");
+    server.run(
+        "CREATE TABLE a (at date, v text); CREATE TABLE b (v int, at date);"
+        "CREATE TABLE c (at timestamp, v date); CREATE TABLE d (at text, v text);"
+        "CREATE FUNCTION read_it(text) RETURNS int STABLE LANGUAGE sql AS 'SELECT 1';"
+        "CREATE FUNCTION read_it(bytea) RETURNS int STABLE LANGUAGE sql AS 'SELECT 1';"
+        "CREATE CAST (text AS int) WITH FUNCTION read_it(text) AS IMPLICIT;"
+        "CREATE CAST (bytea AS int) WITH FUNCTION read_it(bytea) AS IMPLICIT;",
+        "plans");
+    // New versions of the rows: no longer where they were among the others.
+    server.run(
+        "ALTER TABLE a ALTER at SET STATISTICS 10; ALTER TABLE b ALTER v SET STATISTICS 10;"
+        "ALTER FUNCTION read_it(text) COST 5; GRANT SELECT ON a TO PUBLIC",
+        "plans");
+    server.settle();
+    const auto print = [&](const std::string& first) {
+        return server.load("plans", "postgres", false, first)->fingerprint();
+    };
+    const auto usual = print("");
+    for (const std::string way : {"seqscan", "indexscan", "bitmapscan", "hashagg", "hashjoin",
+                                  "mergejoin", "nestloop", "sort", "material"}) {
+        CAPTURE(way);
+        CHECK(print("SET LOCAL enable_" + way + " = off") == usual);
+    }
+    server.run("DROP DATABASE plans");
+}
+
 TEST_CASE("catalog: a temporary table of any session is not in it") {
     // load() runs while another session holds the table.
     auto& server = live_server::instance();

@@ -129,9 +129,11 @@ void live_server::settle() {
 }
 
 std::shared_ptr<const catalog> live_server::load(const std::string& database,
-                                                 const std::string& user, bool told) const {
+                                                 const std::string& user, bool told,
+                                                 const std::string& first) const {
     connection c{conninfo(database, user)};
     result{c, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = ''"};
+    if (!first.empty()) result{c, first};
     catalog_builder builder;
     const auto queries = catalog_queries();
     for (std::size_t q = 0; q < queries.size(); ++q) {

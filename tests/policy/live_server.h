@@ -22,10 +22,12 @@ class live_server {
     // Values of the first column, as text.
     std::vector<std::string> run(const std::string& sql, const std::string& database = "postgres",
                                  const std::string& user = "postgres");
-    // `told`: as where somebody tells of definitions.
+    // `told`: as where somebody tells of definitions. `first`: SQL to be run in the same
+    // transaction before.
     [[nodiscard]] std::shared_ptr<const catalog> load(const std::string& database = "postgres",
                                                       const std::string& user = "postgres",
-                                                      bool told = false) const;
+                                                      bool told = false,
+                                                      const std::string& first = {}) const;
     // Until no other session is there, and the server has counted what those before have done.
     void settle();
 
