@@ -9,8 +9,6 @@ namespace {
 
 const std::string select_kv = query("SELECT v FROM kv WHERE id = 1");
 
-std::string_view whole_text(const std::string& text) { return text; }
-
 }  // namespace
 
 TEST_CASE("query: the first answer is kept, the second comes from it byte for byte") {
@@ -221,21 +219,4 @@ TEST_CASE("query: texts that differ in literals share their analysis, not their 
     CHECK(clock->known != d.text("SELECT v FROM kv WHERE id = 1 AND v = 'x'")->known);
     CHECK(d.text("SET a.b = 'c'")->known != d.text("SET a.b = 'd'")->known);
     CHECK(d.text("SELECT v FROM other WHERE id = 1")->known != one->known);
-}
-
-TEST_CASE("query: what is remembered of texts is bounded, and what is asked often stays") {
-    core::memo<std::string, whole_text> m{8000};
-    const auto put = [&](const std::string& text) {
-        m.keep(std::make_shared<const std::string>(text), 1000);
-    };
-    put("often");
-    for (int i = 0; i < 100; ++i) {
-        put(std::to_string(i));
-        CHECK(m.bytes() <= 8000);
-        CHECK(m.find("often"));
-    }
-    CHECK(!m.find("0"));
-    CHECK(m.find("99"));
-    m.keep(std::make_shared<const std::string>("too large"), 2000);
-    CHECK(!m.find("too large"));
 }
