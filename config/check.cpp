@@ -129,12 +129,20 @@ void check_name(const std::string& list, std::size_t i, const std::string& name,
                        "] already"});
 }
 
-void check_rules(const std::vector<policy::cache_rule>& rules, findings& out) {
+void check_rules(const settings& s, findings& out) {
+    const auto& rules = s.cache.rules.rules;
     names seen;
     for (std::size_t i = 0; i < rules.size(); ++i) {
         const std::string path = "cache.rules[" + std::to_string(i) + ']';
         if (rules[i].tables.empty()) {
             out.push_back({path, {path + ".tables"}, "has no tables: it would never apply"});
+        }
+        if (rules[i].stale_if_error.count() > 0 && s.pool_mode != pool_mode::transaction) {
+            out.push_back(
+                {path + ".stale_if_error",
+                 {"pool_mode"},
+                 "needs pool_mode: transaction; otherwise a client's connection ends with "
+                 "its server's"});
         }
         check_name("cache.rules", i, rules[i].name, seen, out);
     }
@@ -267,7 +275,7 @@ std::vector<finding> check_combinations(const settings& s) {
     check_http(s, out);
     check_alerts(s, out);
     check_hand_over(s, out);
-    check_rules(s.cache.rules.rules, out);
+    check_rules(s, out);
     check_tiers(s.tenants, out);
     return out;
 }

@@ -263,6 +263,10 @@ TEST_CASE("combinations that cannot work are refused at the line of the key to c
         {"pool_mode: transaction\nauth_type: relai\nupstream: {control_connection: user=u}\n",
          {"f:2: auth_type: \"relai\" is not one of: relay, trust, plain, md5, scram-sha-256, "
           "hba"}},
+        {"cache:\n  rules:\n    - {name: a, tables: [t]}\n    - name: b\n      tables: [u]\n"
+         "      stale_if_error: 5m\n",
+         {"f:6: cache.rules[1].stale_if_error: needs pool_mode: transaction; otherwise a client's "
+          "connection ends with its server's"}},
         {"http:\n  listen_port: 9187\n  listen_addr: 0.0.0.0\n",
          {"f:3: http.listen_addr: \"0.0.0.0\" is reached from other machines: set http.token_file "
           "too, or listen on a loopback address"}},
