@@ -10,7 +10,7 @@ source "$root/deploy/private-servers.sh"
 # shellcheck source=bench/servers.sh
 source "$root/bench/servers.sh"
 
-rounds=9 seconds=3 clients=16 rows=100000 keys=1000 writes=2000
+rounds=9 seconds=3 clients=16 pipeline=1 rows=100000 keys=1000 writes=2000
 server_core=0 load_core=1 postgres_core=1 tools=$root/build/release
 patience=60  # seconds that one measurement may take beyond its length
 
@@ -29,6 +29,8 @@ how long it took from a commit to the invalidation of what it outdates; stops ev
   --rounds N        rounds, of which the median is taken (9)
   --seconds S       length of one measurement (3)
   --clients N       how many clients ask (16)
+  --pipeline N      questions that each sends at once (1); 10 leaves the load's core room, so that
+                    pgsidecar is what limits
   --writes N        transactions a second past pgsidecar (2000)
   --rows N          rows of the table that is asked (100000)
   --tools DIR       where the build is (build/release); built there if it is that
@@ -42,7 +44,7 @@ TEXT
 }
 
 read_options 'rounds=3 seconds=1' \
-    'rounds seconds clients writes rows tools server-core postgres-core load-core' "$@"
+    'rounds seconds clients pipeline writes rows tools server-core postgres-core load-core' "$@"
 
 as_superuser() {
     psql -Xq -v ON_ERROR_STOP=1 -h "$work" -p "$postgres_port" -U postgres -d clinic "$@"
@@ -113,8 +115,8 @@ report() {
     {
         the_machine
         the_load
-        printf '%s rounds of %s s, %s clients; pgsidecar on core %s, PostgreSQL on %s, load on %s.\n' \
-            "$rounds" "$seconds" "$clients" "$server_core" "$postgres_core" "$load_core"
+        printf '%s rounds of %s s, %s clients, %s at once; pgsidecar on core %s, PostgreSQL on %s, load on %s.\n' \
+            "$rounds" "$seconds" "$clients" "$pipeline" "$server_core" "$postgres_core" "$load_core"
         awk -v sides='elsewhere none cached' -v names='qps p50_us p99_us server_cpu_us' \
             -v heading='hits while | writes elsewhere | no writes | writes to cached' \
             -f "$root/bench/figures.awk" -f "$root/bench/sides.awk" "$work/results.tsv"

@@ -238,7 +238,7 @@ measure_side() {
     if ! line=$(timeout "$patience" taskset -c "$load_core" "$tools/bench/bench_load" \
         --conninfo "host=127.0.0.1 port=${port_of[$3]} user=app dbname=clinic" --protocol "$2" \
         --rows "$rows" --keys "$keys" --warm --connections "$clients" --seconds "$seconds" \
-        "${pace[@]}" --server-pid "${pid_of[$3]}" 2>>"$work/load.log"); then
+        --pipeline "${pipeline:-1}" "${pace[@]}" --server-pid "${pid_of[$3]}" 2>>"$work/load.log"); then
         fail "bench_load failed: $(tail -n 1 "$work/load.log")"
     fi
     printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$line" >>"$work/results.tsv"
