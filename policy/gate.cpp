@@ -41,6 +41,7 @@ void gate::admit(std::vector<ticket>& admitted) {
         if (result == taking::lane_full) continue;
         admitted.push_back(l.waiting_.front());
         l.waiting_.pop_front();
+        l.queued_.fetch_sub(1);
         waiting_.fetch_sub(1);
         join_turns(l);
     }
@@ -58,6 +59,7 @@ bool gate::enter(lane& l, ticket who, std::vector<ticket>& admitted) {
         return true;
     }
     l.waiting_.push_back(who);
+    l.queued_.fetch_add(1);
     join_turns(l);
     return false;
 }
@@ -76,6 +78,7 @@ bool gate::give_up(lane& l, ticket who, std::vector<ticket>& admitted) {
     const auto it = std::find(l.waiting_.begin(), l.waiting_.end(), who);
     if (it == l.waiting_.end()) return false;
     l.waiting_.erase(it);
+    l.queued_.fetch_sub(1);
     waiting_.fetch_sub(1);
     if (l.waiting_.empty() && l.in_turn_) {
         std::erase(turns_, &l);

@@ -28,6 +28,7 @@ class gate {
     class lane {
       public:
         [[nodiscard]] std::uint32_t running() const noexcept { return running_.load(); }
+        [[nodiscard]] std::uint32_t waiting() const noexcept { return queued_.load(); }
         // Of requests; 0 = no limit. What runs already is not disturbed; who waits is admitted with
         // the next call about this lane.
         void limit(std::uint32_t most) noexcept { most_.store(most); }
@@ -36,8 +37,9 @@ class gate {
         friend class gate;
         std::atomic<std::uint32_t> most_{0};
         std::atomic<std::uint32_t> running_{0};
-        std::deque<ticket> waiting_;  // under the gate's mutex, as is:
-        bool in_turn_ = false;        // in turns_; one that waits for its own requests is not
+        std::atomic<std::uint32_t> queued_{0};  // as waiting_ has, for who looks
+        std::deque<ticket> waiting_;            // under the gate's mutex, as is:
+        bool in_turn_ = false;  // in turns_; one that waits for its own requests is not
     };
 
     explicit gate(std::uint32_t most = 0) noexcept : most_{most} {}

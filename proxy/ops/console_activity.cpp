@@ -126,12 +126,13 @@ console_row outcomes_of(const statement_totals& s) {
             cell(s.hit_ratio())};
 }
 
-// rate_left, queries_per_minute, running, max_concurrent, and how often each limit was met.
+// rate_left, queries_per_minute, running, max_concurrent, waiting, and how often each limit was
+// met.
 console_row limits_of(const tenant_usage* u) {
     // Forgotten since nobody uses it: then its bucket is full, and nothing else is known.
-    if (!u) return console_row(4 + policy::limit_kinds);
+    if (!u) return console_row(5 + policy::limit_kinds);
     console_row out{u->per_minute == 0 ? std::nullopt : cell(u->rate_left()), cell(u->per_minute),
-                    cell(u->running), cell(u->max_concurrent)};
+                    cell(u->running), cell(u->max_concurrent), cell(u->waiting)};
     for (const auto count : u->met) out.push_back(cell(count));
     return out;
 }

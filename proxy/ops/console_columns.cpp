@@ -149,7 +149,8 @@ columns of_tenants() {
                 {"misses", int8}, {"bypasses", int8}, {"failures", int8}, {"hit_ratio", float8},
                 {"p50_us", int8}, {"p95_us", int8},   {"p99_us", int8},   {"rows", int8},
                 {"bytes", int8},  {"saved_us", int8}};
-    for (const auto* name : {"rate_left", "queries_per_minute", "running", "max_concurrent"})
+    for (const auto* name :
+         {"rate_left", "queries_per_minute", "running", "max_concurrent", "waiting"})
         out.push_back({name, int8});
     for (const auto& name : names_of_met()) out.push_back({name, int8});
     return out;

@@ -27,6 +27,7 @@ std::vector<tenant_usage> usage_of(const policy::tenant_directory& all,
         u.burst = std::max(rate.burst, 1U);
         u.rate_used = u.per_minute == 0 ? 0 : one->queries.used(now, rate);
         u.running = one->lane.running();
+        u.waiting = one->lane.waiting();
         u.max_concurrent = limit_of(*options, tier.max_concurrent_mode, tier.max_concurrent);
         for (std::size_t i = 0; i < u.met.size(); ++i) u.met[i] = one->met[i].load();
     }

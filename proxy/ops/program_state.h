@@ -26,6 +26,7 @@ struct tenant_usage {
     std::uint32_t per_minute = 0;      // queries; 0 = no limit
     std::uint32_t burst = 0;           // tokens of a full bucket; with per_minute
     std::uint32_t running = 0;         // requests
+    std::uint32_t waiting = 0;         // requests, for a place
     std::uint32_t max_concurrent = 0;  // 0 = no limit
     std::array<std::uint64_t, policy::limit_kinds> met{};
 

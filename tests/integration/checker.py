@@ -36,7 +36,7 @@ from checker_clients import Client  # noqa: E402
 from checker_history import (DONE, EVERYWHERE, OUTSIDE, PROPERTIES, History, Write,  # noqa: E402
                              describe, judge, load, percentile, save)
 from checker_sessions import EXPECTED  # noqa: E402
-from checker_trouble import Trouble  # noqa: E402
+from checker_trouble import LEFT, Trouble  # noqa: E402
 
 LAG = 1.0  # max_invalidation_lag
 ROUND = 20
@@ -190,15 +190,22 @@ class Run:
 
     def quiet(self):
         """Nobody works; what was cut off or prepared and left has ended."""
-        def ended():
-            for (gid,) in self.direct.q("SELECT gid FROM pg_prepared_xacts").rows:
+        def clear(which):
+            for (gid,) in self.direct.q(which).rows:
                 self.direct.q("ROLLBACK PREPARED '%s'" % gid)
+
+        def everybody_waits():
+            clear(LEFT)  # some may wait for its locks
+            with self.condition:
+                return self.condition.wait_for(lambda: self.waiting == len(self.crew), 1)
+
+        def ended():
+            clear("SELECT gid FROM pg_prepared_xacts")
             return self.direct.q(
                 "SELECT count(*) FROM pg_stat_activity WHERE application_name ~ '^(writer|reader|trouble)' "
                 "AND (state <> 'idle' OR state IS NULL)").value == "0" and self.direct.q(
                 "SELECT count(*) FROM pg_prepared_xacts").value == "0"
-        with self.condition:
-            self.condition.wait_for(lambda: self.waiting == len(self.crew), 2 * harness.TIMEOUT)
+        harness.wait_until("everybody to pause", everybody_waits, 2 * harness.TIMEOUT)
         harness.wait_until("everybody to be done", ended)
 
     def baseline(self):

@@ -11,6 +11,8 @@ from checker_history import DONE, DOUBT, OUTSIDE, Write
 from checker_transactions import Transaction
 
 END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+# Prepared transactions that nobody came back for: they hold their locks.
+LEFT = "SELECT gid FROM pg_prepared_xacts WHERE prepared < clock_timestamp() - interval '1 second'"
 
 
 class Trouble(Client):
@@ -72,9 +74,7 @@ class Trouble(Client):
 
     # -- ends ------------------------------------------------------------------------------------
     def clear(self):
-        """Prepared transactions that nobody came back for hold their locks."""
-        for (gid,) in self.ask("SELECT gid FROM pg_prepared_xacts WHERE prepared < clock_timestamp() - "
-                               "interval '1 second'"):
+        for (gid,) in self.ask(LEFT):
             self.past.talk(wire.query("ROLLBACK PREPARED '%s'" % gid))
 
     def writer(self):

@@ -37,13 +37,16 @@ TEST_CASE("gate: above the tenant's limit requests wait, and run in their order"
     CHECK(g.enter(l, 2, admitted));
     for (const gate::ticket t : {3, 4, 5}) CHECK(!g.enter(l, t, admitted));
     CHECK(g.waiting() == 3);
+    CHECK(l.waiting() == 3);
     g.leave(l, admitted);
     CHECK(admitted == tickets{3});
+    CHECK(l.waiting() == 2);
     g.leave(l, admitted);
     g.leave(l, admitted);
     CHECK(admitted == tickets{3, 4, 5});
     CHECK(l.running() == 2);
     CHECK(g.waiting() == 0);
+    CHECK(l.waiting() == 0);
 }
 
 TEST_CASE("gate: one tenant at its limit is in nobody's way") {

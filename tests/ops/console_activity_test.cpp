@@ -136,6 +136,13 @@ TEST_CASE("console activity: what tenants use of their limits, also of those tha
     CHECK(at(shown(999ms), "acme", "rate_left") == "7");
     CHECK(at(shown(1000ms), "acme", "rate_left") == "8");
     CHECK(at(shown(1h), "acme", "rate_left") == "10");
+    std::vector<policy::gate::ticket> admitted;
+    for (policy::gate::ticket one = 1; one <= 5; ++one)
+        CHECK(all.gate().enter(acme->lane, one, admitted) == (one <= 3));
+    CHECK(at(shown(0ms), "acme", "running") == "4");
+    CHECK(at(shown(0ms), "acme", "waiting") == "2");
+    CHECK(all.gate().give_up(acme->lane, 4, admitted));
+    CHECK(at(shown(0ms), "acme", "waiting") == "1");
     // Without a limit there is no bucket.
     options.tiers.front().queries_per_minute_mode = policy::enforcement::off;
     all.adopt(options);
