@@ -227,9 +227,9 @@ std::shared_ptr<const plan> decider::plan_for(const statement_text& text, databa
     return made;
 }
 
-std::shared_ptr<const scope_text> decider::scope(database& where, std::string_view search_path,
-                                                 std::string_view role, bool temporary,
-                                                 std::shared_ptr<const policy::catalog> instead) {
+std::shared_ptr<const scope_text> decider::scope(
+    database& where, std::string_view search_path, std::string_view role, bool temporary,
+    const std::shared_ptr<const policy::catalog>& instead) {
     const auto epoch = where.epoch();
     std::erase_if(scopes_, [&](const known_scope& known) {
         return known.where == &where && known.epoch != epoch;

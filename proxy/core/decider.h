@@ -131,7 +131,7 @@ class decider {
     // `instead`: the catalog to go by while there is no usable one.
     [[nodiscard]] std::shared_ptr<const scope_text> scope(
         database& where, std::string_view search_path, std::string_view role, bool temporary,
-        std::shared_ptr<const policy::catalog> instead = nullptr);
+        const std::shared_ptr<const policy::catalog>& instead = nullptr);
     [[nodiscard]] std::shared_ptr<const login_defaults> defaults_of(
         const std::string& user, const std::shared_ptr<const policy::catalog>& catalog);
     // The same text gives the same pointer while anybody holds it.

@@ -29,7 +29,7 @@ std::shared_ptr<const scope_text> session::scope_in_need() {
     auto before = database_->doubted_catalog();
     if (!before || unproven_) return nullptr;
     return services_.decide.scope(*database_, setting("search_path"), current_role(), temporary_,
-                                  std::move(before));
+                                  before);
 }
 
 std::size_t session::answer_query_in_need(const protocol::frame& f,
