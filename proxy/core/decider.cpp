@@ -194,9 +194,10 @@ planned_read decider::read_of(const statement_text& text, database& where,
 std::shared_ptr<const plan> decider::plan_for(const statement_text& text, database& where,
                                               const std::shared_ptr<const scope_text>& scope) {
     for (const auto& known : text.known->plans)
-        if (known->scope == scope) return known;
+        if (known->is_of(scope)) return known;
     auto made = std::make_shared<plan>();
     made->scope = scope;
+    if (scope->latest_catalog) made->generation = scope->latest_catalog->generation();
     made->read = read_of(text, where, *scope);
     if (text.facts().too_long || !text.facts().parsed) {
         policy::statement_facts unknown;
@@ -221,9 +222,10 @@ std::shared_ptr<const plan> decider::plan_for(const statement_text& text, databa
     made->inert = text.facts().statements.size() == 1 &&
                   text.facts().statements.front().kind == policy::statement_kind::select &&
                   made->writes.size() == 1 && leaves_nothing(made->writes.front());
-    if (text.known->plans.size() >= plans_per_text)
-        text.known->plans.erase(text.known->plans.begin());
-    text.known->plans.push_back(made);
+    auto& plans = text.known->plans;
+    std::erase_if(plans, [](const auto& known) { return known->scope.expired(); });
+    if (plans.size() >= plans_per_text) plans.erase(plans.begin());
+    plans.push_back(made);
     return made;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -71,7 +72,12 @@ struct planned_write {
 };
 
 struct plan {
-    std::shared_ptr<const scope_text> scope;
+    // Weak: a plan that nobody asks for again must not keep the catalog of its time.
+    std::weak_ptr<const scope_text> scope;
+    [[nodiscard]] bool is_of(const std::shared_ptr<const scope_text>& s) const noexcept {
+        return !scope.owner_before(s) && !s.owner_before(scope);
+    }
+    std::optional<std::uint64_t> generation;  // of the catalog that writes were planned by, if any
     planned_read read;
     std::vector<planned_write> writes;  // one for each statement of the text
     // For each statement that is a PREPARE: what its EXECUTE will do. Empty when there is none.

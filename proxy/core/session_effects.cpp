@@ -88,8 +88,7 @@ void session::note_text_effects(const std::shared_ptr<const statement_text>& tex
     note_plan(p);
     // Before the first catalog is there, a call of any function might do anything. Such texts are
     // judged again when it is: until then this session is not served anyway.
-    const bool unread =
-        !p.scope->latest_catalog && (!unproven_ || unproven_->size() < unproven_limit);
+    const bool unread = !p.generation && (!unproven_ || unproven_->size() < unproven_limit);
     bool keep = false;
     for (std::size_t i = 0; i < statements.size(); ++i) {
         const auto& s = statements[i];
@@ -157,12 +156,11 @@ planned_write session::executed(const prepared_ptr& definition, bool path_in_dou
 
 void session::note_plan(const plan& p) {
     const auto writes = [](const planned_write& w) { return !w.tables.empty(); };
-    if (!p.scope->latest_catalog || (std::none_of(p.writes.begin(), p.writes.end(), writes) &&
-                                     std::none_of(p.prepared.begin(), p.prepared.end(), writes)))
+    if (!p.generation || (std::none_of(p.writes.begin(), p.writes.end(), writes) &&
+                          std::none_of(p.prepared.begin(), p.prepared.end(), writes)))
         return;
-    const auto generation = p.scope->latest_catalog->generation();
     auto& by = pending().planned_by;
-    if (by == 0 || generation < by) by = generation;
+    if (by == 0 || *p.generation < by) by = *p.generation;
 }
 
 // What a text does. While it is open by which path the server will read its names, by any.

@@ -220,3 +220,20 @@ TEST_CASE("query: texts that differ in literals share their analysis, not their 
     CHECK(d.text("SET a.b = 'c'")->known != d.text("SET a.b = 'd'")->known);
     CHECK(d.text("SELECT v FROM other WHERE id = 1")->known != one->known);
 }
+
+TEST_CASE("query: a statement that is not asked again keeps no catalog that has been replaced") {
+    world w;
+    core::decider& d = w.deciders.front();
+    const auto text = d.text("SELECT v FROM kv WHERE id = 1");
+    auto scope = d.scope(w.db(), "public", "app", false);
+    const auto before = d.plan_for(*text, w.db(), scope);
+    CHECK(d.plan_for(*text, w.db(), scope) == before);
+    const std::weak_ptr<const policy::catalog> old = w.db().latest_catalog();
+    REQUIRE(!old.expired());
+    w.publish();
+    scope = d.scope(w.db(), "public", "app", false);
+    CHECK(old.expired());
+    const auto after = d.plan_for(*text, w.db(), scope);
+    CHECK(after != before);
+    CHECK(text->known->plans.size() == 1);
+}
