@@ -29,6 +29,18 @@ TEST_CASE("memo: what was asked for outlives what was not") {
     CHECK(m.find("i"));
 }
 
+TEST_CASE("memo: it is bounded, and what is asked often stays while others come and go") {
+    texts m{8000};
+    keep(m, "often", 1000);
+    for (int i = 0; i < 100; ++i) {
+        for (int time = 0; time < 2; ++time) keep(m, std::to_string(i), 1000);
+        CHECK(m.bytes() <= 8000);
+        CHECK(m.find("often"));
+    }
+    CHECK_FALSE(m.find("0"));
+    CHECK(m.find("99"));
+}
+
 TEST_CASE("memo: what comes once pushes out nothing, what comes again is let in") {
     texts m{800};
     const auto held = [&](const std::string& name, int many) {
