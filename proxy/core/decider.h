@@ -1,7 +1,7 @@
 // Joins policy and cache: SQL text -> facts -> plan, remembered. One decider belongs to one worker
 // and is used by its thread alone. Plans hang off their text and hold for one scope: the catalog,
-// the search path, the role. Both memories are bounded by what they are estimated to take; a text lives
-// as long as somebody (a prepared statement, a reply that is owed) holds it.
+// the search path, the role. Both memories are bounded by what they are estimated to take; a text
+// lives as long as somebody (a prepared statement, a reply that is owed) holds it.
 #pragma once
 #include <cstdint>
 #include <map>
