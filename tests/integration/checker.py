@@ -179,33 +179,38 @@ class Run:
             if time.monotonic() - told > 5:
                 told = time.monotonic()
                 print("%4.0f s: %s" % (told - self.began, self.summary()), flush=True)
-        with self.condition:
-            self.working = False
-            if not self.condition.wait_for(lambda: self.waiting == len(self.crew), 2 * harness.TIMEOUT):
-                self.problem("a client does not come to an end", True)
-                faulthandler.dump_traceback(all_threads=True)
+        self.working = False
+        self.all_pause()
         after = self.hits(), sum(c.asked for c in self.crew if c.session.proxy != OUTSIDE)
         self.counted = [a + b for a, b in zip(getattr(self, "counted", (0, 0)),
                                               (after[0] - before[0], after[1] - before[1]))]
 
+    def clear(self, which):
+        for (gid,) in self.direct.q(which).rows:
+            self.direct.q("ROLLBACK PREPARED '%s'" % gid)
+
+    def all_pause(self):
+        """Each comes to the end of what it does. Trouble, which clears away what is left prepared, may be
+        the first: whoever waits for the locks of that would wait for ever."""
+        deadline = time.monotonic() + 2 * harness.TIMEOUT
+        while True:
+            self.clear(LEFT)
+            with self.condition:
+                if self.condition.wait_for(lambda: self.waiting == len(self.crew), 1):
+                    return
+            if time.monotonic() > deadline:
+                faulthandler.dump_traceback(all_threads=True)
+                raise AssertionError("a client does not come to an end")
+
     def quiet(self):
         """Nobody works; what was cut off or prepared and left has ended."""
-        def clear(which):
-            for (gid,) in self.direct.q(which).rows:
-                self.direct.q("ROLLBACK PREPARED '%s'" % gid)
-
-        def everybody_waits():
-            clear(LEFT)  # some may wait for its locks
-            with self.condition:
-                return self.condition.wait_for(lambda: self.waiting == len(self.crew), 1)
-
         def ended():
-            clear("SELECT gid FROM pg_prepared_xacts")
+            self.clear("SELECT gid FROM pg_prepared_xacts")
             return self.direct.q(
                 "SELECT count(*) FROM pg_stat_activity WHERE application_name ~ '^(writer|reader|trouble)' "
                 "AND (state <> 'idle' OR state IS NULL)").value == "0" and self.direct.q(
                 "SELECT count(*) FROM pg_prepared_xacts").value == "0"
-        harness.wait_until("everybody to pause", everybody_waits, 2 * harness.TIMEOUT)
+        self.all_pause()
         harness.wait_until("everybody to be done", ended)
 
     def baseline(self):
