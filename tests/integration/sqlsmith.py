@@ -263,7 +263,8 @@ class Run:
         before = self.digest(pair.direct)
         want, left = self.rehearse(pair.direct, statement.sql, ask)
         steady = statement.kind == "steady"
-        if not steady and not statement.random:  # by another session: it may ask for a port or a process
+        if not (steady or statement.random or statement.counted):
+            # By another session: it may ask for a port or a process.
             other = pair.session(self.cluster.port, "direct")
             again, left_again = self.rehearse(other, statement.sql, ask)
             other.close()
