@@ -53,6 +53,7 @@ write_plan plan_blind(const statement_facts& facts, const session_scope& scope) 
         executes || facts.kind == statement_kind::select || facts.kind == statement_kind::copy_to;
     for (const auto& f : facts.functions) {
         plan.locks_session |= locks_for_session(f.name.name);
+        plan.seeds_session |= seeds_session(f.name.name);
         plan.reads_own_sequences |= reads_own_sequences(f.name.name);
     }
     const bool calls = !std::ranges::all_of(facts.functions, known_to_write_nothing);

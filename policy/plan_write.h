@@ -20,6 +20,7 @@ struct write_plan {
     bool taints_session = false;  // session state may have changed in ways that cannot be followed
     bool creates_temporary = false;
     bool locks_session = false;        // may take an advisory lock that outlives the transaction
+    bool seeds_session = false;        // setseed()
     bool reads_own_sequences = false;  // what nextval() gave to this session before
     std::vector<oid> tables;           // ascending, unique; complete unless whole_database
     std::vector<setting_change> settings;  // in order of execution

@@ -95,7 +95,7 @@ constexpr std::string_view volatile_harmless =
     "lo_put lo_truncate lo_truncate64 lo_unlink lowrite nextval pg_advisory_lock "
     "pg_advisory_lock_shared pg_advisory_unlock pg_advisory_unlock_all "
     "pg_advisory_unlock_shared pg_advisory_xact_lock pg_advisory_xact_lock_shared "
-    "pg_backup_start pg_backup_stop pg_cancel_backend pg_copy_logical_replication_slot "
+    "pg_cancel_backend pg_copy_logical_replication_slot "
     "pg_copy_physical_replication_slot pg_create_logical_replication_slot "
     "pg_create_physical_replication_slot pg_create_restore_point pg_drop_replication_slot "
     "pg_export_snapshot pg_log_backend_memory_contexts pg_log_standby_snapshot "
@@ -143,6 +143,8 @@ builtin_effect effect_of_builtin(std::string_view name) noexcept {
 }
 
 bool locks_for_session(std::string_view name) noexcept { return contains(session_locks, name); }
+
+bool seeds_session(std::string_view name) noexcept { return name == "setseed"; }
 
 bool reads_own_sequences(std::string_view name) noexcept {
     return name == "currval" || name == "lastval";

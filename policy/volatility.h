@@ -26,6 +26,9 @@ enum class builtin_effect : std::uint8_t {
 // Takes a lock that the session keeps when its transaction has ended.
 [[nodiscard]] bool locks_for_session(std::string_view name) noexcept;
 
+// What random() gives to the session afterwards follows from it.
+[[nodiscard]] bool seeds_session(std::string_view name) noexcept;
+
 // Tells what this session has taken from sequences: currval(), lastval().
 [[nodiscard]] bool reads_own_sequences(std::string_view name) noexcept;
 

@@ -250,6 +250,7 @@ void write_planner::builtin_call(const std::string& name) {
     // PostgreSQL lets a function that is not volatile write nothing.
     if (snapshot_.builtin_function(name) != volatility::volatile_) return;
     plan_.locks_session |= locks_for_session(name);
+    plan_.seeds_session |= seeds_session(name);
     plan_.reads_own_sequences |= reads_own_sequences(name);
     switch (effect_of_builtin(name)) {
         case builtin_effect::none:

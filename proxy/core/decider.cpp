@@ -35,6 +35,7 @@ planned_write write_of(const policy::statement_facts& facts, database& where,
                       .taints_session = found.taints_session,
                       .creates_temporary = found.creates_temporary,
                       .locks_session = found.locks_session,
+                      .seeds_session = found.seeds_session,
                       .reads_own_sequences = found.reads_own_sequences,
                       .settings = std::move(found.settings)};
     using enum policy::statement_kind;
@@ -61,7 +62,7 @@ planned_write write_of(const policy::statement_facts& facts, database& where,
 
 bool leaves_nothing(const planned_write& w) {
     return w.reads_only && !w.schema_changed && !w.whole_cluster && !w.taints_session &&
-           !w.creates_temporary && !w.locks_session && !w.reads_own_sequences &&
+           !w.creates_temporary && !w.locks_session && !w.seeds_session && !w.reads_own_sequences &&
            !w.alters_defaults && w.tables.empty() && w.settings.empty();
 }
 
@@ -291,12 +292,13 @@ std::shared_ptr<const decider::values> decider::intern_values(values from) {
 }
 
 std::shared_ptr<const prepared> decider::definition(
-    const std::shared_ptr<const statement_text>& text, std::string_view types) {
+    const std::shared_ptr<const statement_text>& text, std::string_view types,
+    std::uint64_t definitions) {
     const auto [first, last] = definitions_.equal_range(text.get());
     unsigned version = 0;
     for (auto it = first; it != last; ++it) {
         auto known = it->second.lock();
-        if (!known || known->types != types) continue;
+        if (!known || known->definitions != definitions || known->types != types) continue;
         if (!known->outdated) return known;
         version = std::max(version, known->version + 1);
     }
@@ -305,7 +307,9 @@ std::shared_ptr<const prepared> decider::definition(
         prepared{.text = text,
                  .types = std::string{types},
                  .version = version,
-                 .hash = (hash(text->sql) * 31 + hash(types)) * 31 + version});
+                 .definitions = definitions,
+                 .hash = ((hash(text->sql) * 31 + hash(types)) * 31 + version) * 31 +
+                         static_cast<std::size_t>(definitions)});
     definitions_.emplace(text.get(), made);
     if (definitions_.size() >= sweep_definitions_at_) {
         std::erase_if(definitions_, [](const auto& item) { return item.second.expired(); });

@@ -64,6 +64,7 @@ struct planned_write {
     bool taints_session = false;
     bool creates_temporary = false;
     bool locks_session = false;
+    bool seeds_session = false;
     bool reads_own_sequences = false;
     bool alters_defaults = false;  // what a later log-in is given: ALTER ROLE, DATABASE, SYSTEM
     bool awaits_values = false;    // taints only because set_config() takes a value still unbound
@@ -144,9 +145,11 @@ class decider {
     [[nodiscard]] std::shared_ptr<const std::string> intern(std::string text);
     using values = std::map<std::string, std::string, std::less<>>;
     [[nodiscard]] std::shared_ptr<const values> intern_values(values from);
-    // Equal texts with equal types are one definition, while anybody holds it.
+    // Equal texts with equal types are one, while anybody holds it. `definitions`: a number of what
+    // is defined in the database at present.
     [[nodiscard]] std::shared_ptr<const prepared> definition(
-        const std::shared_ptr<const statement_text>& text, std::string_view types);
+        const std::shared_ptr<const statement_text>& text, std::string_view types,
+        std::uint64_t definitions);
 
   private:
     [[nodiscard]] std::shared_ptr<const analysis> analyze(std::string_view sql);

@@ -19,6 +19,7 @@ enum class pin : std::uint8_t {
     advisory_lock,
     held_cursor,
     own_sequences,  // currval(), lastval()
+    seeded,         // setseed()
     sql_prepare,
     dialect,  // an encoding or string syntax in which others' bytes would mean something else
     count_
@@ -31,15 +32,16 @@ struct pooling {
     enum hold : std::uint8_t {
         session_lock = 1,  // pg_advisory_lock()
         listens = 2,
-        open_cursor = 4,   // WITH HOLD
-        own_sequences = 8  // currval(), lastval() were asked for
+        open_cursor = 4,    // WITH HOLD
+        own_sequences = 8,  // currval(), lastval() were asked for
+        seeded = 16         // setseed()
     };
 
     server_link* link = nullptr;  // null: detached
     // What is to be set at a server connection, of which revision of the settings; equal ones of a
     // worker's sessions are the same object.
     shared_values wanted;
-    shared_text path;  // by which statements are read: search_path and role
+    shared_text read_by;  // by which the server reads statements: search_path, role, settings
     std::uint64_t wanted_revision = 0;
     shared_values told;  // the ParameterStatus that the client has
     cache::time_point wait_ends = cache::time_point::max();

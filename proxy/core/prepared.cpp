@@ -19,6 +19,12 @@ bool prepared::takes_text(std::size_t parameter) const {
     return !in.failed() && std::find(as_text.begin(), as_text.end(), type) != as_text.end();
 }
 
+bool is_of_its_time(const statement_text& text) noexcept {
+    return std::ranges::any_of(text.facts().statements, [](const policy::statement_facts& s) {
+        return s.clock_literal || (s.inner && s.inner->clock_literal);
+    });
+}
+
 const policy::statement_facts* execute_in(const policy::statement_facts& statement) {
     if (statement.kind == policy::statement_kind::execute) return &statement;
     return statement.inner ? execute_in(*statement.inner) : nullptr;

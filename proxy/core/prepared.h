@@ -5,6 +5,7 @@
 // session asks repair() what to send ahead. Both views are moved when a message is sent, and moved
 // back when the server turns out to have refused or skipped it. Protocol 3.0, "Extended Query".
 #pragma once
+#include <cstdint>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -17,13 +18,20 @@
 
 namespace pgsidecar::core {
 
+// A literal such as 'now' stands for the time at which the server first reads it.
+[[nodiscard]] bool is_of_its_time(const statement_text& text) noexcept;
+
 // One definition: immutable, shared by both views and by the replies that are owed.
 struct prepared {
     std::shared_ptr<const statement_text> text;
-    std::string types;       // the Parse message's list of type oids, as sent
+    std::string types{};     // the Parse message's list of type oids, as sent
     int sql_statement = -1;  // made by SQL PREPARE: its place in the text; no Parse can repeat it
     unsigned version = 0;    // how many of the same text and types were outdated before it was made
-    std::size_t hash = 0;    // of text, types and version
+    // Of the database when it was made: what is prepared after a change may find other tables.
+    std::uint64_t definitions = 0;
+    std::size_t hash = 0;  // of text, types, version and definitions
+    // Set: no other session's statement is the same, at whatever server connection. Never read.
+    std::shared_ptr<const std::string> own = nullptr;
     // Its tables have changed so that the server refuses it. Of the worker whose it is.
     mutable bool outdated = false;
 
@@ -32,7 +40,8 @@ struct prepared {
     [[nodiscard]] bool takes_text(std::size_t parameter) const;
     // A PREPARE alone in its text, which can be sent anew.
     [[nodiscard]] bool is_repeatable() const noexcept {
-        return sql_statement >= 0 && text && text->facts().statements.size() == 1;
+        return sql_statement >= 0 && text && text->facts().statements.size() == 1 &&
+               !is_of_its_time(*text);
     }
     // Only the server has it: it cannot be prepared anew elsewhere.
     [[nodiscard]] bool is_private() const noexcept {

@@ -55,26 +55,28 @@ bool server_statements::is_ours(std::string_view name) noexcept { return name.st
 bool server_statements::key::operator==(const key& other) const noexcept {
     const auto& mine = *definition;
     const auto& its = *other.definition;
-    const bool same = &mine == &its || (mine.hash == its.hash && mine.version == its.version &&
-                                        mine.types == its.types && mine.text && its.text &&
-                                        mine.text->sql == its.text->sql);
-    return same && (path == other.path || (!path->empty() && *path == *other.path));
+    const bool same =
+        &mine == &its || (mine.hash == its.hash && mine.version == its.version &&
+                          mine.definitions == its.definitions && mine.types == its.types &&
+                          mine.text && its.text && mine.text->sql == its.text->sql);
+    return same && (read_by == other.read_by || (!read_by->empty() && *read_by == *other.read_by));
 }
 
 std::optional<std::uint32_t> server_statements::find(const prepared_ptr& definition,
-                                                     const shared_text& path, std::uint32_t batch) {
-    const auto it = known_.find({definition.get(), path.get()});
+                                                     const shared_text& read_by,
+                                                     std::uint32_t batch) {
+    const auto it = known_.find({definition.get(), read_by.get()});
     if (it == known_.end()) return std::nullopt;
     if (it->second->batch != 0 && it->second->batch != batch) return std::nullopt;
     by_use_.splice(by_use_.begin(), by_use_, it->second);
     return it->second->number;
 }
 
-std::uint32_t server_statements::add(prepared_ptr definition, shared_text path,
+std::uint32_t server_statements::add(prepared_ptr definition, shared_text read_by,
                                      std::uint32_t batch) {
     const auto number = next_++;
-    const key k{definition.get(), path.get()};
-    by_use_.push_front({std::move(definition), std::move(path), number, batch});
+    const key k{definition.get(), read_by.get()};
+    by_use_.push_front({std::move(definition), std::move(read_by), number, batch});
     known_.erase(k);  // its key is what another item holds
     known_.emplace(k, by_use_.begin());
     return number;
@@ -91,7 +93,7 @@ void server_statements::confirm(std::uint32_t number) {
 
 // Another one may have come in its place.
 void server_statements::forget(std::list<item>::iterator it) {
-    const auto known = known_.find({it->definition.get(), it->path.get()});
+    const auto known = known_.find({it->definition.get(), it->read_by.get()});
     if (known != known_.end() && known->second == it) known_.erase(known);
     by_use_.erase(it);
 }
@@ -112,11 +114,13 @@ std::optional<std::uint32_t> server_statements::take_excess(std::size_t most) {
     return number;
 }
 
-void server_link::report(std::string_view name, std::string_view value) {
-    if (const auto it = reported->find(name); it != reported->end() && it->second == value) return;
+bool server_link::report(std::string_view name, std::string_view value) {
+    if (const auto it = reported->find(name); it != reported->end() && it->second == value)
+        return false;
     auto now = std::make_shared<session_settings::values>(*reported);
     now->insert_or_assign(std::string{name}, std::string{value});
     reported = std::move(now);
+    return true;
 }
 
 bool server_link::take_idle(std::string_view bytes) {
@@ -125,10 +129,12 @@ bool server_link::take_idle(std::string_view bytes) {
         std::error_code error;
         if (protocol::next(bytes, f, error) != protocol::peek_result::ok) return false;
         protocol::parameter_status m;
-        if (f.type == 'S' && !protocol::parse(f.body, m))
-            report(m.name, m.value);
-        else if (f.type != 'N')
+        if (f.type == 'S' && !protocol::parse(f.body, m)) {
+            // Set for the whole server: what was prepared before was read by what was before.
+            if (report(m.name, m.value)) statements.clear();
+        } else if (f.type != 'N') {
             return false;
+        }
         bytes.remove_prefix(f.whole.size());
     }
     return true;

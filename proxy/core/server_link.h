@@ -24,8 +24,9 @@ using shared_values = std::shared_ptr<const session_settings::values>;
 using shared_text = std::shared_ptr<const std::string>;
 
 // The statements prepared at one server connection, under names of ours: a number for each
-// definition and the search path it was read by (the types of its parameters follow from the tables
-// that it found). The least recently used is the first to go.
+// definition and what it was read by (the tables that it found by the search_path and the types of
+// its parameters that follow, the instant that a literal means in a time zone). The least recently
+// used is the first to go.
 class server_statements {
   public:
     // What is prepared under this number: nothing, ever.
@@ -37,9 +38,10 @@ class server_statements {
     // `batch`: of the messages up to one Sync. What an earlier batch prepares and the server has
     // not confirmed is not there yet: that batch may fail before.
     [[nodiscard]] std::optional<std::uint32_t> find(const prepared_ptr& definition,
-                                                    const shared_text& path, std::uint32_t batch);
+                                                    const shared_text& read_by,
+                                                    std::uint32_t batch);
     // Numbers are never used twice: one that was refused, or dropped behind our back, is no danger.
-    std::uint32_t add(prepared_ptr definition, shared_text path, std::uint32_t batch);
+    std::uint32_t add(prepared_ptr definition, shared_text read_by, std::uint32_t batch);
     void confirm(std::uint32_t number);
     void remove(std::uint32_t number);
     void clear();
@@ -50,22 +52,22 @@ class server_statements {
   private:
     struct item {
         prepared_ptr definition;
-        shared_text path;
+        shared_text read_by;
         std::uint32_t number = 0;
         std::uint32_t batch = 0;  // 0: confirmed
     };
     [[nodiscard]] std::list<item>::iterator at(std::uint32_t number);
     void forget(std::list<item>::iterator it);
-    // By what they say: the sessions of another worker have objects of their own. An empty path is
+    // By what they say: the sessions of another worker have objects of their own. An empty text is
     // like no other.
     struct key {
         const prepared* definition;
-        const std::string* path;
+        const std::string* read_by;
         bool operator==(const key& other) const noexcept;
     };
     struct key_hash {
         std::size_t operator()(const key& k) const noexcept {
-            return k.definition->hash * 31 + std::hash<std::string>{}(*k.path);
+            return k.definition->hash * 31 + std::hash<std::string>{}(*k.read_by);
         }
     };
     std::list<item> by_use_;  // the last used first
@@ -82,8 +84,8 @@ struct server_link {
     shared_values reported = std::make_shared<const session_settings::values>();
     server_statements statements;
     std::vector<std::string> leftovers;  // statements under clients' own names, to be closed
-    // Statements that SQL's PREPARE has made under clients' own names: what made them, and the
-    // search path and role they were read by.
+    // Statements that SQL's PREPARE has made under clients' own names: what made them, and what
+    // they were read by.
     std::map<std::string, std::string, std::less<>> by_sql;
     std::vector<std::string> repeats;  // of them, those that are being made anew, in that order
     bool unnamed = false;              // an unnamed one is there, of whoever was here before
@@ -100,8 +102,8 @@ struct server_link {
     cache::time_point idle_since{};
     bool unfit = false;  // not to be used again
 
-    // A ParameterStatus.
-    void report(std::string_view name, std::string_view value);
+    // A ParameterStatus. False: that was known.
+    bool report(std::string_view name, std::string_view value);
     // What came while nobody used it. False: it is of no more use.
     [[nodiscard]] bool take_idle(std::string_view bytes);
 };

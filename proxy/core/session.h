@@ -399,6 +399,12 @@ class session {
                                 std::vector<std::string_view>& missing);
     void leave_sql_statements();
     [[nodiscard]] bool is_virtual(std::string_view name, const prepared_ptr& definition) const;
+    [[nodiscard]] bool reads_alone(const statement_text& text) const;
+    [[nodiscard]] std::uint64_t definitions();
+    [[nodiscard]] prepared_ptr definition_of(std::string_view name,
+                                             const std::shared_ptr<const statement_text>& text,
+                                             std::string_view types);
+    [[nodiscard]] shared_text read_by(const prepared& definition);
     void forward_virtual_parse(const protocol::parse_message& m,
                                const std::shared_ptr<const statement_text>& text,
                                std::string_view types, protocol::bytes whole, actions& out);
@@ -436,6 +442,8 @@ class session {
     [[nodiscard]] std::shared_ptr<const plan> plan_of(const statement_text& text,
                                                       bool in_doubt = false);
     [[nodiscard]] bool may_move_path(const planned_write& w, policy::statement_kind kind) const;
+    [[nodiscard]] bool may_change_reading(const planned_write& w,
+                                          policy::statement_kind kind) const;
     void note_effects(const planned_write& w, policy::statement_kind kind, bool alone);
     [[nodiscard]] planned_write unknown_write();
     void note_text_effects(const std::shared_ptr<const statement_text>& text, const plan& p);
@@ -537,6 +545,7 @@ class session {
     std::uint32_t owed_settings_ = 0;  // owed statements that change settings alone
     std::uint32_t owed_others_ = 0;    // owed statements that may write
     bool path_in_doubt_ = false;       // since nothing was owed: one that may have changed settings
+    bool reading_in_doubt_ = false;    // likewise, by which the server reads a text
     std::uint32_t owed_repairs_ = 0;   // owed Parses of ours
     std::int32_t server_pid_ = 0;
     std::int32_t client_pid_ = 0;

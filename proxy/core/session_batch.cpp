@@ -142,8 +142,7 @@ bool session::read_frame(const protocol::frame& f, batch& b) {
             if (known && known->text == text && known->types == types)
                 b.steps.push_back({batch::step::parse, m.name, known});
             else
-                b.steps.push_back(
-                    {batch::step::parse, m.name, services_.decide.definition(text, types)});
+                b.steps.push_back({batch::step::parse, m.name, definition_of(m.name, text, types)});
             return true;
         }
         case 'B': {

@@ -64,6 +64,7 @@ void add(planned_write& to, const planned_write& more) {
     to.taints_session = to.taints_session || more.taints_session;
     to.creates_temporary = to.creates_temporary || more.creates_temporary;
     to.locks_session = to.locks_session || more.locks_session;
+    to.seeds_session = to.seeds_session || more.seeds_session;
     to.reads_own_sequences = to.reads_own_sequences || more.reads_own_sequences;
     to.alters_defaults = to.alters_defaults || more.alters_defaults;
     for (auto* table : more.tables) insert_unique(to.tables, table);
@@ -106,8 +107,8 @@ void session::note_text_effects(const std::shared_ptr<const statement_text>& tex
         note_holds(w, s);
         if (skipping_) continue;
         if (s.kind == statement_kind::prepare && !statements_.client(s.name)) {
-            const auto made =
-                std::make_shared<const prepared>(prepared{text, {}, static_cast<int>(i)});
+            const auto made = std::make_shared<const prepared>(prepared{
+                .text = text, .sql_statement = static_cast<int>(i), .definitions = definitions()});
             statements_.set(s.name, {made, made});
             owed_.back().changes().prepares.push_back({i, s.name, made});
             note_prepare(s.name, *made);
@@ -193,6 +194,20 @@ bool session::may_move_path(const planned_write& w, statement_kind kind) const {
     });
 }
 
+// May the server read what follows it in the pipeline by other settings than are believed to hold?
+bool session::may_change_reading(const planned_write& w, statement_kind kind) const {
+    if (!pool_) return false;
+    if (w.taints_session) return true;
+    if (kind == statement_kind::discard_all)
+        return std::ranges::any_of(settings_.changed(),
+                                   [](const auto& item) { return setting_is_read_by(item.first); });
+    if (policy::controls_transaction(kind) && kind != statement_kind::begin)
+        return settings_.reading_set_in_transaction();
+    return std::ranges::any_of(w.settings, [](const policy::setting_change& change) {
+        return change.all || setting_is_read_by(change.name);
+    });
+}
+
 void session::note_effects(const planned_write& w, statement_kind kind, bool alone) {
     if (w.taints_session) ++taints_;
     if (dialect_.may_change(w)) dialect_.note_change();
@@ -211,6 +226,7 @@ void session::note_effects(const planned_write& w, statement_kind kind, bool alo
         services_.dbs.defaults_altered.fetch_add(1);
     }
     path_in_doubt_ = path_in_doubt_ || may_move_path(w, kind);
+    reading_in_doubt_ = reading_in_doubt_ || may_change_reading(w, kind);
     const bool in_block = status_ != 'I' && owed_others_ == 0;
     const auto effect = effect_of(w, kind);
     if (effect == effect::settings) ++owed_settings_;

@@ -170,7 +170,7 @@ void session::repair_before_dialect_change(const plan& effects, bool with_sync, 
 void session::forward_parse(std::string_view name, std::string_view sql, std::string_view types,
                             std::string_view whole, actions& out) {
     const auto text = whole.empty() ? services_.decide.unread() : text_of(sql);
-    auto definition = services_.decide.definition(text, types);
+    auto definition = definition_of(name, text, types);
     if (!name.empty()) send_repair(name, false, out);  // so that a duplicate is refused
     owed_reply item{.what = reply::parse,
                     .name = std::string{name},

@@ -16,6 +16,7 @@ std::uint8_t holds_of(const planned_write& w) {
     std::uint8_t out = 0;
     if (w.locks_session) out |= pooling::session_lock;
     if (w.reads_own_sequences) out |= pooling::own_sequences;
+    if (w.seeds_session) out |= pooling::seeded;
     return out;
 }
 
@@ -41,6 +42,8 @@ std::string_view to_string(pin why) noexcept {
             return "cursor_with_hold";
         case pin::own_sequences:
             return "currval";
+        case pin::seeded:
+            return "setseed";
         case pin::sql_prepare:
             return "sql_prepare";
         case pin::dialect:
@@ -60,6 +63,7 @@ pin session::pinned() const noexcept {
     if ((pool_->holds & pooling::session_lock) != 0) return pin::advisory_lock;
     if ((pool_->holds & pooling::open_cursor) != 0) return pin::held_cursor;
     if ((pool_->holds & pooling::own_sequences) != 0) return pin::own_sequences;
+    if ((pool_->holds & pooling::seeded) != 0) return pin::seeded;
     if (statements_.holds_private() || statements_.repeatable() > most_repeated)
         return pin::sql_prepare;
     if (!dialect_.shareable()) return pin::dialect;

@@ -42,8 +42,9 @@ void session::forward_cut_query(const std::shared_ptr<const statement_text>& tex
     limits_->request_consumed();
     out.outcomes.push_back(policy::reason::row_limit);
     auto effects = plan_of(*text);
-    inject_parse("", std::make_shared<const prepared>(prepared{text, std::string(2, '\0'), -1}),
-                 out);
+    inject_parse(
+        "", std::make_shared<const prepared>(prepared{.text = text, .types = std::string(2, '\0')}),
+        out);
     statements_.set_client("", nullptr);
     portals_.drop_unnamed();
     std::string message;

@@ -393,7 +393,7 @@ void session::on_drained(actions& out) {
         leave_gate(out);
     else if (limits_)
         limits_->ended();
-    block_ = block_rows_ = path_in_doubt_ = false;
+    block_ = block_rows_ = path_in_doubt_ = reading_in_doubt_ = false;
     if (waiting_ == wait::drain) {
         waiting_ = wait::none;
         out.resume_client = true;

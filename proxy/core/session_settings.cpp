@@ -86,6 +86,10 @@ bool setting_matters(std::string_view name) noexcept {
     return std::find(harmless.begin(), harmless.end(), name) == harmless.end();
 }
 
+bool setting_is_read_by(std::string_view name) noexcept {
+    return name.find('.') == std::string_view::npos && setting_matters(name);
+}
+
 const session_settings::changes& session_settings::seen() const noexcept {
     static const changes none;
     return changes_ ? *changes_ : none;
@@ -223,6 +227,19 @@ bool session_settings::set_in_transaction(std::string_view name) const {
     return std::ranges::any_of(seen().frames, [&](const frame& f) {
         return f.local.contains(name) || value_in(f.at_start) != now;
     });
+}
+
+bool session_settings::reading_set_in_transaction() const {
+    const auto any_in = [this](const auto& items, const auto& name_of) {
+        return std::ranges::any_of(items, [&](const auto& item) {
+            const std::string_view name = name_of(item);
+            return setting_is_read_by(name) && set_in_transaction(name);
+        });
+    };
+    const auto name = [](const auto& item) -> std::string_view { return item.first; };
+    return any_in(seen().set, name) || std::ranges::any_of(seen().frames, [&](const frame& f) {
+               return any_in(f.at_start, name) || any_in(f.local, name);
+           });
 }
 
 bool session_settings::savepoint(std::string_view name) {

@@ -59,6 +59,8 @@ class session_settings {
                                                              "session_authorization"};
     // The open transaction's end, or its return to a savepoint, may change this one.
     [[nodiscard]] bool set_in_transaction(std::string_view name) const;
+    // Likewise, one that setting_is_read_by().
+    [[nodiscard]] bool reading_set_in_transaction() const;
     // What was set since, and which custom settings may have been made. Outside a transaction.
     [[nodiscard]] const values& changed() const noexcept { return seen().set; }
     [[nodiscard]] const std::set<std::string, std::less<>>& touched() const noexcept {
@@ -102,5 +104,8 @@ class session_settings {
 
 // False for settings that cannot change the bytes of an answer.
 [[nodiscard]] bool setting_matters(std::string_view name) noexcept;
+// The server may read a text by it: the time zone of a literal, the search_path of a name. Custom
+// settings (with a dot) it asks for when a statement runs.
+[[nodiscard]] bool setting_is_read_by(std::string_view name) noexcept;
 
 }  // namespace pgsidecar::core

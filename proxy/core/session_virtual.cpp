@@ -3,6 +3,7 @@
 // prepared there when it is first needed. Where the server's answer is known already, something
 // that is answered alike stands in for the client's message, so that all answers keep their order.
 // Protocol 3.0, "Extended Query".
+#include <memory>
 #include <utility>
 
 #include "protocol/backend.h"
@@ -19,9 +20,9 @@ void append_length(std::string& out, std::size_t length) {
 
 constexpr std::string_view result_type_changed = "cached plan must not change result type";
 
-// Of a statement that SQL's PREPARE makes, and the search path and role that it is read by.
-std::string sql_key(const prepared& made, const std::string& path) {
-    return made.text->sql + '\0' + path;
+// Of a statement that SQL's PREPARE makes, and what it is read by.
+std::string sql_key(const prepared& made, const std::string& read_by) {
+    return made.text->sql + '\0' + std::to_string(made.definitions) + '\0' + read_by;
 }
 
 std::string does_not_exist(std::string_view name) {
@@ -35,13 +36,45 @@ bool session::is_virtual(std::string_view name, const prepared_ptr& definition) 
            !definition->is_private();
 }
 
+// The server may read it for this session as for no other: who else prepares the same text does not
+// have the same statement.
+bool session::reads_alone(const statement_text& text) const {
+    return temporary_ || untracked_ || unproven_ || taints_ != clean_taints_ || reading_in_doubt_ ||
+           is_of_its_time(text);
+}
+
+// A number of what is defined in the database, as far as that is known.
+std::uint64_t session::definitions() {
+    const auto& where = *scope();
+    return where.catalog ? where.catalog->fingerprint() : database_->wanted();
+}
+
+// What a Parse of that name makes.
+prepared_ptr session::definition_of(std::string_view name,
+                                    const std::shared_ptr<const statement_text>& text,
+                                    std::string_view types) {
+    auto shared = services_.decide.definition(text, types, definitions());
+    if (!pool_ || name.empty() || !reads_alone(*text)) return shared;
+    auto own = std::make_shared<prepared>(*shared);
+    own->own = std::make_shared<const std::string>();
+    return own;
+}
+
+// By what the server reads it at present.
+shared_text session::read_by(const prepared& definition) {
+    if (definition.own) return definition.own;
+    refresh_wanted();
+    // While that is open, nobody else may have it.
+    return reading_in_doubt_ ? std::make_shared<const std::string>() : pool_->read_by;
+}
+
 // What SQL's PREPARE makes has its name at the server, and is there wherever this session is.
 void session::note_prepare(const std::string& name, const prepared& made) {
     if (!pool_ || !pool_->link || !made.is_repeatable()) return;
     refresh_wanted();
-    // While it is open by which search_path it is read, it is like no other.
+    // While it is open by what it is read, it is like no other.
     pool_->link->by_sql.insert_or_assign(
-        name, path_in_doubt_ ? std::string{} : sql_key(made, *pool_->path));
+        name, reading_in_doubt_ ? std::string{} : sql_key(made, *pool_->read_by));
 }
 
 // What this session's PREPAREs have made is to be at the connection in use, and no other's: of each
@@ -54,12 +87,12 @@ void session::restore_sql_statements(std::vector<std::string>& excess,
     std::erase_if(there, [&](const auto& item) {
         const auto mine = statements_.client(item.first);
         const bool same =
-            mine && mine->is_repeatable() && item.second == sql_key(*mine, *pool_->path);
+            mine && mine->is_repeatable() && item.second == sql_key(*mine, *pool_->read_by);
         if (!same) excess.push_back(item.first);
         return !same;
     });
     statements_.each_repeatable([&](const std::string& name, const prepared& mine) {
-        if (!there.try_emplace(name, sql_key(mine, *pool_->path)).second) return;
+        if (!there.try_emplace(name, sql_key(mine, *pool_->read_by)).second) return;
         missing.push_back(mine.text->sql);
         pool_->link->repeats.push_back(name);
     });
@@ -90,12 +123,10 @@ void session::fail_statement(std::string_view sqlstate, std::string_view message
 
 // The definition's number at the server, where it is prepared now if it was not.
 std::uint32_t session::at_server(const prepared_ptr& definition, actions& out) {
-    refresh_wanted();
-    // While it is open which search_path the server will read it by, nobody else may have it.
-    const auto path = path_in_doubt_ ? std::make_shared<const std::string>() : pool_->path;
+    const auto by = read_by(*definition);
     auto& known = pool_->link->statements;
-    if (const auto number = known.find(definition, path, pool_->batch)) return *number;
-    const auto number = known.add(definition, path, pool_->batch);
+    if (const auto number = known.find(definition, by, pool_->batch)) return *number;
+    const auto number = known.add(definition, by, pool_->batch);
     std::string message;
     protocol::writer w{message};
     w.begin('P');
@@ -111,16 +142,15 @@ std::uint32_t session::at_server(const prepared_ptr& definition, actions& out) {
 void session::forward_virtual_parse(const protocol::parse_message& m,
                                     const std::shared_ptr<const statement_text>& text,
                                     std::string_view types, protocol::bytes whole, actions& out) {
-    auto definition = services_.decide.definition(text, types);
-    refresh_wanted();
-    const auto path = path_in_doubt_ ? std::make_shared<const std::string>() : pool_->path;
+    auto definition = definition_of(m.name, text, types);
+    const auto by = read_by(*definition);
     auto& known = pool_->link->statements;
     owed_reply item{.what = reply::parse,
                     .name = std::string{m.name},
                     .before = statements_.get(m.name),
                     .definition = definition};
     statements_.set_client(m.name, definition);
-    if (known.find(definition, path, pool_->batch)) {
+    if (known.find(definition, by, pool_->batch)) {
         item.stands_for_parse = true;
         owe(std::move(item));
         std::string message;
@@ -128,7 +158,7 @@ void session::forward_virtual_parse(const protocol::parse_message& m,
             message, protocol::close{'S', server_statements::name_of(server_statements::nobody)});
         return out.server.own(std::move(message));
     }
-    item.added = known.add(std::move(definition), path, pool_->batch);
+    item.added = known.add(std::move(definition), by, pool_->batch);
     const auto name = server_statements::name_of(item.added);
     owe(std::move(item));
     std::string front{"P"};
@@ -231,8 +261,7 @@ void session::note_outdated(const protocol::frame& f) {
 // Prepared anew it would give other columns than its client believes.
 bool session::is_refused_there(const prepared_ptr& definition) {
     if (!definition->outdated) return false;
-    refresh_wanted();
-    return !pool_->link->statements.find(definition, pool_->path, pool_->batch);
+    return !pool_->link->statements.find(definition, read_by(*definition), pool_->batch);
 }
 
 }  // namespace pgsidecar::core

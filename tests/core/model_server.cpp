@@ -277,10 +277,8 @@ std::string backend::extended(char type, std::string_view body) {
             if (!s) return refuse("42601");
             if (transaction_.status() == 'E' && !s->leaves_failure()) return refuse("25P02");
             if (!m.name.empty() && prepared_.contains(m.name)) return refuse("42P05");
-            prepared_.insert_or_assign(
-                std::string{m.name},
-                prepared{std::string{m.sql},
-                         transaction_.kv() == "kv/" ? type_in_public : type_elsewhere});
+            prepared_.insert_or_assign(std::string{m.name},
+                                       prepared{std::string{m.sql}, transaction_.parameter_type()});
             return parse_complete();
         }
         case 'B': {

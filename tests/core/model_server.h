@@ -131,6 +131,9 @@ class transaction_model {
     [[nodiscard]] bool holds_anything() const { return now_.listens || now_.temporary || locked_; }
     // The table that the name kv means.
     [[nodiscard]] std::string kv() const;
+    // Of the parameter of a read of kv: each table has it of another type, and it stands for all by
+    // which a text is read.
+    [[nodiscard]] std::uint32_t parameter_type() const;
     static constexpr std::string_view tenant_setting = "app.tenant_id";
 
     [[nodiscard]] char status() const { return failed_ ? 'E' : open_ ? 'T' : 'I'; }
@@ -190,8 +193,6 @@ class backend {
     void end();  // the connection is gone: whatever is open is rolled back
     [[nodiscard]] bool ended() const { return ended_; }
     [[nodiscard]] std::int32_t pid() const { return pid_; }
-    // Of the parameter of a read of kv: each table has it of another type.
-    static constexpr std::uint32_t type_in_public = 23, type_elsewhere = 20;
 
   private:
     struct prepared {

@@ -189,6 +189,10 @@ std::string transaction_model::kv() const {
     return own || path.starts_with("bob") ? "bob.kv/" : "kv/";
 }
 
+std::uint32_t transaction_model::parameter_type() const {
+    return 20U + (kv() == "kv/" ? 2 : 0) + (value("timezone") == "CET" ? 1 : 0);
+}
+
 std::string transaction_model::row_of(const statement& s) const {
     const bool notes = s.what == kind::select_notes || s.what == kind::update_notes;
     return notes ? "notes/" + tenant() : kv() + std::to_string(s.id);

@@ -19,7 +19,7 @@ using values = core::session_settings::values;
 namespace {
 
 core::prepared_ptr definition() { return std::make_shared<const core::prepared>(); }
-core::shared_text path(std::string text) {
+core::shared_text by(std::string text) {
     return std::make_shared<const std::string>(std::move(text));
 }
 std::string text(const core::restoring& r) {
@@ -29,36 +29,43 @@ std::string text(const core::restoring& r) {
 }  // namespace
 
 TEST_CASE("server statements: what another worker has made is known by what it says") {
-    const auto made = [](std::string sql, std::string types, unsigned version = 0) {
+    const auto made = [](std::string sql, std::string types, unsigned version = 0,
+                         std::uint64_t definitions = 0) {
         const auto text = std::make_shared<const core::statement_text>(
             core::statement_text{std::move(sql), std::make_shared<const core::analysis>()});
-        return std::make_shared<const core::prepared>(
-            core::prepared{.text = text, .types = std::move(types), .version = version, .hash = 7});
+        return std::make_shared<const core::prepared>(core::prepared{.text = text,
+                                                                     .types = std::move(types),
+                                                                     .version = version,
+                                                                     .definitions = definitions,
+                                                                     .hash = 7});
     };
     server_statements all;
-    const auto number = all.add(made("SELECT 1", "t"), path("p"), 1);
+    const auto number = all.add(made("SELECT 1", "t"), by("p"), 1);
     all.confirm(number);
-    CHECK(all.find(made("SELECT 1", "t"), path("p"), 2) == number);
-    CHECK_FALSE(all.find(made("SELECT 2", "t"), path("p"), 2));
-    CHECK_FALSE(all.find(made("SELECT 1", "u"), path("p"), 2));
-    CHECK_FALSE(all.find(made("SELECT 1", "t", 1), path("p"), 2));
-    CHECK_FALSE(all.find(made("SELECT 1", "t"), path("q"), 2));
-    // A path that is open is like no other.
-    const auto open = path("");
+    CHECK(all.find(made("SELECT 1", "t"), by("p"), 2) == number);
+    CHECK_FALSE(all.find(made("SELECT 2", "t"), by("p"), 2));
+    CHECK_FALSE(all.find(made("SELECT 1", "u"), by("p"), 2));
+    CHECK_FALSE(all.find(made("SELECT 1", "t", 1), by("p"), 2));
+    CHECK_FALSE(all.find(made("SELECT 1", "t", 0, 1), by("p"), 2));
+    CHECK_FALSE(all.find(made("SELECT 1", "t"), by("q"), 2));
+    // Where that is open it is like no other.
+    const auto open = by("");
     const auto other = all.add(made("SELECT 1", "t"), open, 1);
     CHECK(all.find(made("SELECT 1", "t"), open, 1) == other);
-    CHECK_FALSE(all.find(made("SELECT 1", "t"), path(""), 1));
+    CHECK_FALSE(all.find(made("SELECT 1", "t"), by(""), 1));
     // One that comes in the place of another outlives it.
-    const auto again = all.add(made("SELECT 1", "t"), path("p"), 3);
+    const auto again = all.add(made("SELECT 1", "t"), by("p"), 3);
     all.remove(number);
-    CHECK(all.find(made("SELECT 1", "t"), path("p"), 3) == again);
+    CHECK(all.find(made("SELECT 1", "t"), by("p"), 3) == again);
     CHECK(all.size() == 2);
 }
 
-TEST_CASE("server statements: a definition under a path has a number, which is never used again") {
+TEST_CASE(
+    "server statements: a definition and what it is read by have a number, which is never used "
+    "again") {
     server_statements all;
     const auto a = definition(), b = definition();
-    const auto p = path("p"), q = path("q");
+    const auto p = by("p"), q = by("q");
     CHECK_FALSE(all.find(a, p, 1));
     const auto ap = all.add(a, p, 1), aq = all.add(a, q, 1), bp = all.add(b, p, 1);
     CHECK(std::set<std::uint32_t>{ap, aq, bp, server_statements::nobody}.size() == 4);
@@ -66,7 +73,7 @@ TEST_CASE("server statements: a definition under a path has a number, which is n
     CHECK(all.find(a, q, 1) == aq);
     CHECK(all.find(b, p, 1) == bp);
     CHECK_FALSE(all.find(b, q, 1));
-    CHECK(all.find(a, path("p"), 1) == ap);
+    CHECK(all.find(a, by("p"), 1) == ap);
     all.remove(aq);
     all.remove(aq);
     all.remove(server_statements::nobody);
@@ -80,7 +87,7 @@ TEST_CASE("server statements: a definition under a path has a number, which is n
 
 TEST_CASE("server statements: the least recently used is the first to go") {
     server_statements all;
-    const auto p = path("p");
+    const auto p = by("p");
     std::vector<core::prepared_ptr> d;
     std::vector<std::uint32_t> n;
     for (int i = 0; i < 4; ++i) {
@@ -103,7 +110,7 @@ TEST_CASE("server statements: the least recently used is the first to go") {
 TEST_CASE("server statements: what another batch prepares is not there until it is confirmed") {
     server_statements all;
     const auto d = definition();
-    const auto p = path("p");
+    const auto p = by("p");
     const auto first = all.add(d, p, 1);
     CHECK(all.find(d, p, 1) == first);
     CHECK_FALSE(all.find(d, p, 2));
@@ -137,7 +144,7 @@ TEST_CASE("server statements: any calls leave what is known") {
     server_statements all;
     std::vector<core::prepared_ptr> d;
     for (int i = 0; i < 6; ++i) d.push_back(definition());
-    const core::shared_text paths[] = {path("p"), path("q")};
+    const core::shared_text readings[] = {by("p"), by("q")};
     struct one {
         core::prepared_ptr what;
         core::shared_text where;
@@ -147,7 +154,7 @@ TEST_CASE("server statements: any calls leave what is known") {
     std::vector<one> model;  // the last used first
     for (std::size_t i = 0; i < 20'000; ++i) {
         const auto& what = d[random() % d.size()];
-        const auto& where = paths[random() % 2];
+        const auto& where = readings[random() % 2];
         const auto batch = 1 + static_cast<std::uint32_t>(random() % 2);
         const auto it = std::find_if(model.begin(), model.end(), [&](const one& o) {
             return o.known && o.what == what && o.where == where;
@@ -235,9 +242,12 @@ TEST_CASE("server link: what comes while nobody uses it") {
         CAPTURE(std::string{row.name});
         server_link l;
         l.report("TimeZone", "UTC");
+        (void)l.statements.add(definition(), by("p"), 1);
         CHECK(l.take_idle(row.said) == row.stays);
         if (row.stays && row.said.find("CET") != std::string::npos)
             CHECK(l.reported->at("TimeZone") == "CET");
+        // Read by what was set before, which nobody's new statement is.
+        if (row.stays) CHECK(l.statements.size() == (l.reported->at("TimeZone") == "CET" ? 0 : 1));
     }
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 
 using pgsidecar::core::session_settings;
+using pgsidecar::core::setting_is_read_by;
 using pgsidecar::core::setting_matters;
 using pgsidecar::policy::setting_change;
 
@@ -346,4 +347,25 @@ TEST_CASE("settings: what can change an answer matters") {
         CHECK(setting_matters(name));
     for (const char* name : {"application_name", "statement_timeout"})
         CHECK(!setting_matters(name));
+}
+
+TEST_CASE("settings: by which a text is read, and what a transaction's end may change of them") {
+    for (const char* name : {"timezone", "datestyle", "search_path", "array_nulls", "role"})
+        CHECK(setting_is_read_by(name));
+    for (const char* name : {"app.tenant_id", "application_name", "statement_timeout"})
+        CHECK_FALSE(setting_is_read_by(name));
+
+    session_settings s;
+    s.apply(set("timezone", "CET"));
+    s.begin();
+    CHECK_FALSE(s.reading_set_in_transaction());
+    s.apply(set_local("app.tenant_id", "t"));
+    CHECK_FALSE(s.reading_set_in_transaction());
+    s.apply(set_local("datestyle", "German"));
+    CHECK(s.reading_set_in_transaction());
+    s.commit();
+    CHECK_FALSE(s.reading_set_in_transaction());
+    s.begin();
+    s.apply(reset("timezone"));
+    CHECK(s.reading_set_in_transaction());
 }

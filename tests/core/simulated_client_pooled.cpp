@@ -226,14 +226,13 @@ void simulated_client::check_told() {
     check("application_name", "application_name");
 }
 
-// A statement's parameters are of the types that it was given when it was prepared. Where the path
-// has changed since they may be those of the path of now.
+// A statement's parameters are of the types that it was given when it was prepared. Where settings
+// have changed since they may be those of now.
 void simulated_client::check_types(std::string_view body) {
     protocol::reader in{body};
     const auto count = in.u16();
     const auto type = in.u32();
-    const auto now = transaction_.kv() == "kv/" ? backend::type_in_public : backend::type_elsewhere;
-    if (in.failed() || count != 1 || (type != type_ && type != now))
+    if (in.failed() || count != 1 || (type != type_ && type != transaction_.parameter_type()))
         world_.violate("a parameter of type " + std::to_string(type));
 }
 

@@ -82,7 +82,7 @@ void simulated_client::note_step(const request& r, char type, std::string_view b
     if (type == 't') check_types(body);
     if (type != '1' || !named) return;
     if (!names_.emplace("s").second) world_.violate("prepared twice");
-    type_ = transaction_.kv() == "kv/" ? backend::type_in_public : backend::type_elsewhere;
+    type_ = transaction_.parameter_type();
 }
 
 // A limit that warns, or that has cut a page.

@@ -7,7 +7,8 @@
 //   every seventh of the admitted not woken                       "no place"
 //   the limit named that is full, not the one that was met        "no place within"
 //   a setting left out by send_restore()                          "given back, and"
-//   one path for all in the key of shared statements              "a parameter of type"
+//   one path, or one TimeZone, for all in what shared statements are read by
+//                                                                 "a parameter of type"
 //   given back while a transaction is open                        "in the middle of"
 #include <doctest/doctest.h>
 

@@ -56,8 +56,7 @@ class Client(threading.Thread):
         asked = self.rng.choice(data.BY_SUBJECT[subject])
         return asked, self.rng.choice(asked.numbers) if asked.numbers else 0
 
-    def read(self, asked=None):
-        asked = asked or [self.question() for _ in range(2 if self.rng.random() < 0.1 else 1)]
+    def messages(self, asked):
         messages = []
         for question, i in asked:
             statement = data.Statement(question.sql, (i,) if question.numbers else (),
@@ -66,6 +65,15 @@ class Client(threading.Thread):
                 messages.append(Session.unnamed(statement.sql, ()) + wire.SYNC)
             else:
                 messages.append(self.session.message(self.rng, statement))
+        return messages
+
+    def read(self, asked=None):
+        asked = asked or [self.question() for _ in range(2 if self.rng.random() < 0.1 else 1)]
+        try:
+            messages = self.messages(asked)
+        except Refused:
+            self.session.drop(True)  # what has been prepared is not known now
+            return
         self.asked += len(asked)
         begin = now()
         reply = self.session.talk(b"".join(messages), len(messages))

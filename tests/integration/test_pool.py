@@ -190,6 +190,21 @@ class PinTest(PoolTest):
         self.held(mine, "DEALLOCATE p", None)
         self.assertEqual(self.value(other, "SELECT pg_try_advisory_xact_lock(7)"), "f")
 
+    def test_seeded_random_numbers(self):
+        mine = self.wire()
+        self.held(mine, "SELECT setseed(0.5)", None, "setseed")
+        self.wire().q("SELECT random()")
+        past = self.direct()
+        past.q("SELECT setseed(0.5)")
+        self.assertEqual(self.value(mine, "SELECT random()"), past.q("SELECT random()").value)
+        self.assertIsNone(mine.q("DISCARD ALL").error)
+        wait_until("it to be given back", lambda: self.pools()["idle"] == self.pools()["servers"])
+
+    def test_a_backup_is_of_its_session(self):
+        mine = self.wire()
+        self.held(mine, "SELECT pg_backup_start('nightly', true) IS NOT NULL", None, "not_followed")
+        self.assertIsNone(mine.q("SELECT pg_backup_stop(false)").error)
+
     def test_listen(self):
         mine, other = self.wire(), self.wire()
         self.held(mine, "LISTEN ward", None, "listen")

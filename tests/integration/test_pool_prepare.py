@@ -7,7 +7,7 @@ from test_pool import PoolTest
 MADE = "SELECT prepare_time FROM pg_prepared_statements WHERE name = 'p'"
 
 
-class SqlPrepareTest(PoolTest):
+class PrepareTest(PoolTest):
     def given_back(self):
         wait_until("it to be given back", lambda: self.pools()["idle"] == self.pools()["servers"])
 
@@ -15,6 +15,8 @@ class SqlPrepareTest(PoolTest):
         for sql in texts:
             self.assertIsNone(session.q(sql).error, sql)
 
+
+class SqlPrepareTest(PrepareTest):
     def test_of_each_session_its_own(self):
         mine, other, third = self.wire(), self.wire(), self.wire()
         self.ok(mine, "PREPARE p(int) AS SELECT 'mine ' || $1")
@@ -141,4 +143,106 @@ class SqlPrepareTest(PoolTest):
         self.assertEqual(self.value(mine, "EXECUTE p20"), "20")
 
 
-del PoolTest
+class ReadingTest(PrepareTest):
+    """One statement at the server may serve many sessions, but only those by whose settings its text is
+    read alike: the server turns its literals into values once, when it is prepared or planned."""
+
+    pool = {"default_pool_size": 1, "workers": 1}  # a worker knows its own sessions' statements
+    READ = [  # what is set, to which two values, and what is read by it
+        ("TimeZone", "UTC", "Asia/Tokyo", "SELECT extract(epoch FROM timestamptz '2020-01-01 00:00')"),
+        ("DateStyle", "ISO, MDY", "ISO, DMY", "SELECT date '01/02/2020' - date '2020-01-01'"),
+        ("IntervalStyle", "postgres", "iso_8601", "SELECT (interval '1 day')::text"),
+        ("array_nulls", "on", "off", "SELECT ('{NULL}'::text[])[1] IS NULL"),
+        ("extra_float_digits", "1", "-5", "SELECT (0.1::float8 / 3)::text"),
+        ("bytea_output", "hex", "escape", "SELECT (bytea 'a')::text"),
+        ("transform_null_equals", "on", "off", "SELECT 1 = NULL"),
+        ("xmloption", "content", "document", "SELECT xml 'no <b>element</b>'"),
+        ("client_encoding", "UTF8", "LATIN1", "SELECT length('\u00e9')"),
+    ]
+
+    @staticmethod
+    def ways(sql):
+        """Prepared and run, each way with names of its own."""
+        def protocol(session):
+            session.batch(wire.parse(sql, "s"))
+            return session.batch(wire.bind(name="s"), wire.describe(), wire.execute())
+
+        def in_one_batch(session):
+            return session.x(sql, name="t")
+
+        def by_sql(session):
+            session.q("PREPARE p AS " + sql)
+            return session.q("EXECUTE p")
+        return protocol, in_one_batch, by_sql
+
+    @staticmethod
+    def told(open_one, name, value, start, way):
+        session = open_one(**({name: value} if start else {}))
+        if not start:
+            session.q("SET %s = '%s'" % (name, value))
+        reply = way(session)
+        session.close()
+        return reply.error, reply.rows
+
+    def test_of_each_session_by_its_own_settings(self):
+        for name, first, second, sql in self.READ:
+            for way in self.ways(sql):
+                for start in (False, True):
+                    with self.subTest(name, way=way.__name__, at_start=start):
+                        said = [[self.told(open_one, name, value, start, way)
+                                 for value in (first, second)] for open_one in (self.direct, self.wire)]
+                        self.assertNotEqual(*said[0])
+                        self.assertEqual(*said)
+
+    def test_the_time_of_each_one_that_is_prepared(self):
+        sql = "SELECT extract(epoch FROM timestamptz 'now') - 1.6e9"
+        for way in self.ways(sql):
+            with self.subTest(way.__name__):
+                times = []
+                for _ in range(3):
+                    session = self.wire()
+                    times.append(float(way(session).value))
+                    session.close()
+                self.assertEqual(times, sorted(set(times)))
+
+    def test_settings_of_a_transaction(self):
+        sql = "SELECT extract(epoch FROM timestamptz '2020-01-01 00:00')"
+        local = "SET LOCAL TimeZone = 'Asia/Tokyo'"
+        for end in ("COMMIT", "ROLLBACK"):
+            with self.subTest(end):
+                one, two = self.wire(), self.wire()
+                pipeline = [wire.query("BEGIN"), wire.query(local),
+                            wire.parse(sql, end) + wire.bind(name=end) + wire.execute() + wire.SYNC]
+                one.send(b"".join(pipeline) + wire.query(end))
+                one.read_reply(4)
+                self.assertEqual(two.x(sql, name="s").value, "1577836800.000000")
+
+    def test_a_table_that_comes_to_stand_before_another(self):
+        """What is prepared keeps its tables; what is prepared afterwards has the new ones."""
+        sql = "SELECT v FROM t"
+        self.direct().q("CREATE TABLE t AS SELECT 'public' AS v; CREATE SCHEMA a")
+        for kind in ("TABLE a.t", "TEMP TABLE t"):
+            for way in self.ways(sql):
+                with self.subTest(kind, way=way.__name__):
+                    first = self.wire(search_path="a, public")
+                    # The schema of temporary tables is in the path from its first table on.
+                    self.ok(first, "CREATE TEMP TABLE u ()", "DISCARD ALL")
+                    self.assertEqual(way(first).value, "public")
+                    first.close()
+                    second = self.wire(search_path="a, public")
+                    self.ok(second, "CREATE %s AS SELECT 'new' AS v" % kind)
+                    self.assertEqual(way(second).value, "new")
+                    self.ok(second, "DROP TABLE " + kind.split()[-1])
+                    second.close()
+
+    def test_own_settings_do_not_keep_tenants_from_sharing(self):
+        sessions = [self.wire() for _ in range(3)]
+        for i, session in enumerate(sessions):
+            session.q("SET app.tenant_id = '%d'" % i)
+            session.q("SET statement_timeout = '%ds'" % (i + 20))
+            reply = session.x("SELECT current_setting('app.tenant_id')", name="s")
+            self.assertEqual(reply.value, str(i))
+        self.assertEqual(self.value(sessions[0], "SELECT count(*) FROM pg_prepared_statements"), "1")
+
+
+del PoolTest, PrepareTest
