@@ -251,6 +251,11 @@ std::shared_ptr<const scope_text> decider::scope(
     return made;
 }
 
+void decider::forget_old_scopes() {
+    std::erase_if(scopes_,
+                  [](const known_scope& known) { return known.where->epoch() != known.epoch; });
+}
+
 std::shared_ptr<const login_defaults> decider::defaults_of(
     const std::string& user, const std::shared_ptr<const policy::catalog>& catalog) {
     std::erase_if(defaults_, [](const known_defaults& known) { return known.catalog.expired(); });

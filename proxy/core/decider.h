@@ -139,6 +139,8 @@ class decider {
     [[nodiscard]] std::shared_ptr<const scope_text> scope(
         database& where, std::string_view search_path, std::string_view role, bool temporary,
         const std::shared_ptr<const policy::catalog>& instead = nullptr);
+    // Those of catalogs that have been replaced, which nobody may ask for again.
+    void forget_old_scopes();
     [[nodiscard]] std::shared_ptr<const login_defaults> defaults_of(
         const std::string& user, const std::shared_ptr<const policy::catalog>& catalog);
     // The same text gives the same pointer while anybody holds it.

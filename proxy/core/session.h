@@ -98,6 +98,7 @@ class session {
     // After actions::tier asked for it. Too late, or of another question: it is passed over.
     void on_tier_answer(std::uint64_t number, core::tier_finds found, time_point now, actions& out);
     void on_database_released() noexcept { releasing_ = release::done; }
+    void forget_old_catalog();       // now and then: one that has been replaced is not kept
     void on_switched(actions& out);  // services.options, the rules or the limits are others now
     void on_shutdown(actions& out);  // ends now if idle, else as soon as it is
     void on_kill(actions& out);      // ends now, and the client is told

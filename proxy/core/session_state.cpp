@@ -20,6 +20,10 @@ const std::shared_ptr<const scope_text>& session::scope() {
     return scope_;
 }
 
+void session::forget_old_catalog() {
+    if (scope_ && database_->epoch() != scope_epoch_) scope_.reset();
+}
+
 // What the log-in gave is read from the last catalog before it, or else from the first one after
 // it. When a later one says otherwise the session may have either: it is not to be followed any
 // more. The server's own settings, though, change in a session that is under way, too.

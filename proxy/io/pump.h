@@ -37,6 +37,7 @@ class pump : public std::enable_shared_from_this<pump>, private core::server_sou
 
     void on_wake(const core::wake_up& wake);
     void on_switched();  // see core::session
+    void forget_old_catalog() { session_.forget_old_catalog(); }
     void on_database_released();
     void on_tier_answer(std::uint64_t number, core::tier_finds found);
     void on_secret(std::optional<std::string> secret);  // nothing: nobody could be asked

@@ -347,6 +347,7 @@ void server::housekeeping() {
         // Who leaves is not to stand in the way of a DROP DATABASE through the one that came.
         const auto idle_since = leaving_ ? std::chrono::hours{1} : std::chrono::hours{0};
         catalogs_.close_unused(std::chrono::steady_clock::now() + idle_since);
+        for (const auto& w : workers_) w->post([home = w.get()] { home->forget_old_catalogs(); });
         housekeeping();
     });
 }

@@ -163,6 +163,11 @@ void worker::switch_to(std::shared_ptr<const live_settings> next) {
     for (const auto copy = pumps_; const auto& [token, p] : copy) p->on_switched();
 }
 
+void worker::forget_old_catalogs() {
+    for (const auto& [token, p] : pumps_) p->forget_old_catalog();
+    decider_.forget_old_scopes();
+}
+
 worker& worker::neighbour(unsigned index) noexcept { return owner_.worker_of(index); }
 
 std::int32_t worker::new_client_pid() noexcept { return owner_.new_client_pid(); }

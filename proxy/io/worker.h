@@ -45,7 +45,9 @@ class worker {
     void post(F f) {
         boost::asio::post(context_, std::move(f));
     }
-    // On this worker's thread: from here on it runs by `next`.
+    // On this worker's thread, like the next: nobody who waits keeps a catalog that was replaced.
+    void forget_old_catalogs();
+    // From here on it runs by `next`.
     void switch_to(std::shared_ptr<const live_settings> next);
     void adopt(tcp::socket client);  // on this worker's thread; of any io_context
     void drain();                    // from any thread: sessions end as they become idle

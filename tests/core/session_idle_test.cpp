@@ -45,6 +45,20 @@ TEST_CASE("idle: a client that says nothing is disconnected, not before its time
     CHECK(i.ended("57P05"));
 }
 
+TEST_CASE("idle: who says nothing keeps no catalog that has been replaced") {
+    idle_world i;
+    i.passes(select_kv, answer("one"));
+    const std::weak_ptr<const policy::catalog> before = i.w.db().usable_catalog();
+    i.w.db().want_reload();
+    i.l.catalog_read();
+    CHECK_FALSE(before.expired());
+    i.l.session().forget_old_catalog();
+    i.w.deciders.front().forget_old_scopes();
+    CHECK(before.expired());
+    i.l.client(select_kv);
+    CHECK(show(i.l.to_client()) == show(answer("one")));
+}
+
 TEST_CASE("idle: an answer of the cache is a sign of life") {
     idle_world i;
     i.passes(select_kv, answer("one"));
