@@ -68,6 +68,10 @@ bool leaves_nothing(const planned_write& w) {
 
 }  // namespace
 
+std::uint64_t definitions_in(const database& where, const scope_text& scope) {
+    return scope.catalog ? scope.catalog->fingerprint() : where.wanted();
+}
+
 decider::decider(std::shared_ptr<const policy::cache_rules> rules, decider_limits limits)
     : rules_{std::move(rules)},
       limits_{limits},
@@ -297,15 +301,19 @@ std::shared_ptr<const decider::values> decider::intern_values(values from) {
 }
 
 std::shared_ptr<const prepared> decider::definition(
-    const std::shared_ptr<const statement_text>& text, std::string_view types,
-    std::uint64_t definitions) {
+    const std::shared_ptr<const statement_text>& text, std::string_view types, database& where,
+    const std::shared_ptr<const scope_text>& s,
+    const std::shared_ptr<const std::string>& literals) {
+    const auto definitions = definitions_in(where, *s);
     const auto [first, last] = definitions_.equal_range(text.get());
     unsigned version = 0;
     for (auto it = first; it != last; ++it) {
         auto known = it->second.lock();
         if (!known || known->definitions != definitions || known->types != types) continue;
-        if (!known->outdated) return known;
-        version = std::max(version, known->version + 1);
+        if (known->outdated)
+            version = std::max(version, known->version + 1);
+        else if (known->literals == literals)
+            return known;
     }
     const std::hash<std::string_view> hash;
     auto made = std::make_shared<const prepared>(
@@ -313,8 +321,11 @@ std::shared_ptr<const prepared> decider::definition(
                  .types = std::string{types},
                  .version = version,
                  .definitions = definitions,
+                 .literals = literals,
                  .hash = ((hash(text->sql) * 31 + hash(types)) * 31 + version) * 31 +
-                         static_cast<std::size_t>(definitions)});
+                         static_cast<std::size_t>(definitions),
+                 .tables = plan_for(*text, where, s)->read.tables,
+                 .bound_by = definitions});
     definitions_.emplace(text.get(), made);
     if (definitions_.size() >= sweep_definitions_at_) {
         std::erase_if(definitions_, [](const auto& item) { return item.second.expired(); });

@@ -37,6 +37,9 @@ struct scope_text {
     }
 };
 
+// A number of what is defined in the database, as far as that is known.
+[[nodiscard]] std::uint64_t definitions_in(const database& where, const scope_text& scope);
+
 // What a role is given at log-in, by one catalog.
 struct login_defaults {
     std::string of_login;   // canonical, of the role and the database
@@ -147,11 +150,12 @@ class decider {
     [[nodiscard]] std::shared_ptr<const std::string> intern(std::string text);
     using values = std::map<std::string, std::string, std::less<>>;
     [[nodiscard]] std::shared_ptr<const values> intern_values(values from);
-    // Equal texts with equal types are one, while anybody holds it. `definitions`: a number of what
-    // is defined in the database at present.
+    // What a Parse makes now: equal texts with equal types are one, while anybody holds it and what
+    // is defined stays as it is. `literals`: interned.
     [[nodiscard]] std::shared_ptr<const prepared> definition(
-        const std::shared_ptr<const statement_text>& text, std::string_view types,
-        std::uint64_t definitions);
+        const std::shared_ptr<const statement_text>& text, std::string_view types, database& where,
+        const std::shared_ptr<const scope_text>& s,
+        const std::shared_ptr<const std::string>& literals);
 
   private:
     [[nodiscard]] std::shared_ptr<const analysis> analyze(std::string_view sql);

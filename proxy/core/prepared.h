@@ -29,10 +29,17 @@ struct prepared {
     unsigned version = 0;    // how many of the same text and types were outdated before it was made
     // Of the database when it was made: what is prepared after a change may find other tables.
     std::uint64_t definitions = 0;
+    // The settings that its literals were read by. See session::literals_read_by().
+    std::shared_ptr<const std::string> literals = nullptr;
     std::size_t hash = 0;  // of text, types, version and definitions
     // Set: no other session's statement is the same, at whatever server connection. Never read.
     std::shared_ptr<const std::string> own = nullptr;
-    // Its tables have changed so that the server refuses it. Of the worker whose it is.
+    // Those that its names meant then; empty: not known, or it is no read.
+    std::vector<const cache::table_state*> tables{};
+    // The definitions by which the server has bound it since: had its columns changed, it would
+    // have refused. Of the worker whose it is, as is the next.
+    mutable std::uint64_t bound_by = 0;
+    // Its tables have changed so that the server refuses it.
     mutable bool outdated = false;
 
     // False: that parameter (from 0) was declared to be of a type whose bytes are not those of its

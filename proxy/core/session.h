@@ -220,7 +220,7 @@ class session {
     [[nodiscard]] std::shared_ptr<const std::vector<policy::setting_change>> bound_settings(
         const prepared& definition, const protocol::bind& m) const;
     [[nodiscard]] std::shared_ptr<const plan> effects_of(const portal& bound);
-    void repair_before_dialect_change(const plan& effects, bool with_sync, actions& out);
+    void repair_before_reading_changes(const plan& effects, bool with_sync, actions& out);
     [[nodiscard]] bool repair_may_fail(std::string_view name);
     void send_repair(std::string_view name, bool with_sync, actions& out);
     void inject_parse(std::string_view name, const prepared_ptr& definition, actions& out);
@@ -240,6 +240,8 @@ class session {
     [[nodiscard]] policy::reason judge_unit(unit& u,
                                             const std::shared_ptr<const scope_text>& where);
     [[nodiscard]] verdict look_up_batch(batch& b, time_point now, actions& out);
+    [[nodiscard]] bool means_the_same(const prepared& made, const plan& now,
+                                      const scope_text& where);
     void serve_or_refuse(batch& b, actions& out);
     void serve_batch(batch& b, actions& out);
     void count_hit(std::size_t units, actions& out);
@@ -401,7 +403,7 @@ class session {
     void leave_sql_statements();
     [[nodiscard]] bool is_virtual(std::string_view name, const prepared_ptr& definition) const;
     [[nodiscard]] bool reads_alone(const statement_text& text) const;
-    [[nodiscard]] std::uint64_t definitions();
+    [[nodiscard]] std::uint64_t definitions() { return definitions_in(*database_, *scope()); }
     [[nodiscard]] prepared_ptr definition_of(std::string_view name,
                                              const std::shared_ptr<const statement_text>& text,
                                              std::string_view types);
@@ -437,6 +439,18 @@ class session {
         return services_.decide.text(sql, dialect_.read(sql, !owed_.empty()));
     }
     void note_parameter(std::string_view name, std::string_view value);
+    [[nodiscard]] session_settings::values reported_literals() const;
+    [[nodiscard]] const shared_text& literals_read_by();
+    template <class F>
+    void each_reported(const F& f) const {
+        std::string_view rest = reported_ ? std::string_view{*reported_} : std::string_view{};
+        while (!rest.empty()) {
+            const auto end = rest.find('\0');
+            const auto stop = rest.find('\0', end + 1);
+            f(rest.substr(0, end), rest.substr(end + 1, stop - end - 1));
+            rest.remove_prefix(stop + 1);
+        }
+    }
 
     // session_effects.cpp
     void judge_unproven();
@@ -584,11 +598,13 @@ class session {
     std::shared_ptr<const std::string> reported_;  // ParameterStatus, canonical
     std::shared_ptr<const login_defaults> login_;  // null: not known yet
     std::shared_ptr<const std::string> context_;
+    std::shared_ptr<const std::string> read_by_;  // with it: see literals_read_by()
     std::shared_ptr<const scope_text> scope_;
     std::uint64_t login_altered_ = 0;  // databases::defaults_altered at log-in
     std::uint64_t context_revision_ = 0;
     std::uint64_t scope_revision_ = 0;
     std::uint64_t scope_epoch_ = 0;
+    std::uint32_t constants_changed_ = 0;  // how often what constants_are_written_by() was set
     bool scope_temporary_ = false;
 };
 

@@ -139,7 +139,8 @@ bool session::read_frame(const protocol::frame& f, batch& b) {
             const auto types = f.body.substr(m.name.size() + m.sql.size() + 2);
             const auto text = text_of(m.sql);
             if (text->facts().too_long) return false;  // it could not be repeated to the server
-            if (known && known->text == text && known->types == types)
+            if (known && known->text == text && known->types == types &&
+                known->definitions == definitions() && known->literals == literals_read_by())
                 b.steps.push_back({batch::step::parse, m.name, known});
             else
                 b.steps.push_back({batch::step::parse, m.name, definition_of(m.name, text, types)});
@@ -187,9 +188,20 @@ bool session::read_frame(const protocol::frame& f, batch& b) {
     }
 }
 
+// Prepared by other settings or definitions it may mean something else than the same text does now,
+// which is what the key names. Until the server has bound it once more nobody knows whether it
+// refuses it.
+bool session::means_the_same(const prepared& made, const plan& now, const scope_text& where) {
+    if (made.literals != literals_read_by()) return false;
+    const auto definitions = definitions_in(*database_, where);
+    if (made.definitions == definitions) return true;
+    return made.bound_by == definitions && (made.tables.empty() || made.tables == now.read.tables);
+}
+
 reason session::judge_unit(unit& u, const std::shared_ptr<const scope_text>& where) {
     u.planned = services_.decide.plan_for(*u.definition->text, *database_, where);
     if (const auto why = table_verdict(*u.planned); why != reason::miss) return why;
+    if (!means_the_same(*u.definition, *u.planned, *where)) return reason::doubtful_text;
     for (const auto& value : u.bind.values)
         if (value && policy::mentions_clock_word(*value)) return reason::clock_read;
     build_key(u.key, context(), u.described ? answer_shape::described : answer_shape::rows_only,

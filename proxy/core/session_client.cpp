@@ -289,7 +289,7 @@ void session::forward_query(const std::shared_ptr<const statement_text>& text,
         for (const auto name : named_statements(*text)) send_repair(name, true, out);
     note_rows(*text, effects);
     batch_writes_ = batch_rows_ = false;
-    if (!effects.inert) repair_before_dialect_change(effects, true, out);
+    if (!effects.inert) repair_before_reading_changes(effects, true, out);
     const auto why = count_forwarded(*text, effects, out);
     statements_.set("", {});  // a simple query drops the unnamed statement
     portals_.drop_unnamed();

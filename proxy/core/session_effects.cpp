@@ -213,6 +213,7 @@ void session::note_effects(const planned_write& w, statement_kind kind, bool alo
     if (dialect_.may_change(w)) dialect_.note_change();
     for (const auto& change : w.settings) {
         settings_.touch(change.name);
+        if (change.all || constants_are_written_by(change.name)) ++constants_changed_;
         // What is made then without a schema is temporary.
         if (pool_ && change.name == "search_path" && change.value &&
             change.value->find("pg_temp") != std::string::npos)

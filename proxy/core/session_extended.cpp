@@ -144,9 +144,13 @@ void session::send_repair(std::string_view name, bool with_sync, actions& out) {
 }
 
 // A statement that the server has not heard of yet would be read by it as it reads then.
-void session::repair_before_dialect_change(const plan& effects, bool with_sync, actions& out) {
-    if (std::none_of(effects.writes.begin(), effects.writes.end(),
-                     [this](const planned_write& w) { return dialect_.may_change(w); }))
+void session::repair_before_reading_changes(const plan& effects, bool with_sync, actions& out) {
+    const auto changes = [](const policy::setting_change& change) {
+        return change.all || literals_are_read_by(change.name);
+    };
+    if (std::ranges::none_of(effects.writes, [&](const planned_write& w) {
+            return dialect_.may_change(w) || std::ranges::any_of(w.settings, changes);
+        }))
         return;
     bool prepared_any = false;
     for (const auto& name : statements_.unheard()) {
@@ -198,10 +202,13 @@ std::optional<std::size_t> session::forward_bind(const protocol::bind& m, std::s
     const auto renamed = rename_bind(m, length, out);
     if (!renamed) return std::nullopt;
     if (next_fill_ >= 0) ++next_fill_;
+    const auto present = definition ? definitions() : 0;
+    const bool tells = definition && definition->bound_by != present;
     owe({.what = reply::bind,
          .fill = current_fill(),
+         .definitions = tells ? present : 0,
          .name = shared ? std::string{m.statement} : std::string{},
-         .definition = shared ? definition : nullptr});
+         .definition = shared || tells ? definition : nullptr});
     if (skipping_) return renamed;
     portal bound{.definition = std::move(definition), .page = page};
     if (bound.definition) bound.settings = bound_settings(*bound.definition, m);
@@ -296,7 +303,7 @@ void session::forward_execute(const portal* bound, std::uint32_t page, actions& 
     note_rows(*text, effects);
     if (!effects.inert) {
         for (const auto name : named_statements(*text)) send_repair(name, false, out);
-        repair_before_dialect_change(effects, false, out);
+        repair_before_reading_changes(effects, false, out);
     }
     item.why = count_forwarded(*text, effects, out);
     item.text = text;

@@ -126,7 +126,11 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             break;
         case '2':
             record(f, out);
-            if (!owed_.empty() && owed_.front().what == reply::bind) pop_owed();
+            if (!owed_.empty() && owed_.front().what == reply::bind) {
+                const auto& item = owed_.front();
+                if (item.definitions != 0) item.definition->bound_by = item.definitions;
+                pop_owed();
+            }
             break;
         case '1':
         case '3':

@@ -90,6 +90,15 @@ bool setting_is_read_by(std::string_view name) noexcept {
     return name.find('.') == std::string_view::npos && setting_matters(name);
 }
 
+bool literals_are_read_by(std::string_view name) noexcept {
+    const auto& path = session_settings::of_path;
+    return setting_is_read_by(name) && std::find(path.begin(), path.end(), name) == path.end();
+}
+
+bool constants_are_written_by(std::string_view name) noexcept {
+    return name == "bytea_output" || name == "extra_float_digits" || name == "intervalstyle";
+}
+
 const session_settings::changes& session_settings::seen() const noexcept {
     static const changes none;
     return changes_ ? *changes_ : none;
@@ -274,6 +283,21 @@ const std::string* session_settings::find(std::string_view name) const {
     if (const auto it = seen().set.find(name); it != seen().set.end()) return &it->second;
     if (const auto it = start_.find(name); it != start_.end()) return &it->second;
     return nullptr;
+}
+
+std::string session_settings::literals_text(const values& reported) const {
+    std::string out;
+    const auto add = [&out](const auto& item) {
+        if (!literals_are_read_by(item.first)) return;
+        out.append(item.first).push_back('\0');
+        out.append(item.second).push_back('\0');
+    };
+    for (const auto& item : reported)
+        if (!find(item.first)) add(item);
+    for (const auto& item : start_)
+        if (!seen().set.contains(item.first)) add(item);
+    for (const auto& item : seen().set) add(item);
+    return out;
 }
 
 // No role is what a session begins with; who is who then stands in the key beside this text.

@@ -73,6 +73,10 @@ class session_settings {
     // there share entries.
     [[nodiscard]] std::string key_text() const;
 
+    // Canonical text of those that literals_are_read_by(); `reported`: those that the
+    // server tells of, for what nobody here has set.
+    [[nodiscard]] std::string literals_text(const values& reported) const;
+
     // Bumped at each change, so that derived values know when to be made again.
     [[nodiscard]] std::uint64_t revision() const noexcept { return revision_; }
 
@@ -107,5 +111,10 @@ class session_settings {
 // The server may read a text by it: the time zone of a literal, the search_path of a name. Custom
 // settings (with a dot) it asks for when a statement runs.
 [[nodiscard]] bool setting_is_read_by(std::string_view name) noexcept;
+// Likewise, but once for all when a text is prepared: whatever a literal means. Names are looked up
+// anew after a change of the search_path or the role.
+[[nodiscard]] bool literals_are_read_by(std::string_view name) noexcept;
+// By it the server writes what it has computed while it planned a statement.
+[[nodiscard]] bool constants_are_written_by(std::string_view name) noexcept;
 
 }  // namespace pgsidecar::core

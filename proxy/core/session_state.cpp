@@ -1,7 +1,9 @@
 // What a session is, for the cache: its settings, its role, what its log-in gave it.
 #include <map>
+#include <string>
 #include <utility>
 
+#include "protocol/ascii.h"
 #include "proxy/core/session.h"
 
 namespace pgsidecar::core {
@@ -78,7 +80,26 @@ const std::string& session::context() {
     if (reported_) text.append(*reported_);
     context_ = services_.decide.intern(std::move(text));
     context_revision_ = settings_.revision();
+    read_by_ = services_.decide.intern(settings_.literals_text(reported_literals()) +
+                                       std::to_string(constants_changed_));
     return *context_;
+}
+
+// The time zone and the styles of dates and intervals, in the names of settings.
+session_settings::values session::reported_literals() const {
+    session_settings::values out;
+    each_reported([&](std::string_view name, std::string_view value) {
+        auto known = protocol::lower_case(name);
+        if (known == "timezone" || known == "datestyle" || known == "intervalstyle")
+            out.emplace(std::move(known), value);
+    });
+    return out;
+}
+
+// The settings that literals of what is prepared now are read by: equal ones are the same object.
+const shared_text& session::literals_read_by() {
+    (void)context();
+    return read_by_;
 }
 
 void session::note_parameter(std::string_view name, std::string_view value) {
@@ -87,14 +108,7 @@ void session::note_parameter(std::string_view name, std::string_view value) {
     if (name == "standard_conforming_strings" && value != "on") untracked_ = true;
     if (!setting_matters(name)) return;
     std::map<std::string_view, std::string_view> known;
-    if (reported_) {
-        for (std::string_view rest = *reported_; !rest.empty();) {
-            const auto end = rest.find('\0');
-            const auto stop = rest.find('\0', end + 1);
-            known[rest.substr(0, end)] = rest.substr(end + 1, stop - end - 1);
-            rest.remove_prefix(stop + 1);
-        }
-    }
+    each_reported([&](std::string_view n, std::string_view v) { known[n] = v; });
     known[name] = value;
     std::string text;
     for (const auto& [n, v] : known) {

@@ -43,17 +43,11 @@ bool session::reads_alone(const statement_text& text) const {
            is_of_its_time(text);
 }
 
-// A number of what is defined in the database, as far as that is known.
-std::uint64_t session::definitions() {
-    const auto& where = *scope();
-    return where.catalog ? where.catalog->fingerprint() : database_->wanted();
-}
-
 // What a Parse of that name makes.
 prepared_ptr session::definition_of(std::string_view name,
                                     const std::shared_ptr<const statement_text>& text,
                                     std::string_view types) {
-    auto shared = services_.decide.definition(text, types, definitions());
+    auto shared = services_.decide.definition(text, types, *database_, scope(), literals_read_by());
     if (!pool_ || name.empty() || !reads_alone(*text)) return shared;
     auto own = std::make_shared<prepared>(*shared);
     own->own = std::make_shared<const std::string>();

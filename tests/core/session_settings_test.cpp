@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+using pgsidecar::core::literals_are_read_by;
 using pgsidecar::core::session_settings;
 using pgsidecar::core::setting_is_read_by;
 using pgsidecar::core::setting_matters;
@@ -368,4 +369,26 @@ TEST_CASE("settings: by which a text is read, and what a transaction's end may c
     s.begin();
     s.apply(reset("timezone"));
     CHECK(s.reading_set_in_transaction());
+}
+
+TEST_CASE("settings: by which literals are read") {
+    for (const char* name : {"timezone", "datestyle", "array_nulls", "xmloption"})
+        CHECK(literals_are_read_by(name));
+    for (const char* name : {"search_path", "role", "app.tenant_id", "application_name"})
+        CHECK_FALSE(literals_are_read_by(name));
+
+    const session_settings::values reported{{"timezone", "UTC"}, {"datestyle", "ISO"}};
+    session_settings plain, other;
+    const auto before = plain.literals_text(reported);
+    other.start("timezone", "CET");
+    CHECK(other.literals_text(reported) != before);
+    plain.apply(set("search_path", "a"));
+    plain.apply(set("app.tenant_id", "t"));
+    CHECK(plain.literals_text(reported) == before);
+    plain.apply(set("timezone", "CET"));
+    CHECK(plain.literals_text(reported) != before);
+    CHECK(plain.literals_text({{"timezone", "GMT"}, {"datestyle", "ISO"}}) ==
+          plain.literals_text(reported));
+    plain.apply(reset("timezone"));
+    CHECK(plain.literals_text(reported) == before);
 }

@@ -1,6 +1,7 @@
 """Traps of isolation: what a session may see, and in which shape, depends on more than the SQL text."""
 import wire
 from cache_case import ALL, RX, CacheTest, Twin, env, extended
+from harness import own_backend
 
 
 class PrivilegeTest(CacheTest):
@@ -276,6 +277,21 @@ class NameTest(CacheTest):
         self.assertEqual(session.q("SELECT v FROM t").value, "early")
         owner.q("DROP TABLE early.t")
         self.assertEqual(session.q("SELECT v FROM t").value, "a")
+
+    @own_backend
+    def test_table_created_earlier_in_the_path_than_what_is_prepared(self):
+        """Who has it prepared goes on with the table that it had; others find the new one."""
+        run = wire.bind(name="s") + wire.describe() + wire.execute() + wire.SYNC
+        sql, path = "SELECT v FROM t", {"search_path": "early, a"}
+        owner, twin = self.wire(), Twin(self, **path)
+        owner.q("CREATE SCHEMA early")
+        twin.send(wire.parse(sql, "s") + wire.SYNC)
+        self.assertEqual(twin.send(run).value, "a")
+        owner.q("CREATE TABLE early.t AS SELECT 'early' AS v")
+        for _ in range(3):
+            self.assertEqual(twin.send(run).value, "a")
+        self.assertEqual(Twin(self, **path).cached(extended(sql)).value, "early")
+        self.assertEqual(twin.send(run).value, "a")
 
     def test_schema_created_that_the_path_already_names(self):
         session, owner = self.wire(), self.wire()

@@ -220,6 +220,32 @@ class ProtocolTest(CacheTest):
         twin.both(lambda s: s.batch(parse("SELECT * FROM t WHERE id < 3 ORDER BY id", "s")))
         twin.both(run)
 
+    @unittest.skipIf(SHARED, "only the connection that has it prepared refuses it")
+    def test_changed_result_type_that_others_have_cached(self):
+        """Of the answer to the same text prepared anew nothing is for who has it from before."""
+        twin, owner = Twin(self), self.wire()
+        sql = "SELECT * FROM t WHERE id < 3 ORDER BY id"
+
+        def run(session):
+            return session.batch(bind(name="s"), describe(), execute())
+        twin.both(lambda s: s.batch(parse(sql, "s")))
+        owner.q("ALTER TABLE t ADD COLUMN extra int DEFAULT 1")
+        self.cached(self.wire(), extended(sql))
+        for _ in range(3):
+            self.assertEqual(twin.both(run).error, "0A000")
+
+    def test_definitions_that_leave_it_as_it_is(self):
+        """Asked of the server once more, and cached as before."""
+        twin, owner = Twin(self), self.wire()
+
+        def run(session):
+            return session.batch(bind(["4"], name="s"), describe(), execute())
+        twin.both(lambda s: s.batch(parse(BY_ID, "s")))
+        for change in ("CREATE TABLE other ()", "ALTER TABLE t ADD COLUMN extra int DEFAULT 1"):
+            twin.cached(run)
+            owner.q(change)
+        twin.cached(run)
+
     def test_statement_described_before_a_column_changed(self):
         twin, owner = Twin(self), self.wire()
         twin.cached(extended(READ))

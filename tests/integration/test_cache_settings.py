@@ -2,6 +2,7 @@
 row locks, physical order, isolation levels."""
 import struct
 
+import wire
 from cache_case import ALL, RX, CacheTest, Twin, env, extended
 from harness import own_backend, wait_until
 
@@ -162,6 +163,60 @@ def _add(name, row):
 
 for _name, _row in SETTINGS.items():
     _add(_name, _row)
+
+
+class PreparedEarlierTest(CacheTest):
+    """The server makes values of a text's literals when it prepares it, by the settings of that time: its
+    answer afterwards is none to the same text by the settings of now."""
+
+    LITERALS = {  # what is set, to which two values, and what is read by it
+        "TimeZone": ("UTC", "Asia/Tokyo", "SELECT id FROM rx WHERE at < timestamptz '2024-06-02 00:00'"),
+        "DateStyle": ("ISO, MDY", "ISO, DMY", "SELECT id FROM rx WHERE d < date '04/02/2024'"),
+        "array_nulls": ("on", "off", "SELECT id FROM rx WHERE ('{NULL}'::text[])[1] IS NULL"),
+    }
+
+    def setUp(self):
+        super().setUp()
+        self.setup_sql(RX)
+
+    @own_backend
+    def test_settings_changed_since_it_was_prepared(self):
+        run = wire.bind(name="s") + wire.describe() + wire.execute() + wire.SYNC
+        for name, (first, second, sql) in self.LITERALS.items():
+            for heard in (False, True):  # the server has not heard of what the cache has answered
+                for others_first in (False, True):
+                    with self.subTest(name, heard=heard, others_first=others_first):
+                        sql += " "  # another text
+                        early, present = Twin(self), Twin(self)
+                        for twin, value in ((early, first), (present, second)):
+                            twin.both("SET %s = '%s'" % (name, value))
+                        if not heard:
+                            early.cached(extended(sql))
+                        early.send(wire.parse(sql, "s") + (wire.SYNC + run if heard else run),
+                                   2 if heard else 1)
+                        early.both("SET %s = '%s'" % (name, second))
+                        if others_first:
+                            present.cached(extended(sql))
+                        for _ in range(3):
+                            early.send(run)
+                        present.cached(extended(sql))
+                        early.send(run)
+                        early.both("SET %s = '%s'" % (name, first))
+                        early.cached(lambda s: (s.send(run), s.read_reply())[1])
+
+    @own_backend
+    def test_what_a_transaction_had_set(self):
+        sql = self.LITERALS["TimeZone"][2]
+        early = Twin(self)
+        early.both("BEGIN")
+        early.both("SET LOCAL TimeZone = 'Asia/Tokyo'")
+        early.send(wire.parse(sql, "s") + wire.SYNC)
+        early.both("COMMIT")
+        run = wire.bind(name="s") + wire.describe() + wire.execute() + wire.SYNC
+        for _ in range(3):
+            early.send(run)
+        Twin(self).cached(extended(sql))
+        early.send(run)
 
 
 class ServerFilesTest(CacheTest):
