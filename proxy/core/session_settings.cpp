@@ -59,6 +59,11 @@ startup_options read_options(std::string_view options) {
     return out;
 }
 
+void append_setting(std::string& out, const session_settings::values::value_type& item) {
+    out.append(item.first).push_back('\0');
+    out.append(item.second).push_back('\0');
+}
+
 bool survives_reset_all(std::string_view name) {
     return name == "role" || name == "session_authorization";
 }
@@ -288,9 +293,7 @@ const std::string* session_settings::find(std::string_view name) const {
 std::string session_settings::literals_text(const values& reported) const {
     std::string out;
     const auto add = [&out](const auto& item) {
-        if (!literals_are_read_by(item.first)) return;
-        out.append(item.first).push_back('\0');
-        out.append(item.second).push_back('\0');
+        if (literals_are_read_by(item.first)) append_setting(out, item);
     };
     for (const auto& item : reported)
         if (!find(item.first)) add(item);
@@ -304,9 +307,7 @@ std::string session_settings::literals_text(const values& reported) const {
 std::string session_settings::key_text() const {
     std::string out;
     const auto add = [&out](const auto& item) {
-        if (!setting_matters(item.first)) return;
-        out.append(item.first).push_back('\0');
-        out.append(item.second).push_back('\0');
+        if (setting_matters(item.first)) append_setting(out, item);
     };
     for (const auto& item : start_)
         if (!seen().set.contains(item.first)) add(item);
