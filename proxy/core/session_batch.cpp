@@ -193,8 +193,9 @@ bool session::read_frame(const protocol::frame& f, batch& b) {
 // refuses it.
 bool session::means_the_same(const prepared& made, const plan& now, const scope_text& where) {
     if (made.literals != literals_read_by()) return false;
+    // In need `where` is from before, and stands for what is prepared now that nobody can look.
     const auto definitions = definitions_in(*database_, where);
-    if (made.definitions == definitions) return true;
+    if (made.definitions == definitions || made.definitions == this->definitions()) return true;
     return made.bound_by == definitions && (made.tables.empty() || made.tables == now.read.tables);
 }
 
