@@ -32,7 +32,8 @@ struct prepared {
     // The settings that its literals were read by. See session::literals_read_by().
     std::shared_ptr<const std::string> literals = nullptr;
     std::size_t hash = 0;  // of text, types, version and definitions
-    // Set: no other session's statement is the same, at whatever server connection. Never read.
+    // Set: no other session's statement is the same, at whatever server connection. Its text is
+    // empty.
     std::shared_ptr<const std::string> own = nullptr;
     // Those that its names meant then; empty: not known, or it is no read.
     std::vector<const cache::table_state*> tables{};

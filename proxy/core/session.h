@@ -439,18 +439,7 @@ class session {
         return services_.decide.text(sql, dialect_.read(sql, !owed_.empty()));
     }
     void note_parameter(std::string_view name, std::string_view value);
-    [[nodiscard]] session_settings::values reported_literals() const;
     [[nodiscard]] const shared_text& literals_read_by();
-    template <class F>
-    void each_reported(const F& f) const {
-        std::string_view rest = reported_ ? std::string_view{*reported_} : std::string_view{};
-        while (!rest.empty()) {
-            const auto end = rest.find('\0');
-            const auto stop = rest.find('\0', end + 1);
-            f(rest.substr(0, end), rest.substr(end + 1, stop - end - 1));
-            rest.remove_prefix(stop + 1);
-        }
-    }
 
     // session_effects.cpp
     void judge_unproven();

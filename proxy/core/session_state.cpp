@@ -7,6 +7,32 @@
 #include "proxy/core/session.h"
 
 namespace pgsidecar::core {
+namespace {
+
+// Of what note_parameter() has written.
+template <class F>
+void each_reported(const shared_text& reported, const F& f) {
+    std::string_view rest = reported ? std::string_view{*reported} : std::string_view{};
+    while (!rest.empty()) {
+        const auto end = rest.find('\0');
+        const auto stop = rest.find('\0', end + 1);
+        f(rest.substr(0, end), rest.substr(end + 1, stop - end - 1));
+        rest.remove_prefix(stop + 1);
+    }
+}
+
+// The time zone and the styles of dates and intervals, in the names of settings.
+session_settings::values reported_literals(const shared_text& reported) {
+    session_settings::values out;
+    each_reported(reported, [&](std::string_view name, std::string_view value) {
+        auto known = protocol::lower_case(name);
+        if (known == "timezone" || known == "datestyle" || known == "intervalstyle")
+            out.emplace(std::move(known), value);
+    });
+    return out;
+}
+
+}  // namespace
 
 const std::shared_ptr<const scope_text>& session::scope() {
     const auto epoch = database_->epoch();
@@ -80,20 +106,9 @@ const std::string& session::context() {
     if (reported_) text.append(*reported_);
     context_ = services_.decide.intern(std::move(text));
     context_revision_ = settings_.revision();
-    read_by_ = services_.decide.intern(settings_.literals_text(reported_literals()) +
+    read_by_ = services_.decide.intern(settings_.literals_text(reported_literals(reported_)) +
                                        std::to_string(constants_changed_));
     return *context_;
-}
-
-// The time zone and the styles of dates and intervals, in the names of settings.
-session_settings::values session::reported_literals() const {
-    session_settings::values out;
-    each_reported([&](std::string_view name, std::string_view value) {
-        auto known = protocol::lower_case(name);
-        if (known == "timezone" || known == "datestyle" || known == "intervalstyle")
-            out.emplace(std::move(known), value);
-    });
-    return out;
 }
 
 // The settings that literals of what is prepared now are read by: equal ones are the same object.
@@ -108,7 +123,7 @@ void session::note_parameter(std::string_view name, std::string_view value) {
     if (name == "standard_conforming_strings" && value != "on") untracked_ = true;
     if (!setting_matters(name)) return;
     std::map<std::string_view, std::string_view> known;
-    each_reported([&](std::string_view n, std::string_view v) { known[n] = v; });
+    each_reported(reported_, [&](std::string_view n, std::string_view v) { known[n] = v; });
     known[name] = value;
     std::string text;
     for (const auto& [n, v] : known) {

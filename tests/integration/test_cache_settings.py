@@ -205,6 +205,23 @@ class PreparedEarlierTest(CacheTest):
                         early.cached(lambda s: (s.send(run), s.read_reply())[1])
 
     @own_backend
+    def test_constants_written_while_it_was_planned(self):
+        """What the plan was made by stays in it when the setting is as before again."""
+        sql = "SELECT id, (bytea 'a')::text AS v FROM rx WHERE id < 3 ORDER BY id"
+        run = wire.bind(name="s") + wire.describe() + wire.execute() + wire.SYNC
+        early = Twin(self)
+        early.send(wire.parse(sql, "s") + wire.SYNC)
+        early.both("SET bytea_output = 'escape'")
+        early.send(run)
+        early.both("SET bytea_output = 'hex'")
+        for _ in range(3):
+            self.assertEqual(early.send(run).rows[0], ("1", "a"))
+        present = Twin(self)
+        present.both("SET bytea_output = 'hex'")
+        self.assertEqual(present.cached(extended(sql)).rows[0], ("1", "\\x61"))
+        early.send(run)
+
+    @own_backend
     def test_what_a_transaction_had_set(self):
         sql = self.LITERALS["TimeZone"][2]
         early = Twin(self)
