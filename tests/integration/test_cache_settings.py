@@ -210,6 +210,7 @@ class PreparedEarlierTest(CacheTest):
         sql = "SELECT id, (bytea 'a')::text AS v FROM rx WHERE id < 3 ORDER BY id"
         run = wire.bind(name="s") + wire.describe() + wire.execute() + wire.SYNC
         early = Twin(self)
+        early.both("SET bytea_output = 'hex'")
         early.send(wire.parse(sql, "s") + wire.SYNC)
         early.both("SET bytea_output = 'escape'")
         early.send(run)
