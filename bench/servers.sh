@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154,SC2034 # the settings are those of who sources it
-# To be sourced by run.sh, limits.sh, pool.sh, metrics.sh, tier.sh and invalidation.sh: starts and stops everything that is
+# To be sourced by the scripts beside it: starts and stops everything that is
 # measured. Each server is pinned to one core, logs into $work and is waited for by the line that it
 # logs when it listens.
 

@@ -10,7 +10,7 @@ Installs the compiler, the tools and the libraries that the build needs, from De
 packages. What is there already is left alone; when nothing is missing, apt is not even asked.
 
   --server  also a PostgreSQL server and psql (for deploy/quickstart.sh and the tests)
-  --bench   also what bench/run.sh compares with: pgbouncer and pgpool2
+  --bench   also what the benches need: pgbouncer, pgpool2 and valgrind
   --check   install nothing: print what is missing, exit with 1 if anything is
   --help    this text
 
@@ -29,7 +29,7 @@ check=no
 for argument in "$@"; do
     case $argument in
         --server) packages+=(postgresql-15 postgresql-client-15) ;;
-        --bench) packages+=(postgresql-15 postgresql-client-15 pgbouncer pgpool2) ;;
+        --bench) packages+=(postgresql-15 postgresql-client-15 pgbouncer pgpool2 valgrind) ;;
         --check) check=yes ;;
         -h | --help) usage; exit 0 ;;
         *) echo "install-deps: unknown option $argument (see --help)" >&2; exit 2 ;;
