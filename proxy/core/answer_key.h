@@ -19,6 +19,8 @@ inline void build_key(std::string& key, std::string_view context, answer_shape s
         key.append(part);
     };
     key.clear();
+    key.reserve(context.size() + sql.size() + types.size() + parameters.size() +
+                3 * sizeof(std::uint32_t) + 1);
     append_sized(context);
     key.push_back(static_cast<char>(shape));
     append_sized(sql);

@@ -66,8 +66,8 @@ class memo {
         }
     }
 
-    // std::hash takes three times as long. Not noexcept: libstdc++ then keeps each text's hash beside
-    // it, so that no look-up hashes the texts that it passes.
+    // std::hash takes three times as long. Not noexcept: libstdc++ then keeps each text's hash
+    // beside it, so that no look-up hashes the texts that it passes.
     struct text_hash {
         std::size_t operator()(std::string_view text) const {
             return static_cast<std::size_t>(cache::hash_key(text).lo);

@@ -234,6 +234,8 @@ class session {
                                         time_point now, actions& out);
     std::size_t on_batch(const protocol::head& head, protocol::bytes in, time_point now,
                          actions& out);
+    std::size_t answer_batch(const protocol::head& head, protocol::bytes in, batch& b,
+                             time_point now, actions& out);
     [[nodiscard]] admission admit_batch(batch& b, time_point now, actions& out);
     [[nodiscard]] bool read_batch(protocol::bytes in, batch& b);
     [[nodiscard]] bool read_frame(const protocol::frame& f, batch& b);
@@ -434,7 +436,7 @@ class session {
     [[nodiscard]] const std::string& context();
     [[nodiscard]] std::string current_role() const;
     void adopt_login_defaults(const std::shared_ptr<const policy::catalog>& catalog);
-    [[nodiscard]] std::string setting(std::string_view name) const;
+    [[nodiscard]] std::string_view setting(std::string_view name) const;  // until one is set
     [[nodiscard]] std::shared_ptr<const statement_text> text_of(std::string_view sql) {
         return services_.decide.text(sql, dialect_.read(sql, !owed_.empty()));
     }

@@ -25,7 +25,15 @@ constexpr auto close_complete = "3\0\0\0\4"sv;
 
 std::size_t session::on_batch(const protocol::head& head, protocol::bytes in, time_point now,
                               actions& out) {
-    batch b;
+    static thread_local batch room;  // the next one's too, so that most need not ask for memory
+    const struct leaving {
+        ~leaving() { room.clear(); }
+    } emptied;
+    return answer_batch(head, in, room, now, out);
+}
+
+std::size_t session::answer_batch(const protocol::head& head, protocol::bytes in, batch& b,
+                                  time_point now, actions& out) {
     const bool judged =
         limits_ && (limits_->in_force() || (wants_tenant() && limits_->reads_comments()));
     const bool may_hold = status_ == 'I' && (caching() || judged) && !skipping_ && !copy_in_;

@@ -44,6 +44,17 @@ struct session::batch {
             if (s->what != step::unit && s->name == name) return s->definition;
         return before.client(name);
     }
+    // Empty, as a new one is; it keeps the room for a batch of the usual length.
+    void clear() {
+        constexpr std::size_t usual = 16;
+        if (steps.capacity() > usual) steps = {};
+        if (units.capacity() > usual) units = {};
+        steps.clear();
+        units.clear();
+        size = 0;
+        complete = false;
+        why = policy::reason::miss;
+    }
 };
 
 }  // namespace pgsidecar::core

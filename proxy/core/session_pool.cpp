@@ -115,7 +115,7 @@ void session::refresh_wanted() {
     const auto path = setting("search_path");
     // Then a table made by a plain CREATE is a temporary one.
     if (path.find("pg_temp") != std::string::npos) temporary_ = true;
-    auto read_by = path + '\0' + current_role();
+    auto read_by = std::string{path}.append(1, '\0').append(current_role());
     for (const auto& [name, value] : *pool_->wanted)
         if (setting_is_read_by(name))
             read_by.append(1, '\0').append(name).append(1, '=').append(value);

@@ -73,7 +73,7 @@ void session::adopt_login_defaults(const std::shared_ptr<const policy::catalog>&
     login_ = std::move(found);
 }
 
-std::string session::setting(std::string_view name) const {
+std::string_view session::setting(std::string_view name) const {
     if (const auto* value = settings_.find(name)) return *value;
     if (!login_) return {};
     return name == "search_path" ? login_->search_path

@@ -178,6 +178,8 @@ class PreparedEarlierTest(CacheTest):
     def setUp(self):
         super().setUp()
         self.setup_sql(RX)
+        # From here on what is defined is known; what was prepared before is not cached in any case.
+        Twin(self).cached(ALL)
 
     @own_backend
     def test_settings_changed_since_it_was_prepared(self):
