@@ -11,6 +11,8 @@ using Changed = Results<Ok<PrescriptionView>, NotFound, ProblemHttpResult>;
 /// <summary>No query here names a tenant: the server's policies do.</summary>
 public static class PrescriptionEndpoints
 {
+    private const string Escape = @"\";  // EF Core's ILike without one has none
+
     public static void MapPrescriptions(this IEndpointRouteBuilder app)
     {
         var all = app.MapGroup("/").AddEndpointFilter<TenantFilter>();
@@ -58,7 +60,7 @@ public static class PrescriptionEndpoints
     {
         var pattern = "%" + q.Replace(@"\", @"\\").Replace("%", @"\%").Replace("_", @"\_") + "%";
         return TypedResults.Ok(await db.Prescriptions
-            .Where(p => EF.Functions.ILike(p.Drug, pattern) || EF.Functions.ILike(p.Patient!.Name, pattern))
+            .Where(p => EF.Functions.ILike(p.Drug, pattern, Escape) || EF.Functions.ILike(p.Patient!.Name, pattern, Escape))
             .OrderByDescending(p => p.IssuedAt).ThenBy(p => p.Id)
             .Take(settings.DefaultPageSize).Select(PrescriptionView.FromRow).ToListAsync(ended));
     }
