@@ -14,7 +14,7 @@ FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.ab
                       "deploy", "samples", "prescription-api")
 ENVIRONMENTS = ("Development", "Test", "Staging", "Production", "Live")
 OWNER, USER, PASSWORD = "prescription_owner", "prescription_app", "sesame"
-DOTNET = {"DOTNET_CLI_TELEMETRY_OPTOUT": "1", "DOTNET_NOLOGO": "1", "CI": "true"}
+DOTNET = {"DOTNET_CLI_TELEMETRY_OPTOUT": "1", "DOTNET_NOLOGO": "1", "DOTNET_TieredPGO": "0", "CI": "true"}
 HIDDEN = re.compile(rb'"traceId":"[^"]*"')
 
 

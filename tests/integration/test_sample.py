@@ -1,6 +1,5 @@
 """The sample application of deploy/samples, driven over HTTP: two instances through the program, each
 answer compared with that of an instance past it. PGSIDECAR_SAMPLE_SEED gives other draws."""
-import json
 import os
 import signal
 import subprocess
@@ -96,6 +95,58 @@ class Traffic:
         if not self.sidecar.control:
             self.assertGreater(self.hits(), hits)
 
+    def test_switches_off_and_on_under_load(self):
+        self.require_program()
+        self.warm()
+        world = self.world()
+        world.start()
+        switches = (self.by_file, self.console("enable_optimizations", "false", "true"),
+                    self.console("cache.rules[sample].mode", "off", "on"),
+                    self.console("cache.rules[sample].mode", "shadow", "on"))
+        try:
+            for switch in switches:
+                switch(False)
+                asked, hits = world.requests(), self.hits()
+                self.wait_for_load(world, lambda: world.requests() > asked + 60)
+                self.assertEqual(self.hits(), hits, "hits while it was off")
+                switch(True)
+                self.wait_for_load(world, lambda: self.hits() > hits)
+        finally:
+            world.stop.set()
+            world.join()
+        shadow = self.sidecar.statistics()["shadow"]
+        self.assertEqual(shadow["different"], 0)
+        self.assertGreater(shadow["equal"], 0)
+
+    @staticmethod
+    def wait_for_load(world, reached):
+        wait_until("the load", lambda: world.failures or reached())
+        if world.failures:
+            world.join()
+
+    def by_file(self, on):
+        """The way of an operator: EnableOptimizations in the application's own settings."""
+        start = len(self.sidecar.output.lines)
+        self.write_switch(on)
+        self.sidecar.process.send_signal(signal.SIGHUP)
+        self.sidecar.output.wait_for("changed: enable_optimizations", start)
+
+    def console(self, key, off, on):
+        def switch(to):
+            with psycopg.connect(self.url("scram_user", "pgsidecar", password="sesame", sslmode="disable"),
+                                 autocommit=True) as console:
+                console.execute("SET %s = %s" % (key, on if to else off))
+        return switch
+
+    def test_health_and_metrics(self):
+        for app in (self.first, self.past):
+            for path in ("/healthz", "/readyz"):
+                self.assertEqual(self.client.ask(app, "GET", path, None).status, 200)
+            self.client.ask(app, "GET", "/prescriptions", "metrics")
+            text = self.client.ask(app, "GET", "/metrics", None).body.decode()
+            for name in ("http_server_request_duration_seconds_count", "db_client_", "kestrel_"):
+                self.assertIn(name, text)
+
     def test_a_stale_answer_would_be_found(self):
         """A write past the program, of which nothing here tells it: the comparison has to see it."""
         self.require_program()
@@ -118,6 +169,15 @@ class Traffic:
 
 class SessionTest(Traffic, SampleCase):
     mode = {"pool_mode": "session"}
+
+
+    def test_without_a_database_it_lives_and_is_not_ready(self):
+        nowhere = connection_string(free_port(), self.name)
+        app = App("Direct", Direct=nowhere)
+        self.addCleanup(app.finish)
+        app.started()
+        self.assertEqual(self.client.ask(app, "GET", "/healthz", None).status, 200)
+        self.assertEqual(self.client.ask(app, "GET", "/readyz", None).status, 503)
 
 
 class TransactionTest(Traffic, SampleCase):
