@@ -45,10 +45,6 @@ class Traffic:
         self.addCleanup(made.stop.set)
         return made
 
-    def test_migrations_are_applied_once(self):
-        self.assertIn("_Initial", self.migrated)
-        self.assertIn("nothing to migrate", migrate(self.sidecar.port, self.name))
-
     def test_the_page_after_the_fill_is_a_hit(self):
         self.warm()
         world = self.world(TENANTS[:2])
@@ -170,6 +166,10 @@ class Traffic:
 class SessionTest(Traffic, SampleCase):
     mode = {"pool_mode": "session"}
 
+    def test_migrations_are_applied_once(self):
+        self.assertIn("_Initial", self.migrated)
+        self.assertIn("nothing to migrate", migrate(self.sidecar.port, self.name))
+
 
     def test_without_a_database_it_lives_and_is_not_ready(self):
         nowhere = connection_string(free_port(), self.name)
@@ -220,13 +220,11 @@ class Register:
     def read(self, app):
         client, last = Client(), -1
         try:
-            seen = []
             while not self.done and not self.failures:
                 least = max(last, self.order[self.acknowledged])
                 answer = client.ask(app, "GET", self.path, self.tenant)
                 self.reads += 1
                 version = answer.json["version"]
-                seen.append((least, version))
                 # One that nobody has been told of yet is newer than all that are known.
                 last = self.order.get(version, last)
                 if version in self.order and self.order[version] < least:
