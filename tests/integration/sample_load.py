@@ -223,5 +223,6 @@ class Worker(threading.Thread):
     def bad_request(self):
         tenant = self.random.choice((None, "", "a b", "x'--", "é".encode().decode("latin-1"), "n" * 64))
         self.same("GET", "/prescriptions", tenant=tenant, want=400)
-        self.same("GET", "/prescriptions?size=1001", want=400)
+        for query in ("size=1001", "page=0", "status=Lost"):
+            self.same("GET", "/prescriptions?" + query, want=400)
         self.same("POST", "/prescriptions", {"drug": "", "dosage": "y"}, want=400)

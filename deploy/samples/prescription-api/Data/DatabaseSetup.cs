@@ -10,8 +10,11 @@ public static class DatabaseSetup
 
     public static void AddClinicDatabase(this IServiceCollection services, IConfiguration configuration)
     {
-        services.AddSingleton(NpgsqlDataSource.Create(configuration.RequiredConnectionString(
-            configuration.ChosenPath().ToString())));
+        var path = configuration.ChosenPath().ToString();
+        services.AddSingleton(new NpgsqlDataSourceBuilder(configuration.RequiredConnectionString(path))
+        {
+            Name = path,  // in the metrics, in place of the connection string
+        }.Build());
         services.AddSingleton<TenantInterceptor>();
         services.AddScoped<Tenant>();
         services.AddDbContext<ClinicContext>((provider, options) => Configure(provider, options)
