@@ -81,11 +81,13 @@ class App:
     def finish(self):
         self.process.terminate()
         try:
-            self.process.wait(TIMEOUT)
+            code = self.process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
             raise AssertionError("SIGTERM did not end " + self.name) from None
+        if code:
+            raise AssertionError("%s ended with %d:\n%s" % (self.name, code, self.output.text()[-4000:]))
 
 
 class Answer:
@@ -146,12 +148,12 @@ class SampleCase(ProxyTest):
                                                                         "public.patients"]}]},
                       "tenants": {"limits": "enforce"}, **cls.mode}
         super().setUpClass()
-        cls.migrated = migrate(cls.sidecar.port, cls.name)
         through = connection_string(cls.sidecar.port, cls.name)
         past = connection_string(env.cluster.port, cls.name)
         cls.apps = [App(use, Sidecar=through, Direct=past) for use in ("Sidecar", "Sidecar", "Direct")]
         for app in cls.apps:
             cls.addClassCleanup(app.finish)
+        cls.migrated = migrate(cls.sidecar.port, cls.name)
         cls.first, cls.second, cls.past = [app.started() for app in cls.apps]
 
     @classmethod

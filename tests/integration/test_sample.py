@@ -1,5 +1,6 @@
 """The sample application of deploy/samples, driven over HTTP: two instances through the program, each
 answer compared with that of an instance past it. PGSIDECAR_SAMPLE_SEED gives other draws."""
+import http.client
 import os
 import signal
 import subprocess
@@ -68,7 +69,7 @@ class Traffic:
         self.warm()
         hits = self.hits()
         world = self.world()
-        world.start(steps=60)
+        world.start(steps=45)
         world.join()
         self.assertGreater(sum(worker.writes for worker in world.workers), 50)
         if not self.sidecar.control:
@@ -103,7 +104,7 @@ class Traffic:
             for switch in switches:
                 switch(False)
                 asked, hits = world.requests(), self.hits()
-                self.wait_for_load(world, lambda: world.requests() > asked + 60)
+                self.wait_for_load(world, lambda: world.requests() > asked + 40)
                 self.assertEqual(self.hits(), hits, "hits while it was off")
                 switch(True)
                 self.wait_for_load(world, lambda: self.hits() > hits)
@@ -127,12 +128,13 @@ class Traffic:
         self.sidecar.process.send_signal(signal.SIGHUP)
         self.sidecar.output.wait_for("changed: enable_optimizations", start)
 
+    def set(self, key, value):
+        with psycopg.connect(self.url("scram_user", "pgsidecar", password="sesame", sslmode="disable"),
+                             autocommit=True) as console:
+            console.execute("SET %s = %s" % (key, value))
+
     def console(self, key, off, on):
-        def switch(to):
-            with psycopg.connect(self.url("scram_user", "pgsidecar", password="sesame", sslmode="disable"),
-                                 autocommit=True) as console:
-                console.execute("SET %s = %s" % (key, on if to else off))
-        return switch
+        return lambda to: self.set(key, on if to else off)
 
     def test_health_and_metrics(self):
         for app in (self.first, self.past):
@@ -170,6 +172,30 @@ class SessionTest(Traffic, SampleCase):
         self.assertIn("_Initial", self.migrated)
         self.assertIn("nothing to migrate", migrate(self.sidecar.port, self.name))
 
+
+    def test_limits_are_told_over_http(self):
+        """One tenant alone is limited, so that Npgsql can still read its types."""
+        self.require_program()
+        tenant = "limited"
+        env.cluster.run(
+            "INSERT INTO patients VALUES (gen_random_uuid(), 'limited', 'P', '1970-01-01')",
+            "INSERT INTO prescriptions SELECT gen_random_uuid(), 'limited', p.id, 'D', '1 mg', 'Active', now() "
+            "FROM patients p, generate_series(1, 1000) WHERE p.tenant_id = 'limited'", database=self.name)
+        for key, to in (("members", "[limited]"), ("max_result_rows", 500)):
+            self.set("tenants.tiers[premium]." + key, to)
+        self.assertEqual(self.client.ask(self.first, "GET", "/prescriptions?size=501", tenant).status, 422)
+        self.assertEqual(self.client.ask(self.first, "GET", "/prescriptions?size=500", tenant).status, 200)
+        # The export has begun when the limit is met: it must not look whole.
+        with self.assertRaises(http.client.IncompleteRead) as caught:
+            self.client.ask(self.first, "GET", "/prescriptions/export", tenant)
+        self.assertIn(b'"tenant":"limited"', caught.exception.partial)
+        self.assertNotIn(b"]", caught.exception.partial)
+        self.client.close()
+        self.client = Client()
+        self.set("tenants.tiers[premium].burst", 1)
+        self.set("tenants.tiers[premium].queries_per_minute", 1)
+        self.assertEqual(self.client.ask(self.first, "GET", "/prescriptions?size=5", tenant).status, 429)
+        self.assertEqual(self.client.ask(self.first, "GET", "/prescriptions?size=5", "free").status, 200)
 
     def test_without_a_database_it_lives_and_is_not_ready(self):
         nowhere = connection_string(free_port(), self.name)

@@ -60,7 +60,8 @@ public static class PrescriptionEndpoints
     {
         var pattern = "%" + q.Replace(@"\", @"\\").Replace("%", @"\%").Replace("_", @"\_") + "%";
         return TypedResults.Ok(await db.Prescriptions
-            .Where(p => EF.Functions.ILike(p.Drug, pattern, Escape) || EF.Functions.ILike(p.Patient!.Name, pattern, Escape))
+            .Where(p => EF.Functions.ILike(p.Drug, pattern, Escape)
+                || EF.Functions.ILike(p.Patient!.Name, pattern, Escape))
             .OrderByDescending(p => p.IssuedAt).ThenBy(p => p.Id)
             .Take(settings.DefaultPageSize).Select(PrescriptionView.FromRow).ToListAsync(ended));
     }
@@ -88,7 +89,8 @@ public static class PrescriptionEndpoints
         {
             await db.SaveChangesAsync(ended);
         }
-        catch (DbUpdateException e) when (e.InnerException is PostgresException { SqlState: PostgresErrorCodes.ForeignKeyViolation })
+        catch (DbUpdateException e) when (e.InnerException is PostgresException
+            { SqlState: PostgresErrorCodes.ForeignKeyViolation })
         {
             return TypedResults.Problem(statusCode: 422, title: "There is no such patient.");
         }

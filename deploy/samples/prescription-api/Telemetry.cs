@@ -4,7 +4,7 @@ namespace PrescriptionApi;
 
 public static class Telemetry
 {
-    /// <summary>The meters of Kestrel, ASP.NET Core, EF Core and Npgsql; at /metrics, and by OTLP where that is configured.</summary>
+    /// <summary>Meters of Kestrel, ASP.NET Core, EF Core and Npgsql: at /metrics, and by OTLP if configured.</summary>
     public static void AddTelemetry(this IServiceCollection services, IConfiguration configuration)
     {
         services.AddOpenTelemetry().WithMetrics(metrics =>
