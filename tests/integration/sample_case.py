@@ -169,7 +169,7 @@ class SampleCase(ProxyTest):
             text = f.read()
         # Fewer server connections than there are clients.
         for old, new in (('"EnableOptimizations": true', '"EnableOptimizations": %s' % str(on).lower()),
-                         ('"DatabaseConnectionPoolSize": 20', '"DatabaseConnectionPoolSize": 4')):
+                         ('"DatabaseConnectionPoolSize": 20', '"DatabaseConnectionPoolSize": 2')):
             assert old in text, old
             text = text.replace(old, new)
         with open(cls.appsettings + ".new", "w", encoding="utf-8") as f:
