@@ -104,7 +104,7 @@ if has dev; then
         step "unit tests dev" unit dev
         step "integration portable" portable -k relay_flow -k CancelTest -k ShutdownTest -k ClientTlsTest
         if [[ $quick == yes ]]; then
-            step "integration dev" integration dev -x test_drivers
+            step "integration dev" integration dev -x test_drivers -x test_sample
             step "differential dev" differential dev --seconds 30
         fi
     }
