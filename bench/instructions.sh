@@ -11,7 +11,7 @@ source "$root/deploy/private-servers.sh"
 source "$root/bench/servers.sh"
 
 only='hit metrics miss pass pooled pgbouncer'
-seconds=2 clients=16 rows=20000 keys=1000 counts='' profiles=''
+requests=20000 clients=16 rows=100000 keys=1000 counts='' profiles=''
 server_core=0 load_core=1 tools=$root/build/release
 patience=120  # seconds that one measurement may take beyond its length
 
@@ -34,7 +34,7 @@ about one in a hundred. Parts, each on its own with --only:
   --only WORDS      only these parts, e.g. --only "hit pooled"
   --counts FILE     also write them there: part, protocol and instructions, separated by tabs
   --profiles DIR    keep what callgrind wrote there, for callgrind_annotate or kcachegrind
-  --seconds S       length of one measurement (2)
+  --requests N      length of one measurement (20000)
   --clients N       how many clients (16)
   --tools DIR       where the build is (build/release); built there if it is that
   --help            this text
@@ -43,7 +43,7 @@ Takes about three minutes.
 TEXT
 }
 
-read_options '' 'only counts profiles seconds clients tools' "$@"
+read_options '' 'only counts profiles requests clients tools' "$@"
 for word in $only; do
     case $word in
         hit | metrics | miss | pass | pooled | pgbouncer) ;;
@@ -108,7 +108,8 @@ load() {
     if [[ $part == pgbouncer ]]; then database=transaction; fi
     if ! line=$(timeout "$patience" taskset -c "$load_core" "$tools/bench/bench_load" \
         --conninfo "host=127.0.0.1 port=${port_of[$part]} user=app dbname=$database" \
-        --protocol "$protocol" --rows "$rows" --connections "$clients" "$@" 2>>"$work/load.log"); then
+        --protocol "$protocol" --rows "$rows" --connections "$clients" --requests "$requests" \
+        --seconds "$patience" "$@" 2>>"$work/load.log"); then
         fail "bench_load failed: $(tail -n 1 "$work/load.log")"
     fi
 }
@@ -119,11 +120,10 @@ tell() {
 
 # measure PART PROTOCOL: one line into results.tsv.
 measure() {
-    local pid=${pid_of[$1]} measured=(--keys "$keys" --seconds "$seconds") written
-    load "$1" "$2" --keys "$keys" --seconds 60 --no-repeat
-    # What was not asked for before; how many of them there are is more than can be asked in the time.
-    if [[ $1 == miss ]]; then measured=(--first "$fresh" --keys 4000 --no-repeat --seconds 60); fi
-    fresh=$((fresh + 4000))
+    local pid=${pid_of[$1]} measured=(--keys "$keys") written
+    load "$1" "$2" --keys "$keys" --no-repeat
+    if [[ $1 == miss ]]; then measured=(--first "$fresh" --keys "$requests"); fi  # not asked before
+    fresh=$((fresh + requests))
     tell --instr=on "$pid"
     load "$1" "$2" "${measured[@]}"
     tell --instr=off "$pid"

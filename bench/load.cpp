@@ -33,12 +33,13 @@ struct options {
     std::size_t connections = 16;
     std::size_t pipeline = 1;
     double seconds = 3;
-    double rate = 0;         // requests a second of all connections; 0 = closed loop
-    bool refusals = false;   // a tenant's limits may refuse requests
-    bool warm = false;       // one pass over all keys first, not measured
-    bool no_repeat = false;  // stop once every key was asked for
-    bool any_rows = false;   // do not check the number of rows
-    bool histogram = false;  // print it too
+    double rate = 0;             // requests a second of all connections; 0 = closed loop
+    std::uint64_t requests = 0;  // after which the measurement ends; 0 = by time alone
+    bool refusals = false;       // a tenant's limits may refuse requests
+    bool warm = false;           // one pass over all keys first, not measured
+    bool no_repeat = false;      // stop once every key was asked for
+    bool any_rows = false;       // do not check the number of rows
+    bool histogram = false;      // print it too
     int server_pid = 0;
 };
 
@@ -184,8 +185,9 @@ void measure(const options& o) {
     const auto server_before = o.server_pid > 0 ? cpu_us_of(o.server_pid) : 0;
     const auto own_before = own_cpu_us();
     const auto began = now_ns();
-    g.run(began + static_cast<std::uint64_t>(o.seconds * 1e9),
-          o.no_repeat ? o.work.keys - o.work.keys % o.pipeline : for_ever, o.rate);
+    auto most = o.requests > 0 ? o.requests : for_ever;
+    if (o.no_repeat) most = std::min(most, o.work.keys - o.work.keys % o.pipeline);
+    g.run(began + static_cast<std::uint64_t>(o.seconds * 1e9), most, o.rate);
     const auto elapsed = static_cast<double>(now_ns() - began) / 1e9;
     const auto own = static_cast<double>(own_cpu_us() - own_before);
     const auto server =
@@ -233,6 +235,7 @@ int run(int argc, char** argv) {
     app.add_option("--pipeline", o.pipeline, "Requests sent at once on each connection")
         ->check(CLI::Range(1, 1000));
     app.add_option("--seconds", o.seconds, "How long to measure");
+    app.add_option("--requests", o.requests, "End after so many requests, if the time is not over");
     app.add_option("--rate", o.rate, "Requests a second of all connections, sent when they are due")
         ->check(CLI::Range(1.0, 1e9));
     app.add_flag("--refusals", o.refusals, "Count what a tenant's limits refuse, and go on");

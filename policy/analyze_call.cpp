@@ -50,6 +50,12 @@ bool is_set_config(const json_object& call) {
     return name.name == "set_config" && is_builtin_schema(name.schema);
 }
 
+bool is_unlock_all(const json_object& call) {
+    const auto name = name_of(array_field(call, "funcname"));
+    return name.name == "pg_advisory_unlock_all" && is_builtin_schema(name.schema) &&
+           array_field(call, "args").empty();
+}
+
 void statement_walker::function(const json_object& call) {
     const auto& arguments = array_field(call, "args");
     auto name = name_of(array_field(call, "funcname"));

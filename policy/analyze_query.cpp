@@ -259,14 +259,18 @@ bool statement_walker::range_item(std::string_view tag, const json_object& body)
 // nobody knows from the text whether and how often it runs.
 void statement_walker::lone_set_config(const json_object& select) {
     if (!is_bare_target_list(select)) return;
-    for (const auto& item : array_field(select, "targetList")) {
+    const auto& targets = array_field(select, "targetList");
+    std::size_t unlocks = 0;
+    for (const auto& item : targets) {
         const auto target = as_tagged(item);
         const auto* value = target.body == nullptr ? nullptr : field(*target.body, "val");
         const auto call = value == nullptr ? tagged{} : as_tagged(*value);
         if (call.tag == "FuncCall" && is_set_config(*call.body) && set_config(*call.body)) {
             settled_.push_back(call.body);
         }
+        if (call.tag == "FuncCall" && is_unlock_all(*call.body)) ++unlocks;
     }
+    out_.about_session = !targets.empty() && settled_.size() + unlocks == targets.size();
 }
 
 }  // namespace pgsidecar::policy

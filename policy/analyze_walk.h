@@ -75,6 +75,7 @@ class statement_walker {
 };
 
 [[nodiscard]] bool is_set_config(const json_object& call);
+[[nodiscard]] bool is_unlock_all(const json_object& call);  // pg_advisory_unlock_all()
 
 // date, timestamp, timestamptz, time, timetz and ranges of them: types whose input reads the clock
 // for 'now' and 'today'.

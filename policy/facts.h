@@ -164,6 +164,9 @@ struct statement_facts {
                                   // or set_config() that may not run exactly once
     bool bound_settings_suffice =
         false;  // opaque_setting, but all is known once the values of bound_settings are
+    // SELECT of nothing but set_config() and pg_advisory_unlock_all(): what SET and a pool's reset
+    // do.
+    bool about_session = false;
     bool unproven_datetime_cast = false;  // cast to a date/time type of something not literal,
                                           // parameter, column or known call
     bool temporary_object = false;        // creates or names something in pg_temp

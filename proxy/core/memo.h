@@ -5,13 +5,12 @@
 #pragma once
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
-
-#include "cache/key.h"
 
 namespace pgsidecar::core {
 
@@ -47,7 +46,7 @@ class memo {
     // Among the last comers, of which each takes the place of one before.
     bool came_before(std::string_view text) {
         comers_.resize(most_comers);
-        const std::uint64_t hash = text_hash{}(text);
+        const std::uint64_t hash = std::hash<std::string_view>{}(text);
         const auto mark = static_cast<std::uint32_t>(hash >> 32U) | 1U;
         return std::exchange(comers_[hash % most_comers], mark) == mark;
     }
@@ -66,13 +65,6 @@ class memo {
         }
     }
 
-    // std::hash takes three times as long. Not noexcept: libstdc++ then keeps each text's hash
-    // beside it, so that no look-up hashes the texts that it passes.
-    struct text_hash {
-        std::size_t operator()(std::string_view text) const {
-            return static_cast<std::size_t>(cache::hash_key(text).lo);
-        }
-    };
     struct item {
         std::shared_ptr<const Value> value;
         std::size_t cost = 0;
@@ -82,7 +74,7 @@ class memo {
     std::size_t limit_;
     std::size_t size_ = 0;
     std::vector<std::uint32_t> comers_;  // bits of their hashes; empty until it is full
-    std::unordered_map<std::string_view, item, text_hash> known_;
+    std::unordered_map<std::string_view, item> known_;
     std::deque<std::string_view> order_;
 };
 

@@ -326,7 +326,7 @@ class session {
     // session_measure.cpp
     [[nodiscard]] bool measures() const noexcept { return services_.options.measures && limits_; }
     void measure_here(const std::shared_ptr<const statement_text>& text, const plan& p,
-                      const cache::entry* answer, actions& out);
+                      const cache::entry* answer, actions& out, std::size_t which = 0);
     void measure_front(std::uint64_t rows, bool failed, time_point now, actions& out);
     void end_measured_transaction(actions& out);
     // session_cut.cpp
@@ -376,6 +376,8 @@ class session {
                                           time_point now, actions& out);
     std::size_t refuse_detached(const protocol::head& head, protocol::bytes in, actions& out);
     [[nodiscard]] bool answer_here(const std::shared_ptr<const statement_text>& text, actions& out);
+    [[nodiscard]] bool reset_here(const statement_text& text, std::string& reply);
+    [[nodiscard]] bool reset_is_reported() const;
 
     // session_in_need.cpp
     using scope_ptr = std::shared_ptr<const scope_text>;
@@ -447,6 +449,7 @@ class session {
     void judge_unproven();
     [[nodiscard]] std::shared_ptr<const plan> plan_of(const statement_text& text,
                                                       bool in_doubt = false);
+    [[nodiscard]] bool changes_nothing(const policy::setting_change& change) const;
     [[nodiscard]] bool may_move_path(const planned_write& w, policy::statement_kind kind) const;
     [[nodiscard]] bool may_change_reading(const planned_write& w,
                                           policy::statement_kind kind) const;

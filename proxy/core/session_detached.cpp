@@ -1,6 +1,8 @@
 // What a session without a server connection answers by itself (pool_mode: transaction), and what
 // becomes of a request for which there is none.
 #include <algorithm>
+#include <array>
+#include <optional>
 #include <utility>
 
 #include "protocol/ascii.h"
@@ -37,6 +39,48 @@ bool is_for_want_of_a_server(std::string_view message) {
     const auto code = m.sqlstate();
     return code.starts_with("08") || code.starts_with("53") || code == "57P01" || code == "57P02" ||
            code == "57P03";
+}
+
+// What drivers' pools send before a connection is used again, a statement each. A session that
+// keeps nothing at a server connection has nothing there that they would end.
+struct reset {
+    std::string_view sql;
+    std::string_view tag;
+};
+constexpr std::array resets{reset{"SET SESSION AUTHORIZATION DEFAULT", "SET"},
+                            reset{"RESET ALL", "RESET"},
+                            reset{"CLOSE ALL", "CLOSE CURSOR ALL"},
+                            reset{"UNLISTEN *", "UNLISTEN"},
+                            reset{"SELECT pg_advisory_unlock_all()", "SELECT 1"},
+                            reset{"DISCARD SEQUENCES", "DISCARD SEQUENCES"},
+                            reset{"DISCARD TEMP", "DISCARD TEMP"}};
+
+// As the server answers a text of nothing else; nothing: there is something else in it.
+std::optional<std::string> answer_to_resets(std::string_view sql) {
+    constexpr std::string_view blanks = " \t\r\n";
+    constexpr std::uint32_t void_oid = 2278;
+    std::string out;
+    while (!sql.empty()) {
+        auto one = sql.substr(0, sql.find(';'));
+        sql.remove_prefix(std::min(sql.size(), one.size() + 1));
+        one.remove_prefix(std::min(one.size(), one.find_first_not_of(blanks)));
+        one = one.substr(0, one.find_last_not_of(blanks) + 1);
+        if (one.empty()) continue;
+        const auto found = std::ranges::find_if(
+            resets, [&](const reset& r) { return protocol::same_in_any_case(r.sql, one); });
+        if (found == resets.end()) return std::nullopt;
+        if (found->tag == "SELECT 1") {
+            const std::array columns{protocol::column{.name = "pg_advisory_unlock_all",
+                                                      .type_oid = void_oid,
+                                                      .type_size = 4,
+                                                      .type_modifier = -1}};
+            const std::array<std::optional<protocol::bytes>, 1> empty{""};
+            protocol::write_row_description(out, columns);
+            protocol::write_data_row(out, empty);
+        }
+        protocol::write(out, protocol::command_complete{found->tag});
+    }
+    return out;
 }
 
 }  // namespace
@@ -127,46 +171,70 @@ std::size_t session::refuse_detached(const protocol::head& head, protocol::bytes
     return discard(head, in);
 }
 
+// Would a reset change what the server reports of this session: its settings, or who it works as?
+bool session::reset_is_reported() const {
+    if (current_role() != *user_) return true;
+    return std::ranges::any_of(settings_.changed(), [&](const auto& item) {
+        if (session_settings::names_a_role(item.first)) return false;
+        return pool_->told && std::ranges::any_of(*pool_->told, [&](const auto& told) {
+                   return protocol::same_in_any_case(told.first, item.first);
+               });
+    });
+}
+
+// A pool's reset, other than DISCARD ALL. True: `reply` has the answers to all of it.
+bool session::reset_here(const statement_text& text, std::string& reply) {
+    // Another function of that name could come before pg_catalog's.
+    if (!login_ || setting("search_path").find("pg_catalog") != std::string_view::npos)
+        return false;
+    auto answers = answer_to_resets(text.sql);
+    if (!answers || reset_is_reported()) return false;
+    reply = std::move(*answers);
+    settings_.begin();
+    for (const auto& s : text.facts().statements)
+        for (const auto& change : s.settings) settings_.apply(change);
+    settings_.commit();
+    return true;
+}
+
 // Simple queries that need no server while nothing of this session is at one.
 bool session::answer_here(const std::shared_ptr<const statement_text>& text, actions& out) {
     const auto& facts = text->facts();
-    if (!facts.parsed || facts.statements.size() > 1) return false;
+    if (!facts.parsed) return false;
+    const auto* only = facts.statements.size() == 1 ? &facts.statements.front() : nullptr;
     std::string reply;
     if (facts.statements.empty()) {
         protocol::write(reply, protocol::empty_query_response{});
-    } else if (const auto& s = facts.statements.front(); s.kind == statement_kind::discard_all) {
-        // What the server reports of this session's settings it would report anew.
-        const auto& set = settings_.changed();
-        const auto is_reported = [&](const auto& item) {
-            if (item.first == "role" || item.first == "session_authorization") return true;
-            return pool_->told && std::ranges::any_of(*pool_->told, [&](const auto& told) {
-                       return protocol::same_in_any_case(told.first, item.first);
-                   });
-        };
-        if (std::ranges::any_of(set, is_reported)) return false;
+    } else if (only && only->kind == statement_kind::discard_all) {
+        if (reset_is_reported()) return false;
         protocol::write(reply, protocol::command_complete{"DISCARD ALL"});
         settings_.discard_all();
         (void)statements_.drop("");
-    } else if (s.kind == statement_kind::deallocate) {
-        if (s.name.empty()) {
+    } else if (only && only->kind == statement_kind::deallocate) {
+        if (only->name.empty()) {
             protocol::write(reply, protocol::command_complete{"DEALLOCATE ALL"});
             (void)statements_.drop("");
-        } else if (statements_.client(s.name)) {
+        } else if (statements_.client(only->name)) {
             protocol::write(reply, protocol::command_complete{"DEALLOCATE"});
-            (void)statements_.drop(s.name);
+            (void)statements_.drop(only->name);
         } else {
             protocol::write_error(reply, "ERROR", "26000",
-                                  "prepared statement \"" + s.name + "\" does not exist");
+                                  "prepared statement \"" + only->name + "\" does not exist");
         }
-    } else {
+    } else if (!reset_here(*text, reply)) {
         return false;
     }
     statements_.set_client("", nullptr);
     portals_.drop_unnamed();
     protocol::write_ready(reply, 'I');
     out.client.own(std::move(reply));
-    out.outcomes.push_back(policy::reason::not_a_select);
-    if (measures() && !facts.statements.empty()) measure_here(text, *plan_of(*text), nullptr, out);
+    const auto count = std::max<std::size_t>(1, facts.statements.size());
+    out.outcomes.insert(
+        out.outcomes.end(), count,
+        count > 1 ? policy::reason::multiple_statements : policy::reason::not_a_select);
+    if (measures())
+        for (std::size_t i = 0; i < facts.statements.size(); ++i)
+            measure_here(text, *plan_of(*text), nullptr, out, i);
     consumed(out);
     return true;
 }

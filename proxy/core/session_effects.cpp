@@ -2,6 +2,7 @@
 // the server, made true when they are acknowledged. What it has written, what could not be
 // followed.
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "proxy/core/session.h"
@@ -32,6 +33,7 @@ effect effect_of(const planned_write& w, statement_kind kind) {
         case statement_kind::listen:
         case statement_kind::unlisten:
         case statement_kind::copy_to:
+        case statement_kind::close_cursor:
             if (!w.tables.empty() || w.schema_changed || w.taints_session) return effect::other;
             return w.settings.empty() ? effect::none : effect::settings;
         default:
@@ -176,36 +178,59 @@ std::shared_ptr<const plan> session::plan_of(const statement_text& text, bool in
         text, *database_, services_.decide.scope(*database_, {}, current_role(), temporary_));
 }
 
+// As far as settings are followed: does it leave all of them as they are? What pools reset by
+// mostly does, and what stands behind it in the pipeline means what it meant before.
+bool session::changes_nothing(const policy::setting_change& change) const {
+    if (untracked_ || taints_ != clean_taints_) return false;
+    const auto& set = settings_.changed();
+    if (change.all)
+        return std::ranges::all_of(
+            set, [](const auto& item) { return session_settings::names_a_role(item.first); });
+    // Without a role of its own the session works as whoever logged in.
+    const bool to_nobody = change.name == "role" && change.value == "none";
+    if (to_nobody || (change.name == "session_authorization" && !change.value))
+        return current_role() == *user_;
+    const auto now = set.find(change.name);
+    return change.value ? now != set.end() && now->second == *change.value : now == set.end();
+}
+
+namespace {
+
+// What DISCARD ALL does to settings.
+const std::array<policy::setting_change, 2> all_discarded{
+    policy::setting_change{.name = "session_authorization", .value = {}},
+    policy::setting_change{.name = {}, .value = {}, .all = true}};
+
+}  // namespace
+
 // May what follows it in the pipeline find other tables by the same names?
 bool session::may_move_path(const planned_write& w, statement_kind kind) const {
     if (w.taints_session) return true;
-    const auto is_set = [this](std::string_view name) {
-        return settings_.changed().contains(name);
-    };
     const auto any = [](const auto& condition) {
         return std::ranges::any_of(session_settings::of_path, condition);
     };
-    if (kind == statement_kind::discard_all) return any(is_set);
+    const auto moves = [&](const policy::setting_change& change) {
+        if (change.all && settings_.changed().contains("search_path")) return true;
+        return any([&](std::string_view name) { return name == change.name; }) &&
+               !changes_nothing(change);
+    };
+    if (kind == statement_kind::discard_all) return std::ranges::any_of(all_discarded, moves);
     if (policy::controls_transaction(kind) && kind != statement_kind::begin)
         return any([this](std::string_view name) { return settings_.set_in_transaction(name); });
-    return std::ranges::any_of(w.settings, [&](const policy::setting_change& change) {
-        if (change.all) return any(is_set);
-        return any([&](std::string_view name) { return name == change.name; });
-    });
+    return std::ranges::any_of(w.settings, moves);
 }
 
 // May the server read what follows it in the pipeline by other settings than are believed to hold?
 bool session::may_change_reading(const planned_write& w, statement_kind kind) const {
     if (!pool_) return false;
     if (w.taints_session) return true;
-    if (kind == statement_kind::discard_all)
-        return std::ranges::any_of(settings_.changed(),
-                                   [](const auto& item) { return setting_is_read_by(item.first); });
+    const auto changes = [&](const policy::setting_change& change) {
+        return (change.all || setting_is_read_by(change.name)) && !changes_nothing(change);
+    };
+    if (kind == statement_kind::discard_all) return std::ranges::any_of(all_discarded, changes);
     if (policy::controls_transaction(kind) && kind != statement_kind::begin)
         return settings_.reading_set_in_transaction();
-    return std::ranges::any_of(w.settings, [](const policy::setting_change& change) {
-        return change.all || setting_is_read_by(change.name);
-    });
+    return std::ranges::any_of(w.settings, changes);
 }
 
 void session::note_effects(const planned_write& w, statement_kind kind, bool alone) {

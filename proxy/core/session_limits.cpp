@@ -31,6 +31,9 @@ bool counts(const policy::statement_facts& s) {
         case statement_kind::close_cursor:
         case statement_kind::unlisten:
             return false;
+        // What drivers SET with, and reset by: not to be charged to whom the connection worked for.
+        case statement_kind::select:
+            return !s.about_session;
         default:
             return true;
     }

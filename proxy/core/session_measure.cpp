@@ -8,10 +8,10 @@ namespace pgsidecar::core {
 
 // One that is answered without the server, from the cache most of all.
 void session::measure_here(const std::shared_ptr<const statement_text>& text, const plan& p,
-                           const cache::entry* answer, actions& out) {
+                           const cache::entry* answer, actions& out, std::size_t which) {
     if (!measures() || limits_->since() == time_point{}) return;
     out.measured.push_back({.tenant = limits_->shared_tenant(),
-                            .type = p.type_of(0),
+                            .type = p.type_of(which),
                             .text = text,
                             .where = database_,
                             .since = limits_->since(),

@@ -64,10 +64,6 @@ void append_setting(std::string& out, const session_settings::values::value_type
     out.append(item.second).push_back('\0');
 }
 
-bool survives_reset_all(std::string_view name) {
-    return name == "role" || name == "session_authorization";
-}
-
 }  // namespace
 
 bool setting_matters(std::string_view name) noexcept {
@@ -151,16 +147,15 @@ void session_settings::keep(const std::string& name) {
 }
 
 void session_settings::apply(const policy::setting_change& change) {
-    ++revision_;
     if (change.all) {
         std::set<std::string, std::less<>> names;
         for (const auto& item : mine().set) names.insert(item.first);
         for (const auto& f : mine().frames)
             for (const auto& item : f.local) names.insert(item.first);
         for (const auto& name : names) {
-            if (survives_reset_all(name)) continue;
+            if (names_a_role(name)) continue;
             keep(name);
-            mine().set.erase(name);
+            if (mine().set.erase(name) > 0) ++revision_;
         }
         return;
     }
@@ -168,17 +163,21 @@ void session_settings::apply(const policy::setting_change& change) {
     if (change.name == "session_authorization") apply({"role", "none", change.local, false});
     if (change.local) {
         if (seen().frames.empty()) return;  // outside a transaction SET LOCAL does nothing
-        const auto now = mine().set.find(change.name);
-        const std::string before = now == mine().set.end() ? std::string{reset_mark} : now->second;
+        const auto old = mine().set.find(change.name);
+        const std::string before = old == mine().set.end() ? std::string{reset_mark} : old->second;
         // Only the first SET LOCAL of a frame knows the value to return to.
         mine().frames.back().local.try_emplace(change.name, before);
     } else {
         keep(change.name);
     }
+    const auto now = mine().set.find(change.name);
+    const bool is_set = now != mine().set.end();
+    if (change.value ? is_set && now->second == *change.value : !is_set) return;
+    ++revision_;
     if (change.value)
         mine().set.insert_or_assign(change.name, *change.value);
     else
-        mine().set.erase(change.name);
+        mine().set.erase(now);
 }
 
 // DISCARD ALL begins with SET SESSION AUTHORIZATION DEFAULT, and that ends the role for good.
@@ -188,9 +187,10 @@ void session_settings::touch(std::string_view name) {
 }
 
 void session_settings::discard_all() {
-    mine().set.clear();
+    const values none{{"role", "none"}};
     mine().frames.clear();
-    mine().set.emplace("role", "none");
+    if (mine().set == none) return;
+    mine().set = none;
     ++revision_;
 }
 

@@ -57,6 +57,10 @@ class session_settings {
     // Those by which unqualified names are found.
     static constexpr std::array<std::string_view, 3> of_path{"search_path", "role",
                                                              "session_authorization"};
+    // Who the session works as: RESET ALL leaves that alone.
+    [[nodiscard]] static bool names_a_role(std::string_view name) noexcept {
+        return name == "role" || name == "session_authorization";
+    }
     // The open transaction's end, or its return to a savepoint, may change this one.
     [[nodiscard]] bool set_in_transaction(std::string_view name) const;
     // Likewise, one that setting_is_read_by().

@@ -70,6 +70,17 @@ TEST_CASE("query: a hit waits behind what changes settings, and is looked up ane
         .play_everyhow();
 }
 
+TEST_CASE("query: likewise behind a pool's reset of several statements") {
+    const auto reset = query("RESET ALL;CLOSE ALL;UNLISTEN *;DISCARD TEMP");
+    const auto done = completed("RESET") + completed("CLOSE CURSOR ALL") + completed("UNLISTEN") +
+                      completed("DISCARD TEMP") + ready();
+    script{}
+        .passes(select_kv, answer("one"))
+        .client(reset + select_kv, {.server = reset})
+        .server(done, {.client = done + answer("one")})
+        .play_everyhow();
+}
+
 TEST_CASE("query: held behind a setting that took effect, the old key must not answer") {
     const auto set = query("SET datestyle = 'German'");
     script{}

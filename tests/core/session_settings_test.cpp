@@ -269,6 +269,31 @@ TEST_CASE("settings: after DISCARD ALL the key is that of a fresh session") {
     CHECK(used.key_text() == fresh.key_text());
 }
 
+TEST_CASE(
+    "settings: what changes nothing is no new revision, so that nothing is made anew for it") {
+    session_settings s;
+    setting_change all;
+    all.all = true;
+    s.apply(set("x", "1"));
+    auto seen = s.revision();
+    s.apply(set("x", "1"));
+    s.apply(reset("y"));
+    CHECK(s.revision() == seen);
+    s.apply(set("x", "2"));
+    CHECK(s.revision() > seen);
+    for (const auto& r : {reset("session_authorization"), all}) s.apply(r);
+    CHECK(shown(s) == "default");
+    seen = s.revision();
+    for (const auto& r : {reset("session_authorization"), all}) s.apply(r);
+    CHECK(s.revision() == seen);
+    s.apply(set("x", "1"));
+    CHECK(s.revision() > seen);
+    s.discard_all();
+    seen = s.revision();
+    s.discard_all();
+    CHECK(s.revision() == seen);
+}
+
 TEST_CASE("settings: the key tells names from values and values from each other") {
     const auto key = [](std::initializer_list<setting_change> changes) {
         session_settings s;

@@ -171,6 +171,18 @@ class RateTest(LimitTest):
             self.assertEqual(session.read_reply().error, None)
         self.refused(session.read_reply(), "55P03", "queries_per_minute", "l")
 
+    def test_set_config_is_not_charged_to_the_tenant_before(self):
+        session = self.tenant("nn")
+        self.use_up(session)
+        sets = "SELECT set_config('app.tenant_id', %s, false)"
+        for tenant, asked in (("n2", session.q(sets % "'n2'")), ("n3", session.x(sets % "$1", ["n3"]))):
+            self.assertEqual(asked.value, tenant)
+            self.assertEqual(session.q("SELECT 1").value, "1")
+        session.q("SET app.tenant_id = 'nn'")
+        # With anything else beside it it is a query like any other.
+        self.refused(session.q(sets % "'n4'" + ", pg_sleep(0)"), "55P03", "queries_per_minute", "nn")
+        self.refused(session.q("SELECT 1"), "55P03", "queries_per_minute", "nn")
+
     def test_a_long_statement_is_refused_without_a_trace(self):
         session = self.tenant("m")
         self.use_up(session)
@@ -241,8 +253,6 @@ class SourceTest(LimitTest):
         session.q("SET app.tenant_id = 'one'")
         self.assertEqual(self.owner(session), "one")
         session.q("SELECT set_config('app.tenant_id', 'two', false)")
-        self.assertEqual(session.q("SELECT 1").error, "55P03")  # the call itself was refused
-        session.q("SET app.tenant_id = 'two'")
         self.assertEqual(self.owner(session), "two")
         session.q("BEGIN")
         session.q("SET LOCAL app.tenant_id = 'three'")

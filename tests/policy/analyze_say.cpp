@@ -49,6 +49,7 @@ void flags(std::string& out, const statement_facts& f) {
         {f.system_column, "system_column"},
         {f.opaque_setting, "opaque_setting"},
         {f.bound_settings_suffice, "bound_settings_suffice"},
+        {f.about_session, "about_session"},
         {f.unproven_datetime_cast, "unproven"},
         {f.temporary_object, "temporary"},
         {f.with_hold, "with_hold"},

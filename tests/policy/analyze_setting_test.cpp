@@ -123,18 +123,23 @@ TEST_CASE("analyze: RESET") {
 
 TEST_CASE("analyze: set_config() that certainly runs once, and that which may not") {
     static constexpr said rows[] = {
-        {"SELECT set_config('App.X', 'v', false)", "select f=set_config/3 app.x:=v"},
+        {"SELECT set_config('App.X', 'v', false)", "select f=set_config/3 app.x:=v about_session"},
         {"SELECT pg_catalog.set_config('a', 'v', true) AS x",
-         "select f=pg_catalog.set_config/3 a:=v local"},
+         "select f=pg_catalog.set_config/3 a:=v local about_session"},
         {"SELECT set_config('a'::text, 'v'::varchar, 't'::boolean)",
-         "select f=set_config/3 c=text,pg_catalog.bool,pg_catalog.varchar a:=v local"},
-        {"SELECT set_config('a', NULL, false)", "select f=set_config/3 a:=DEFAULT"},
+         "select f=set_config/3 c=text,pg_catalog.bool,pg_catalog.varchar a:=v local "
+         "about_session"},
+        {"SELECT set_config('a', NULL, false)", "select f=set_config/3 a:=DEFAULT about_session"},
         {"SELECT set_config('a', 'v', false), set_config('b', 'w', true), f(1)",
          "select f=f/1,set_config/3 a:=v b:=w local"},
         {"SELECT set_config('a', $1, false)",
-         "select f=set_config/3 a:=$1 $1 opaque_setting bound_settings_suffice"},
+         "select f=set_config/3 a:=$1 $1 opaque_setting bound_settings_suffice about_session"},
         {"SELECT set_config('a', $2::text, true), set_config('b', 'w', false)",
-         "select f=set_config/3 c=text b:=w a:=$2 local $2 opaque_setting bound_settings_suffice"},
+         "select f=set_config/3 c=text b:=w a:=$2 local $2 opaque_setting bound_settings_suffice "
+         "about_session"},
+        {"SELECT pg_advisory_unlock_all()", "select f=pg_advisory_unlock_all/0 about_session"},
+        {"SELECT pg_advisory_unlock_all(), 1", "select f=pg_advisory_unlock_all/0"},
+        {"SELECT pg_advisory_unlock_all() FROM t", "select r=t f=pg_advisory_unlock_all/0"},
         {"SELECT set_config('a', $1, false), set_config('b', f(1), false)",
          "select f=f/1,set_config/3 a:=$1 $1 opaque_setting"},
         {"SELECT set_config('a', $1::varchar(3), false)",
