@@ -6,10 +6,27 @@ import subprocess
 import unittest
 import xml.etree.ElementTree as xml
 
-from harness import Direct, ProxyTest, env
+from harness import LIMITS_OUT_OF_THE_WAY, Direct, ProxyTest, env
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "dotnet")
 QUIET = {"DOTNET_CLI_TELEMETRY_OPTOUT": "1", "DOTNET_NOLOGO": "1"}
+
+# A tier for each limit, met by a tenant whose name begins so; see Limits/Limit.cs.
+TIERS = [{"name": name, "members": [name + "-*"], **limit} for name, limit in {
+    "rate": {"queries_per_minute": 1, "burst": 15},
+    "swift": {"queries_per_minute": 1200, "burst": 8},
+    "concurrent": {"max_concurrent": 1, "query_wait_timeout": "100ms"},
+    "everybody": {"query_wait_timeout": "100ms"},
+    "timeout": {"query_timeout": "300ms"},
+    "rows": {"max_result_rows": 3000},
+    "warned": {"max_result_rows": 3000, "max_result_rows_mode": "warn"},
+    "bytes": {"max_result_bytes": "1MB"},
+    "page": {"max_page_size": 1000, "default_page_size": 100}}.items()]
+LIMITED = {"tenants": {"limits": "enforce", "max_concurrent_requests": 2,
+                       "tiers": [LIMITS_OUT_OF_THE_WAY["tiers"][0], *TIERS]},
+           "cache": {"rules": [{"name": "must", "tables": ["must_have_limit"], "unlimited": "refuse"},
+                               {"name": "cut", "tables": ["cut"], "unlimited": "cut"},
+                               {"name": "all", "tables": ["*"]}]}}
 
 
 def build():
@@ -59,7 +76,23 @@ class DotnetCase:
 
     @classmethod
     def facts(cls):
-        return {"WAY": cls.way, "PORT": cls.sidecar.port, "SERVER_PORT": env.cluster.port}
+        return {"WAY": cls.way, "PORT": cls.sidecar.port, "SERVER_PORT": env.cluster.port, **cls.others()}
+
+    @classmethod
+    def others(cls):
+        """Programs with a configuration of their own; the control has none."""
+        if cls.way == "direct":
+            return {}
+        ports = {"LIMITS_PORT": cls.beside(**LIMITED)}
+        if cls.way == "transaction":
+            ports["NARROW_PORT"] = cls.beside(default_pool_size=1, query_wait_timeout="100ms")
+        return ports
+
+    @classmethod
+    def beside(cls, **over):
+        sidecar = env.sidecar(**{**cls.config, **over})
+        cls.addClassCleanup(sidecar.finish)
+        return sidecar.port
 
     def check(self, name, at_least):
         """A class of tests; so many of it have to have been run, skipped ones included."""
@@ -84,7 +117,8 @@ class DotnetCase:
 
 # The classes of tests/dotnet, and how many tests each has at least.
 DotnetCase.CLASSES = {"PoolTests": 8, "PrepareTests": 10, "BatchTests": 11, "CopyTests": 7, "NotificationTests": 8,
-                      "CancelTests": 10, "TransactionTests": 13, "TypeTests": 37, "LargeValueTests": 6}
+                      "CancelTests": 10, "TransactionTests": 13, "TypeTests": 37, "LargeValueTests": 6,
+                      "CreateTests": 5, "QueryTests": 10, "SaveTests": 13, "DapperTests": 7, "LimitTests": 31}
 
 
 def _test_of(name, at_least):
@@ -103,9 +137,10 @@ class DirectTest(DotnetCase, ProxyTest):
 
 class SessionTest(DotnetCase, ProxyTest):
     way = "session"
-    config = {"pool_mode": "session"}
+    config = {"pool_mode": "session", "admin_users": ["scram_user"]}
 
 
 class TransactionTest(DotnetCase, ProxyTest):
     way = "transaction"
-    config = {"pool_mode": "transaction", "auth_type": "trust", "default_pool_size": 20}
+    config = {"pool_mode": "transaction", "auth_type": "trust", "default_pool_size": 20,
+              "admin_users": ["scram_user"]}
