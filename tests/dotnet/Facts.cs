@@ -21,6 +21,9 @@ public static class Facts
     /// <summary>What a test connects to. No database is named.</summary>
     public static string Through { get; } = Local(Need("PORT"));
 
+    /// <summary>The same with one worker, whose counts tell of one statement after the other.</summary>
+    public static string Observed => Proxied ? Local(Need("OBSERVED_PORT")) : Through;
+
     public static bool Proxied => Way != Way.Direct;
 
     public static string Need(string name) =>
@@ -44,7 +47,9 @@ public sealed class Database : IAsyncLifetime
 
     public string Name { get; } = $"dotnet_{Environment.ProcessId}_{Interlocked.Increment(ref count)}";
 
-    public string Connection => $"{Facts.Through};Database={Name}";
+    public string Through { get; init; } = Facts.Through;
+
+    public string Connection => $"{Through};Database={Name}";
 
     /// <summary>The way of this run.</summary>
     public NpgsqlDataSource Source { get; private set; } = null!;

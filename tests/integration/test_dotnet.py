@@ -6,6 +6,7 @@ import subprocess
 import unittest
 import xml.etree.ElementTree as xml
 
+import dotnet_table
 from harness import LIMITS_OUT_OF_THE_WAY, Direct, ProxyTest, env
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "dotnet")
@@ -83,7 +84,8 @@ class DotnetCase:
         """Programs with a configuration of their own; the control has none."""
         if cls.way == "direct":
             return {}
-        ports = {"LIMITS_PORT": cls.beside(**LIMITED)}
+        ports = {"LIMITS_PORT": cls.beside(**LIMITED), "OBSERVED_PORT": cls.beside(workers=1),
+                 "TABLE": cls.table_path()}
         if cls.way == "transaction":
             ports["NARROW_PORT"] = cls.beside(default_pool_size=1, query_wait_timeout="100ms")
         return ports
@@ -93,6 +95,10 @@ class DotnetCase:
         sidecar = env.sidecar(**{**cls.config, **over})
         cls.addClassCleanup(sidecar.finish)
         return sidecar.port
+
+    @classmethod
+    def table_path(cls):
+        return os.path.join(env.folder, "dotnet-table-%s" % cls.way)
 
     def check(self, name, at_least):
         """A class of tests; so many of it have to have been run, skipped ones included."""
@@ -108,6 +114,17 @@ class DotnetCase:
         """A class without a test here would fail and nobody would hear of it."""
         self.assertEqual(sorted(self.results), sorted(self.CLASSES))
 
+    def test_the_table_in_the_documentation(self):
+        """Which statements hit is what deploy/dotnet.md says; PGSIDECAR_WRITE=1 writes it there."""
+        if self.way == "direct":
+            self.skipTest("control: there is no program")
+        with open(self.table_path()) as f:
+            found = [line.rstrip("\n").split("\t") for line in f]
+        self.assertGreater(len(found), 25)
+        if os.environ.get("PGSIDECAR_WRITE"):
+            dotnet_table.write(self.way, found)
+        self.assertEqual(dotnet_table.read(self.way), found)
+
     def test_the_cache_was_in_play(self):
         if self.way == "direct":
             self.skipTest("control: there is no program")
@@ -118,7 +135,8 @@ class DotnetCase:
 # The classes of tests/dotnet, and how many tests each has at least.
 DotnetCase.CLASSES = {"PoolTests": 8, "PrepareTests": 10, "BatchTests": 11, "CopyTests": 7, "NotificationTests": 8,
                       "CancelTests": 10, "TransactionTests": 13, "TypeTests": 37, "LargeValueTests": 6,
-                      "CreateTests": 5, "QueryTests": 10, "SaveTests": 13, "DapperTests": 7, "LimitTests": 31}
+                      "CreateTests": 5, "QueryTests": 10, "SaveTests": 13, "DapperTests": 7, "LimitTests": 31,
+                      "CacheTests": 2}
 
 
 def _test_of(name, at_least):

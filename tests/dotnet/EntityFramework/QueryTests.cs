@@ -7,9 +7,13 @@ using Xunit;
 namespace Behaviour;
 
 /// <summary>A database with the clinic's tables and 20 patients.</summary>
-public sealed class FilledClinic : IAsyncLifetime
+public class FilledClinic : IAsyncLifetime
 {
-    public Database Database { get; } = new();
+    public FilledClinic() : this(new Database()) { }
+
+    protected FilledClinic(Database database) => Database = database;
+
+    public Database Database { get; }
     public DbContextOptions<Clinic> Options { get; private set; } = null!;
 
     public async ValueTask InitializeAsync()
@@ -21,7 +25,11 @@ public sealed class FilledClinic : IAsyncLifetime
         await Clinic.Fill(Options, 20);
     }
 
-    public ValueTask DisposeAsync() => Database.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        GC.SuppressFinalize(this);
+        await Database.DisposeAsync();
+    }
 }
 
 public abstract class ClinicCase(FilledClinic clinic) : IClassFixture<FilledClinic>
