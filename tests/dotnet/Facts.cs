@@ -71,6 +71,21 @@ public sealed class Database : IAsyncLifetime
         await Administrate($"DROP DATABASE IF EXISTS {Name} WITH (FORCE)");
     }
 
+    /// <summary>Waits until the program knows the definitions as they are now, and answers come from the cache.</summary>
+    public async Task Settle()
+    {
+        if (!Facts.Proxied)
+            return;
+        await using var observer = new Observer(Name, Through);
+        await Source.Run("CREATE TABLE IF NOT EXISTS settled AS SELECT 1 AS i");
+        await Short.Until("a hit", async () =>
+        {
+            await observer.Begin();
+            await Source.One<int>("SELECT i FROM settled");
+            return (await observer.Outcomes()).Contains("hit");
+        });
+    }
+
     public static async Task Administrate(string sql)
     {
         await using var source = NpgsqlDataSource.Create($"{Facts.Server};Database=postgres;Pooling=false");

@@ -11,16 +11,7 @@ public sealed class CacheTests(ObservedClinic clinic) : IClassFixture<ObservedCl
 {
     private ObservedClinic Filled { get; } = clinic;
     private static CancellationToken Stop => TestContext.Current.CancellationToken;
-    private string Name => Filled.Database.Name;
-
-    /// <summary>Until the program knows the tables as they are now.</summary>
-    private async Task CatalogsAreRead(Observer observer) =>
-        await Short.Until("a hit", async () =>
-        {
-            await observer.Begin();
-            await Filled.Database.Source.One<long>("SELECT count(*) FROM \"Patients\" WHERE \"Id\" < 3");
-            return (await observer.Outcomes()).SequenceEqual(["hit"]);
-        });
+    private Observer Observe() => new(Filled.Database.Name, Facts.Observed);
 
     [Fact]
     public async Task The_table_of_statements()
@@ -28,14 +19,14 @@ public sealed class CacheTests(ObservedClinic clinic) : IClassFixture<ObservedCl
         Facts.NeedsTheProgram();
         const int Executions = 4;
         await Filled.Database.Source.Run(Shape.Schema);
-        await using var observer = new Observer(Name);
+        await using var observer = Observe();
         await using var lines = new StreamWriter(Facts.Need("TABLE"));
         foreach (var shape in Shape.All)
         {
             var options = Clinic.Options($"{Filled.Database.Connection};{shape.Keywords}");
             await using (var db = new Clinic(options))
                 await db.Database.ExecuteSqlRawAsync("SELECT 1", Stop);  // the connection is there, the types are known
-            await CatalogsAreRead(observer);
+            await Filled.Database.Settle();
             var (first, last) = (0, "");
             for (var execution = 1; execution <= Executions; execution++)
             {
@@ -60,9 +51,9 @@ public sealed class CacheTests(ObservedClinic clinic) : IClassFixture<ObservedCl
             CREATE POLICY own ON "Prescriptions" USING ("TenantId" = current_setting('app.tenant_id', true));
             GRANT ALL ON ALL TABLES IN SCHEMA public TO alice; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO alice
             """);
-        await using var observer = Facts.Proxied ? new Observer(Name) : null;
+        await using var observer = Facts.Proxied ? Observe() : null;
         if (observer != null)
-            await CatalogsAreRead(observer);
+            await Filled.Database.Settle();
         var connection = Filled.Database.Connection.Replace("Username=postgres", "Username=alice");
         foreach (var tenant in new[] { "odd", "even" })
         {

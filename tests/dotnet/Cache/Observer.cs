@@ -3,16 +3,16 @@ using Npgsql;
 
 namespace Behaviour;
 
-public sealed class Observer(string database) : IAsyncDisposable
+public sealed class Observer(string database, string through) : IAsyncDisposable
 {
     private readonly record struct Calls(string Text, long All, long Hits, string Reason);
 
-    private readonly NpgsqlDataSource console = Console();
+    private readonly NpgsqlDataSource console = Console(through);
     private Dictionary<string, Calls> before = [];
 
-    private static NpgsqlDataSource Console()
+    private static NpgsqlDataSource Console(string through)
     {
-        var builder = new NpgsqlDataSourceBuilder(Facts.Observed);
+        var builder = new NpgsqlDataSourceBuilder(through);
         (builder.ConnectionStringBuilder.Database, builder.ConnectionStringBuilder.Username, builder.ConnectionStringBuilder.Password)
             = ("pgsidecar", "scram_user", "sesame");
         return builder.ConfigureTypeLoading(types => types.EnableTypeLoading(false)).Build();

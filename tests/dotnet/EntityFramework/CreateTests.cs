@@ -87,22 +87,6 @@ public sealed class CreateTests(Database database) : Case(database)
     }
 
     [Fact]
-    public async Task Three_instances_that_migrate_at_once()
-    {
-        var options = Options("raced");
-        await using (var db = new Migrated(options))
-            await db.GetService<Microsoft.EntityFrameworkCore.Storage.IRelationalDatabaseCreator>().CreateAsync(Stop);
-        await Task.WhenAll(Enumerable.Range(0, 3).Select(async _ =>
-        {
-            await using var db = new Migrated(options);
-            await db.Database.MigrateAsync(Stop);
-        }));
-        await using var after = new Migrated(options);
-        Assert.Equal(2, await after.Patients.CountAsync(Stop));
-        Assert.True(await after.Database.EnsureDeletedAsync(Stop));
-    }
-
-    [Fact]
     public async Task EnsureCreated_and_EnsureDeleted_again_and_again()
     {
         var options = Clinic.Options($"{Facts.Through};Database={Database.Name}_again");

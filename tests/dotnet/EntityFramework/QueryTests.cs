@@ -23,6 +23,7 @@ public class FilledClinic : IAsyncLifetime
         await using (var db = new Clinic(Options))
             await db.Database.EnsureCreatedAsync();
         await Clinic.Fill(Options, 20);
+        await Database.Settle();
     }
 
     public async ValueTask DisposeAsync()

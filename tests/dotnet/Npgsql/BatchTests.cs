@@ -34,6 +34,7 @@ public sealed class BatchTests(Database database) : Case(database)
     public async Task Five_hundred_reads(bool prepared)
     {
         await Source.Run("CREATE TABLE IF NOT EXISTS dose AS SELECT i AS id, 'dose ' || i AS name FROM generate_series(1, 600) i");
+        await Database.Settle();
         await using var c = await Source.OpenConnectionAsync(Stop);
         for (var turn = 0; turn < 4; turn++)
         {
@@ -55,6 +56,7 @@ public sealed class BatchTests(Database database) : Case(database)
     {
         await using var c = await Source.OpenConnectionAsync(Stop);
         await c.Run("CREATE TABLE counter AS SELECT 0 AS n");
+        await Database.Settle();
         for (var turn = 0; turn < 5; turn++)
         {
             await using var batch = Batch(c, Enumerable.Range(0, Many / 2).SelectMany(_ => new[]
@@ -74,6 +76,7 @@ public sealed class BatchTests(Database database) : Case(database)
     {
         await using var c = await Source.OpenConnectionAsync(Stop);
         await c.Run("CREATE TABLE whole (i int PRIMARY KEY)");
+        await Database.Settle();
         for (var turn = 0; turn < 3; turn++)
         {
             Assert.Equal(0, await Count("whole"));
@@ -92,6 +95,7 @@ public sealed class BatchTests(Database database) : Case(database)
     {
         await using var c = await Source.OpenConnectionAsync(Stop);
         await c.Run("CREATE TABLE parts (i int PRIMARY KEY)");
+        await Database.Settle();
         Assert.Equal(0, await Count("parts"));
         await using var batch = Batch(c, Inserts("parts", wrong: 250));
         batch.EnableErrorBarriers = true;
@@ -148,6 +152,7 @@ public sealed class BatchTests(Database database) : Case(database)
     public async Task Multiplexed_commands_each_get_their_own_answer(string keywords)
     {
         await Source.Run("CREATE TABLE IF NOT EXISTS dose AS SELECT i AS id, 'dose ' || i AS name FROM generate_series(1, 600) i");
+        await Database.Settle();
         await using var multiplexed = With("Multiplexing=true;" + keywords);
         await Task.WhenAll(Enumerable.Range(1, Many).Select(async i =>
         {

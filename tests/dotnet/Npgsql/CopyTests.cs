@@ -14,6 +14,7 @@ public sealed class CopyTests(Database database) : Case(database)
     {
         var c = await Source.OpenConnectionAsync(Stop);
         await c.Run($"CREATE TABLE {name} (id int PRIMARY KEY, name text, amount numeric, at timestamptz)");
+        await Database.Settle();
         Assert.Equal(0, await c.One<long>($"SELECT count(*) FROM {name}"));
         Assert.Equal(0, await c.One<long>($"SELECT count(*) FROM {name}"));  // may have come from the cache
         return c;

@@ -14,6 +14,7 @@ public sealed class PrepareTests(Database database) : Case(database)
     public async Task More_texts_than_are_prepared_automatically()
     {
         await Source.Run(Doses);
+        await Database.Settle();
         await using var auto = With("Max Auto Prepare=10;Auto Prepare Min Usages=2");
         for (var turn = 1; turn <= 20; turn++)
         {
@@ -27,6 +28,7 @@ public sealed class PrepareTests(Database database) : Case(database)
     public async Task Automatically_prepared_by_many_connections_at_once()
     {
         await Source.Run(Doses);
+        await Database.Settle();
         await using var auto = With("Max Auto Prepare=20;Auto Prepare Min Usages=1;Maximum Pool Size=6");
         await Task.WhenAll(Enumerable.Range(1, 300).Select(async i =>
             Assert.Equal("dose " + i, await auto.One<string>($"SELECT name FROM dose WHERE id = $1 AND {i % 7} < 7", i))));
@@ -36,6 +38,7 @@ public sealed class PrepareTests(Database database) : Case(database)
     public async Task Prepared_by_hand_is_prepared_still_when_the_pool_gives_the_connection_again()
     {
         await Source.Run(Doses);
+        await Database.Settle();
         await using var one = With("Maximum Pool Size=1");
         for (var turn = 1; turn <= 5; turn++)
         {
@@ -61,6 +64,7 @@ public sealed class PrepareTests(Database database) : Case(database)
     public async Task Unprepared_commands_go_on()
     {
         await Source.Run(Doses);
+        await Database.Settle();
         await using var c = await Source.OpenConnectionAsync(Stop);
         await using var command = c.Command("SELECT count(*) FROM dose WHERE id <= $1", 10);
         for (var turn = 0; turn < 3; turn++)

@@ -14,6 +14,7 @@ public sealed class TransactionTests(Database database) : Case(database)
     private async Task Table(string name)
     {
         await Source.Run($"CREATE TABLE {name} (i int PRIMARY KEY)");
+        await Database.Settle();
         for (var turn = 0; turn < 3; turn++)
             Assert.Equal(0, await Count(name));
     }

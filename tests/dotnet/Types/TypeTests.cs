@@ -59,6 +59,7 @@ public sealed class TypeTests(Database database) : Case(database)
         var values = Values[type];
         var table = "\"of " + type + "\"";
         await Source.Run($"CREATE TABLE {table} (id int PRIMARY KEY, v {type})");
+        await Database.Settle();
         for (var i = 0; i < values.Length; i++)
             await Source.Run($"INSERT INTO {table} VALUES ($1, $2::{type})", i, values[i]);
         await Source.Run($"INSERT INTO {table} VALUES ($1, NULL)", values.Length);
@@ -119,6 +120,7 @@ public sealed class TypeTests(Database database) : Case(database)
     public async Task Timestamps_under_each_time_zone()
     {
         await Source.Run("CREATE TABLE instant AS SELECT timestamptz '2024-03-31 00:30:00+00' AS at");
+        await Database.Settle();
         (string Zone, string Text, int Hour)[] zones =
         [
             ("UTC", "2024-03-31 00:30:00+00", 0), ("Asia/Tokyo", "2024-03-31 09:30:00+09", 9),
@@ -146,6 +148,7 @@ public sealed class TypeTests(Database database) : Case(database)
     public async Task Json_as_text_document_and_object()
     {
         await Source.Run("CREATE TABLE doc (id int, plain json, b jsonb)");
+        await Database.Settle();
         await using var c = await Source.OpenConnectionAsync(Stop);
         await using (var insert = new NpgsqlCommand("INSERT INTO doc VALUES (1, $1, $2)", c))
         {
@@ -179,6 +182,7 @@ public sealed class TypeTests(Database database) : Case(database)
         builder.MapEnum<Status>("status");
         builder.MapComposite<Dose>("dose");
         await using var mapped = builder.Build();
+        await Database.Settle();
         var dose = new Dose(2.5m, "mg", Status.OnHold);
         await mapped.Run("INSERT INTO course VALUES ($1, $2, $3, $4)", 1, Status.Cancelled, dose, new[] { dose, dose with { Amount = 3 } });
         for (var turn = 0; turn < 3; turn++)
