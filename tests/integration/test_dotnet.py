@@ -2,12 +2,17 @@
 tests/dotnet. They run three times: past the program as the control, and through it in both pool modes."""
 import os
 import shutil
+import signal
+import socket
 import subprocess
+import types
 import unittest
 import xml.etree.ElementTree as xml
 
 import dotnet_table
-from harness import LIMITS_OUT_OF_THE_WAY, Direct, ProxyTest, env
+from harness import HBA, LIMITS_OUT_OF_THE_WAY, PGBIN, Cluster, Direct, ProxyTest, as_postgres, env, \
+    free_port, wait_until
+from test_relay_logins import own_certificate
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "dotnet")
 QUIET = {"DOTNET_CLI_TELEMETRY_OPTOUT": "1", "DOTNET_NOLOGO": "1"}
@@ -44,6 +49,39 @@ def build():
     return program
 
 
+class Surroundings:
+    """What all ways need beside the server, made once for this process: a standby, a server that accepts
+    connections and says nothing, and a port at which nobody listens."""
+    made = None
+
+    def __init__(self):
+        self.silent = socket.create_server(("127.0.0.1", 0))
+        self.nowhere = free_port()
+        base = os.path.join(env.folder, "dotnet-standby-base")
+        os.makedirs(base)
+        shutil.chown(base, "postgres") if os.geteuid() == 0 else None
+        subprocess.run(as_postgres([PGBIN + "/pg_basebackup", "-D", base + "/data", "-h", "127.0.0.1", "-p",
+                                    str(env.cluster.port), "-U", "postgres", "-c", "fast", "--no-sync"]),
+                       check=True, capture_output=True, cwd="/")
+        self.standby = Cluster(os.path.join(env.folder, "dotnet-standby"), env.certificates,
+                               source=types.SimpleNamespace(data=base + "/data"), hot_standby="on",
+                               primary_conninfo=env.cluster.conninfo())
+        with open(os.path.join(self.standby.data, "standby.signal"), "w"):
+            pass
+        self.standby.start()
+        unittest.addModuleCleanup(self.close)
+
+    @classmethod
+    def get(cls):
+        cls.made = cls.made or cls()
+        return cls.made
+
+    def close(self):
+        self.silent.close()
+        self.standby.stop(signal.SIGQUIT)
+        Surroundings.made = None
+
+
 @unittest.skipUnless(shutil.which("dotnet"), "not run: no .NET SDK")
 class DotnetCase:
     """Runs them all once; each of its tests is one class of theirs, and says which of it went wrong."""
@@ -77,22 +115,33 @@ class DotnetCase:
 
     @classmethod
     def facts(cls):
-        return {"WAY": cls.way, "PORT": cls.sidecar.port, "SERVER_PORT": env.cluster.port, **cls.others()}
-
-    @classmethod
-    def others(cls):
-        """Programs with a configuration of their own; the control has none."""
-        if cls.way == "direct":
-            return {}
-        ports = {"LIMITS_PORT": cls.beside(**LIMITED), "OBSERVED_PORT": cls.beside(workers=1),
-                 "TABLE": cls.table_path()}
+        around = Surroundings.get()
+        own = {**own_certificate(), "upstream": {"server_tls_sslmode": "require"}}
+        ports = {"LOGIN_PORT": env.cluster.port, "SILENT_PORT": around.silent.getsockname()[1],
+                 "NOWHERE_PORT": around.nowhere, "STANDBY_PORT": around.standby.port}
+        authorities = [env.certificates.ca, os.path.join(env.folder, "own", "ca.crt")]
+        if cls.way != "direct":
+            authorities.reverse()
+            ports = {"LOGIN_PORT": cls.beside(**own, **cls.logins()),
+                     "SILENT_PORT": cls.beside(upstream={"port": ports["SILENT_PORT"]}),
+                     "NOWHERE_PORT": cls.beside(upstream={"port": around.nowhere}),
+                     "STANDBY_PORT": cls.beside(around.standby),
+                     "LIMITS_PORT": cls.beside(**LIMITED), "OBSERVED_PORT": cls.beside(workers=1)}
         if cls.way == "transaction":
             ports["NARROW_PORT"] = cls.beside(default_pool_size=1, query_wait_timeout="100ms")
-        return ports
+        return {**ports, "WAY": cls.way, "PORT": cls.sidecar.port, "SERVER_PORT": env.cluster.port,
+                "STANDBY_SERVER_PORT": around.standby.port, "TABLE": cls.table_path(),
+                "CA_FILE": authorities[0], "OTHER_CA_FILE": authorities[1]}
 
     @classmethod
-    def beside(cls, **over):
-        sidecar = env.sidecar(**{**cls.config, **over})
+    def logins(cls):
+        """How the program asks for passwords, of those who log in for that; session mode relays them."""
+        return {}
+
+    @classmethod
+    def beside(cls, cluster=None, **over):
+        """One more program, with a configuration of its own."""
+        sidecar = env.sidecar(cluster, **{**cls.config, **over})
         cls.addClassCleanup(sidecar.finish)
         return sidecar.port
 
@@ -136,7 +185,7 @@ class DotnetCase:
 DotnetCase.CLASSES = {"PoolTests": 8, "PrepareTests": 10, "BatchTests": 11, "CopyTests": 7, "NotificationTests": 8,
                       "CancelTests": 10, "TransactionTests": 13, "TypeTests": 37, "LargeValueTests": 6,
                       "CreateTests": 4, "QueryTests": 10, "SaveTests": 13, "DapperTests": 7, "LimitTests": 31,
-                      "CacheTests": 2}
+                      "CacheTests": 2, "LoginTests": 25, "HostTests": 12, "ReplicationTests": 3}
 
 
 def _test_of(name, at_least):
@@ -162,3 +211,11 @@ class TransactionTest(DotnetCase, ProxyTest):
     way = "transaction"
     config = {"pool_mode": "transaction", "auth_type": "trust", "default_pool_size": 20,
               "admin_users": ["scram_user"]}
+
+    @classmethod
+    def logins(cls):
+        """The server's own rules."""
+        path = os.path.join(env.folder, "dotnet-hba.conf")
+        with open(path, "w") as f:
+            f.write(HBA)
+        return {"auth_type": "hba", "auth_hba_file": path}
