@@ -78,11 +78,13 @@ public sealed class Database : IAsyncLifetime
             return;
         await using var observer = new Observer(Name, Through);
         await Source.Run("CREATE TABLE IF NOT EXISTS settled AS SELECT 1 AS i");
-        await Short.Until("a hit", async () =>
+        List<string> outcomes = [];
+        await Short.Until(() => "a hit, and not " + string.Join(", ", outcomes), async () =>
         {
             await observer.Begin();
             await Source.One<int>("SELECT i FROM settled");
-            return (await observer.Outcomes()).Contains("hit");
+            outcomes = await observer.Outcomes();
+            return outcomes.Contains("hit");
         });
     }
 

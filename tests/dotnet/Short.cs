@@ -50,12 +50,14 @@ public static class Short
     }
 
     /// <summary>Asks until it is so: for states of which nobody is told.</summary>
-    public static async Task Until(string what, Func<Task<bool>> condition)
+    public static Task Until(string what, Func<Task<bool>> condition) => Until(() => what, condition);
+
+    public static async Task Until(Func<string> what, Func<Task<bool>> condition)
     {
         var began = Stopwatch.StartNew();
         while (!await condition())
         {
-            Assert.True(began.Elapsed < TimeSpan.FromSeconds(60), "timed out waiting for " + what);
+            Assert.True(began.Elapsed < TimeSpan.FromSeconds(60), "timed out waiting for " + what());
             await Task.Delay(5);
         }
     }
