@@ -77,12 +77,13 @@ public sealed class Database : IAsyncLifetime
         if (!Facts.Proxied)
             return;
         await using var observer = new Observer(Name, Through);
-        await Source.Run("CREATE TABLE IF NOT EXISTS settled AS SELECT 1 AS i");
+        await using var fresh = NpgsqlDataSource.Create(Connection);  // whose connections have prepared nothing
+        await fresh.Run("CREATE TABLE IF NOT EXISTS settled AS SELECT 1 AS i");
         List<string> outcomes = [];
         await Short.Until(() => "a hit, and not " + string.Join(", ", outcomes), async () =>
         {
             await observer.Begin();
-            await Source.One<int>("SELECT i FROM settled");
+            await fresh.One<int>("SELECT i FROM settled");
             outcomes = await observer.Outcomes();
             return outcomes.Contains("hit");
         });

@@ -182,7 +182,7 @@ class DotnetCase:
 
 
 # The classes of tests/dotnet, and how many tests each has at least.
-DotnetCase.CLASSES = {"PoolTests": 8, "PrepareTests": 10, "BatchTests": 11, "CopyTests": 7, "NotificationTests": 8,
+DotnetCase.CLASSES = {"PoolTests": 8, "PrepareTests": 11, "BatchTests": 11, "CopyTests": 7, "NotificationTests": 8,
                       "CancelTests": 10, "TransactionTests": 13, "TypeTests": 37, "LargeValueTests": 6,
                       "CreateTests": 4, "QueryTests": 10, "SaveTests": 13, "DapperTests": 7, "LimitTests": 31,
                       "CacheTests": 2, "LoginTests": 25, "HostTests": 12, "ReplicationTests": 3}

@@ -1,4 +1,5 @@
 // Statements that are prepared by the driver or by hand, and definitions that change under them.
+using System.Data;
 using Npgsql;
 using NpgsqlTypes;
 using Xunit;
@@ -162,6 +163,22 @@ public sealed class PrepareTests(Database database) : Case(database)
         }
         await Source.Run("DROP TABLE replaced");
         await Short.Fails("42P01", () => command.ExecuteScalarAsync(Stop));
+    }
+
+    [Fact]
+    public async Task Columns_that_are_asked_for_without_their_rows()
+    {
+        await Source.Run("CREATE TABLE described (id int PRIMARY KEY, amount numeric(8,2)); INSERT INTO described VALUES (1, 2.5)");
+        await Database.Settle();
+        await using var c = await Source.OpenConnectionAsync(Stop);
+        for (var turn = 0; turn < 3; turn++)
+        {
+            await using var command = c.Command("SELECT * FROM described WHERE id = 1");
+            await using (var reader = await command.ExecuteReaderAsync(CommandBehavior.SchemaOnly, Stop))
+                Assert.Equal("amount", reader.GetName(1));
+            await using (var reader = await command.ExecuteReaderAsync(CommandBehavior.KeyInfo, Stop))
+                Assert.True((await reader.GetColumnSchemaAsync(Stop))[0].IsKey);
+        }
     }
 
     private static async Task<int> Fields(NpgsqlCommand command)
