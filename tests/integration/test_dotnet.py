@@ -9,6 +9,8 @@ import types
 import unittest
 import xml.etree.ElementTree as xml
 
+import psycopg
+
 import dotnet_table
 from harness import HBA, LIMITS_OUT_OF_THE_WAY, PGBIN, Cluster, Direct, ProxyTest, as_postgres, env, \
     free_port, wait_until
@@ -57,6 +59,8 @@ class Surroundings:
     def __init__(self):
         self.silent = socket.create_server(("127.0.0.1", 0))
         self.nowhere = free_port()
+        # What the standby has not read yet stays, however much the tests write meanwhile.
+        env.cluster.run("SELECT pg_create_physical_replication_slot('dotnet_standby', true)")
         base = os.path.join(env.folder, "dotnet-standby-base")
         os.makedirs(base)
         shutil.chown(base, "postgres") if os.geteuid() == 0 else None
@@ -65,7 +69,7 @@ class Surroundings:
                        check=True, capture_output=True, cwd="/")
         self.standby = Cluster(os.path.join(env.folder, "dotnet-standby"), env.certificates,
                                source=types.SimpleNamespace(data=base + "/data"), hot_standby="on",
-                               primary_conninfo=env.cluster.conninfo())
+                               primary_conninfo=env.cluster.conninfo(), primary_slot_name="dotnet_standby")
         with open(os.path.join(self.standby.data, "standby.signal"), "w"):
             pass
         self.standby.start()
@@ -79,7 +83,16 @@ class Surroundings:
     def close(self):
         self.silent.close()
         self.standby.stop(signal.SIGQUIT)
+        wait_until("the end of the standby's connection", self._slot_dropped)
         Surroundings.made = None
+
+    @staticmethod
+    def _slot_dropped():
+        try:
+            env.cluster.run("SELECT pg_drop_replication_slot('dotnet_standby')")
+            return True
+        except psycopg.errors.ObjectInUse:
+            return False
 
 
 @unittest.skipUnless(shutil.which("dotnet"), "not run: no .NET SDK")
