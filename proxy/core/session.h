@@ -312,9 +312,10 @@ class session {
                                   actions& out);
     [[nodiscard]] bool rules(ruling&& r, actions& out);
     [[nodiscard]] bool may_refuse_here() const noexcept;
-    void refuse_here(actions& out);
+    void refuse_here(actions& out, const statement_text* text = nullptr, bool begins = false);
+    [[nodiscard]] bool drains_to_refuse(bool begins) const noexcept;
     void send_failure(bool with_sync, std::string error, actions& out);
-    void refuse_request(actions& out);
+    void refuse_request(actions& out, const statement_text* text = nullptr);
     [[nodiscard]] bool refuse_message(ruling&& r, actions& out);
     void fail_in_place(actions& out);
     void consumed(actions& out);
@@ -375,6 +376,7 @@ class session {
     [[nodiscard]] std::size_t on_detached(const protocol::head& head, protocol::bytes in,
                                           time_point now, actions& out);
     std::size_t refuse_detached(const protocol::head& head, protocol::bytes in, actions& out);
+    [[nodiscard]] std::shared_ptr<const statement_text> text_in(const protocol::frame& f);
     [[nodiscard]] bool answer_here(const std::shared_ptr<const statement_text>& text, actions& out);
     [[nodiscard]] bool reset_here(const statement_text& text, std::string& reply);
     [[nodiscard]] bool reset_is_reported() const;
@@ -425,6 +427,15 @@ class session {
                                     actions& out);
     void note_outdated(const protocol::frame& f);
     [[nodiscard]] bool is_refused_there(const prepared_ptr& definition);
+
+    // session_refused.cpp
+    [[nodiscard]] static bool begins_block(const statement_text& text, bool before = false);
+    void refuse_block(std::string& reply, const statement_text* begin);
+    std::size_t on_refused_block(const protocol::head& head, protocol::bytes in, actions& out);
+    [[nodiscard]] bool answer_in_refused_block(const protocol::frame& f, std::string& reply);
+    void fail_in_refused_block(std::string& reply, actions& out);
+    std::size_t end_refused_block(const policy::statement_facts& end, bool whole,
+                                  const protocol::head& head, protocol::bytes in, actions& out);
 
     // session_pages.cpp
     [[nodiscard]] bool judge_page(const statement_text& text, const protocol::bind* values,
@@ -585,6 +596,7 @@ class session {
     std::unique_ptr<pooling> pool_;    // null: the server connection is this session's alone
     std::unique_ptr<limiter> limits_;  // null: there are none
     std::unique_ptr<cut> cut_;
+    std::unique_ptr<refused_block> refused_;
     std::unique_ptr<fills> fills_;
     std::unique_ptr<fill> flight_;  // while waiting: key and hash
     std::unique_ptr<tier_wait> tier_;

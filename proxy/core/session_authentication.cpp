@@ -254,20 +254,23 @@ void session::on_authentication(const protocol::authentication& m, protocol::byt
     protocol::mechanism_list offered;
     if (m.kind == protocol::auth_kind::sasl && s.encrypted && !protocol::parse(m.data, offered) &&
         offered.contains(protocol::scram_sha_256_plus)) {
-        if (tls_done_ && services_.options.scram) {
-            s.offer = whole;
-            out.ask_credentials = true;
-            return;  // on_credentials()
-        }
+        std::string offer{whole};
         if (!tls_done_) {
             // To a client without TLS this offer means that somebody took its TLS away.
             std::vector<std::string_view> rest;
             for (const auto name : offered)
                 if (name != protocol::scram_sha_256_plus) rest.push_back(name);
-            std::string message;
-            protocol::write_sasl_mechanisms(message, rest);
-            return ask_client(true, std::move(message), out);
+            offer.clear();
+            protocol::write_sasl_mechanisms(offer, rest);
         }
+        // Its proof may say that it would have bound itself to the channel, had the server offered
+        // that (Npgsql's does); relayed to a server that did, that is refused.
+        if (services_.options.scram) {
+            s.offer = std::move(offer);
+            out.ask_credentials = true;
+            return;  // on_credentials()
+        }
+        if (!tls_done_) return ask_client(true, std::move(offer), out);
     }
     // Until the server asks for something, whatever the client sends is for later.
     asked_ = !last;

@@ -56,7 +56,9 @@ std::size_t session::answer_batch(const protocol::head& head, protocol::bytes in
         case admission::hold:
             return 0;
         case admission::refused:
-            if (b.complete && may_refuse_here()) return refuse_here(out), b.size;
+            if (b.complete && drains_to_refuse(b.begins())) return (void)hold_until_drained(), 0;
+            if (b.complete && may_refuse_here())
+                return refuse_here(out, nullptr, b.begins()), b.size;
             if (lacks_server(now, out)) return 0;
             unholdable_ = true;
             send_failure(false, std::exchange(limits_->refusal, {}), out);

@@ -44,6 +44,13 @@ struct session::batch {
             if (s->what != step::unit && s->name == name) return s->definition;
         return before.client(name);
     }
+    // Would the server be in a block after it?
+    [[nodiscard]] bool begins() const {
+        bool open = false;
+        for (const auto& u : units)
+            if (u.definition && u.executed) open = begins_block(*u.definition->text, open);
+        return open;
+    }
     // Empty, as a new one is; it keeps the room for a batch of the usual length.
     void clear() {
         constexpr std::size_t usual = 16;

@@ -60,6 +60,7 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
     const bool extended = is_extended(head.type);
     if (services_.tenants && may_refuse_here()) renew_limits(now);
     if (measures() && (extended || head.type == 'Q')) limits_->asked(now);
+    if (refused_ && head.type != 'X') return on_refused_block(head, in, out);
     if (!attached()) {
         if (in.size() < front_of(head)) return 0;
         if (const auto used = on_detached(head, in, now, out)) return used;
@@ -94,14 +95,16 @@ std::size_t session::on_query(const protocol::head& head, protocol::bytes in, ti
         case admission::hold:
             return 0;
         case admission::refused:
-            refuse_request(out);
+            if (drains_to_refuse(begins_block(*text))) return (void)hold_until_drained(), 0;
+            refuse_request(out, text.get());
             return frame.whole.size();
         case admission::pass:
             break;
     }
     std::uint32_t page = 0;
     if (judge_page(*text, nullptr, page, out)) {
-        refuse_request(out);
+        if (drains_to_refuse(begins_block(*text))) return (void)hold_until_drained(), 0;
+        refuse_request(out, text.get());
         return frame.whole.size();
     }
     if (limits_) limits_->pages_judged = true;

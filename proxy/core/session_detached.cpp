@@ -153,22 +153,41 @@ std::size_t session::on_detached(const protocol::head& head, protocol::bytes in,
 
 std::size_t session::refuse_detached(const protocol::head& head, protocol::bytes in, actions& out) {
     const bool whole = head.type == 'Q' || head.type == 'F';
+    const auto text = in.size() >= head.length ? text_in(protocol::whole_frame(in, head)) : nullptr;
+    if (text) pool_->begins = begins_block(*text, pool_->begins);
     if (!pool_->refusal.empty()) {
-        out.client.own(std::exchange(pool_->refusal, {}));
+        auto reply = std::exchange(pool_->refusal, {});
         out.outcomes.push_back(policy::reason::limited);
         settle_lead(false, out);
         pool_->skipping = !whole;
-        if (whole) {
-            out.client.literal(ready_idle);
-            consumed(out);
-        }
+        const bool alone = whole && text && text->facts().statements.size() == 1;
+        if (whole && pool_->begins) refuse_block(reply, alone ? text.get() : nullptr);
+        out.client.own(std::move(reply));
     }
-    if (head.type == 'S') {
-        pool_->skipping = false;
-        out.client.literal(ready_idle);
+    if (head.type == 'S' && pool_->begins) {
+        std::string none;
+        refuse_block(none, nullptr);
+    }
+    if (whole || head.type == 'S') {
+        pool_->skipping = pool_->begins = false;
+        std::string ready;
+        protocol::write_ready(ready, refused_ ? refused_->status() : 'I');
+        out.client.own(std::move(ready));
         consumed(out);
     }
     return discard(head, in);
+}
+
+// What a Query, a Parse or a Bind would run, if that can be told.
+std::shared_ptr<const statement_text> session::text_in(const protocol::frame& f) {
+    protocol::query query;
+    protocol::parse_message parse;
+    protocol::bind bind;
+    if (f.type == 'Q' && !protocol::parse(f.body, query)) return text_of(query.sql);
+    if (f.type == 'P' && !protocol::parse(f.body, parse)) return text_of(parse.sql);
+    if (f.type != 'B' || protocol::parse(f.body, bind) || bind.statement.empty()) return nullptr;
+    const auto known = statements_.client(bind.statement);
+    return known ? known->text : nullptr;
 }
 
 // Would a reset change what the server reports of this session: its settings, or who it works as?

@@ -222,7 +222,6 @@ bool session::may_move_path(const planned_write& w, statement_kind kind) const {
 
 // May the server read what follows it in the pipeline by other settings than are believed to hold?
 bool session::may_change_reading(const planned_write& w, statement_kind kind) const {
-    if (!pool_) return false;
     if (w.taints_session) return true;
     const auto changes = [&](const policy::setting_change& change) {
         return (change.all || setting_is_read_by(change.name)) && !changes_nothing(change);
@@ -238,7 +237,9 @@ void session::note_effects(const planned_write& w, statement_kind kind, bool alo
     if (dialect_.may_change(w)) dialect_.note_change();
     for (const auto& change : w.settings) {
         settings_.touch(change.name);
-        if (change.all || constants_are_written_by(change.name)) ++constants_changed_;
+        const bool may_change = owed_settings_ > 0 || owed_others_ > 0 || !changes_nothing(change);
+        if (may_change && (change.all || constants_are_written_by(change.name)))
+            ++constants_changed_;
         // What is made then without a schema is temporary.
         if (pool_ && change.name == "search_path" && change.value &&
             change.value->find("pg_temp") != std::string::npos)

@@ -155,10 +155,18 @@ bool session::may_refuse_here() const noexcept {
     return owed_.empty() && status_ == 'I' && !unholdable_ && !copy_in_;
 }
 
-// The held or complete request in front ends here.
-void session::refuse_here(actions& out) {
+// What begins a block is refused only here, where nothing that stands behind it can run alone.
+bool session::drains_to_refuse(bool begins) const noexcept {
+    return begins && status_ == 'I' && !unholdable_ && !copy_in_ && !owed_.empty();
+}
+
+// The held or complete request in front ends here. `text`: the simple query that it is; `begins`:
+// it is a batch after which the server would be in a block.
+void session::refuse_here(actions& out, const statement_text* text, bool begins) {
     auto reply = std::exchange(limits_->refusal, {});
-    protocol::write_ready(reply, status_);
+    if (begins || (text && begins_block(*text)))
+        refuse_block(reply, text && text->facts().statements.size() == 1 ? text : nullptr);
+    protocol::write_ready(reply, refused_ ? refused_->status() : status_);
     out.client.own(std::move(reply));
     out.outcomes.push_back(policy::reason::limited);
     settle_lead(false, out);
@@ -181,8 +189,8 @@ void session::send_failure(bool with_sync, std::string error, actions& out) {
 }
 
 // A whole Query or FunctionCall in front is not to run.
-void session::refuse_request(actions& out) {
-    if (may_refuse_here()) return refuse_here(out);
+void session::refuse_request(actions& out, const statement_text* text) {
+    if (may_refuse_here()) return refuse_here(out, text);
     send_failure(true, std::exchange(limits_->refusal, {}), out);
     out.outcomes.push_back(policy::reason::limited);
     unholdable_ = false;

@@ -105,6 +105,16 @@ struct request_cut {
     [[nodiscard]] bool hides() const noexcept { return answer || told; }
 };
 
+// A transaction block that could not begin; see session_refused.cpp.
+struct refused_block {
+    std::string error;      // of its first statement; empty: the client has been told
+    bool skipping = false;  // the rest of a batch, up to its Sync
+    // What ends it: the unnamed statement, and what was bound.
+    std::optional<policy::statement_facts> parsed{}, end{};
+    [[nodiscard]] bool begun() const noexcept { return !error.empty(); }
+    [[nodiscard]] char status() const noexcept { return begun() ? 'T' : 'E'; }
+};
+
 // What a request asks of its tenant.
 struct request_demand {
     std::uint32_t queries = 0;  // that count

@@ -47,7 +47,10 @@ bool session::reads_alone(const statement_text& text) const {
 prepared_ptr session::definition_of(std::string_view name,
                                     const std::shared_ptr<const statement_text>& text,
                                     std::string_view types) {
-    auto shared = services_.decide.definition(text, types, *database_, scope(), literals_read_by());
+    // While that is open, by none that is known.
+    const auto literals =
+        reading_in_doubt_ ? std::make_shared<const std::string>() : literals_read_by();
+    auto shared = services_.decide.definition(text, types, *database_, scope(), literals);
     if (!pool_ || name.empty() || !reads_alone(*text)) return shared;
     auto own = std::make_shared<prepared>(*shared);
     own->own = std::make_shared<const std::string>();

@@ -225,6 +225,35 @@ class PreparedEarlierTest(CacheTest):
         early.send(run)
 
     @own_backend
+    def test_prepared_in_the_same_segment_as_the_setting(self):
+        run = wire.bind(name="s") + wire.describe() + wire.execute() + wire.SYNC
+        for name, (first, second, sql) in self.LITERALS.items():
+            for others_first in (False, True):
+                with self.subTest(name, others_first=others_first):
+                    sql += " "
+                    early, present = Twin(self), Twin(self)
+                    for twin in (early, present):
+                        twin.both("SET %s = '%s'" % (name, second))
+                    early.send(wire.query("SET %s = '%s'" % (name, first)) + wire.parse(sql, "s") + wire.SYNC, 2)
+                    early.both("SET %s = '%s'" % (name, second))
+                    if others_first:
+                        present.cached(extended(sql))
+                    for _ in range(3):
+                        early.send(run)
+                    present.cached(extended(sql))
+                    early.send(run)
+
+    @own_backend
+    def test_prepared_before_a_reset_that_changes_nothing(self):
+        sql = self.LITERALS["TimeZone"][2]
+        run = wire.bind(name="s") + wire.describe() + wire.execute() + wire.SYNC
+        twin = Twin(self)
+        twin.send(wire.parse(sql, "s") + wire.SYNC)
+        for reset in ("RESET ALL", "SET SESSION AUTHORIZATION DEFAULT;RESET ALL;CLOSE ALL;UNLISTEN *"):
+            twin.both(reset)
+            twin.cached(lambda s: (s.send(run), s.read_reply())[1])
+
+    @own_backend
     def test_what_a_transaction_had_set(self):
         sql = self.LITERALS["TimeZone"][2]
         early = Twin(self)

@@ -642,6 +642,101 @@ class ConcurrencyTest(LimitTest):
         self.assertEqual(later.q("SELECT 1").value, "1")
 
 
+class RefusedBlockTest(LimitTest):
+    """A BEGIN that finds no place: what stands behind it must not run and commit alone."""
+    config = tenants(default={"max_concurrent": 1, "query_wait_timeout": "200ms"})
+
+    def setUp(self):
+        super().setUp()
+        self.setup_sql("CREATE TABLE written (n int)")
+        self.blocker, self.busy, self.session = self.direct(), self.tenant("a"), self.tenant("a")
+        self.blocker.q("SELECT pg_advisory_lock(1)")
+        self.busy.send(wire.query("SELECT pg_advisory_lock_shared(1), pg_advisory_unlock_shared(1)"))
+        wait_until("the first to run", lambda: env.cluster.fetch(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = '%s'"
+            % self.database)[0][0] == 1)
+
+    def free(self):
+        self.blocker.q("SELECT pg_advisory_unlock(1)")
+        self.assertEqual(self.busy.read_reply().error, None)
+
+    def said(self, *parts):
+        """What is answered to parts that are sent in one segment: (error, tags, status) of each."""
+        self.session.send(b"".join(parts))
+        count = sum(part[:1] == b"Q" or part[-5:] == wire.SYNC for part in parts)
+        replies = [self.session.read_reply() for _ in range(count)]
+        return [(r.error, list(r.tags), r.status) for r in replies]
+
+    def nothing_was_written(self):
+        self.free()
+        self.assertEqual(self.session.q("SELECT count(*) FROM written").value, "0")
+        self.assertEqual(self.session.q("INSERT INTO written VALUES (9)").error, None)
+        self.assertEqual(self.session.q("SELECT n FROM written").rows, [("9",)])
+
+    INSERT = "INSERT INTO written VALUES (1)"
+
+    def test_what_is_sent_behind_it(self):
+        insert = part(self.INSERT) + wire.SYNC
+        self.assertEqual(self.said(wire.query("BEGIN"), insert, insert),
+                         [(None, ["BEGIN"], "T"), ("55P03", [], "E"), ("25P02", [], "E")])
+        self.assertEqual(self.said(wire.query("COMMIT")), [(None, ["ROLLBACK"], "I")])
+        self.nothing_was_written()
+
+    def test_by_simple_queries(self):
+        self.assertEqual(
+            self.said(wire.query("START TRANSACTION ISOLATION LEVEL SERIALIZABLE"), wire.query(self.INSERT),
+                      wire.query(self.INSERT + ";" + self.INSERT), wire.query(""), wire.query("ROLLBACK")),
+            [(None, ["START TRANSACTION"], "T"), ("55P03", [], "E"), ("25P02", [], "E"), (None, [], "E"),
+             (None, ["ROLLBACK"], "I")])
+        self.nothing_was_written()
+
+    def test_a_block_without_a_statement(self):
+        for end in ("COMMIT", "ROLLBACK"):
+            self.assertEqual(self.said(wire.query("BEGIN"), wire.query(end)),
+                             [(None, ["BEGIN"], "T"), (None, [end], "I")])
+        self.nothing_was_written()
+
+    def test_more_in_the_same_request(self):
+        for request in (wire.query("BEGIN;" + self.INSERT), part("BEGIN") + part(self.INSERT) + wire.SYNC):
+            self.assertEqual(self.said(request, part(self.INSERT) + wire.SYNC),
+                             [("55P03", [], "E"), ("25P02", [], "E")])
+            self.assertEqual(self.said(wire.query("ROLLBACK")), [(None, ["ROLLBACK"], "I")])
+        # What has ended there has left nothing behind.
+        self.assertEqual(self.said(wire.query("BEGIN;" + self.INSERT + ";COMMIT")), [("55P03", [], "I")])
+        self.nothing_was_written()
+
+    def test_ends_by_the_extended_protocol(self):
+        described = wire.parse("COMMIT") + wire.describe(b"S") + wire.bind() + wire.describe() + wire.execute()
+        self.assertEqual(self.said(part("BEGIN") + wire.SYNC, described + wire.close() + wire.SYNC),
+                         [("55P03", [], "E"), (None, ["ROLLBACK"], "I")])
+        self.free()
+        self.assertEqual(self.session.batch(wire.parse("ROLLBACK", "end")).error, None)
+        self.busy.send(wire.query("BEGIN"))
+        self.assertEqual(self.busy.read_reply().status, "T")
+        self.assertEqual(self.said(wire.query("BEGIN"), part(self.INSERT) + wire.SYNC,
+                                   wire.bind(name="end") + wire.execute() + wire.SYNC),
+                         [(None, ["BEGIN"], "T"), ("55P03", [], "E"), (None, ["ROLLBACK"], "I")])
+        self.assertEqual(self.busy.q("COMMIT").status, "I")
+        self.assertEqual(self.session.q("SELECT count(*) FROM written").value, "0")
+
+    def test_it_waits_for_the_answers_before_it(self):
+        # The first is let in at once and keeps the session busy; BEGIN behind it is refused.
+        self.free()
+        self.blocker.q("SELECT pg_advisory_lock(1)")
+        self.busy.send(wire.query("SELECT pg_advisory_lock_shared(1), pg_advisory_unlock_shared(1)"))
+        wait_until("the first to run", lambda: env.cluster.fetch(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = '%s'"
+            % self.database)[0][0] == 1)
+        self.assertEqual(self.said(wire.query("SET work_mem = '1MB'"), wire.query("BEGIN;" + self.INSERT),
+                                   wire.query(self.INSERT), wire.query("COMMIT")),
+                         [(None, ["SET"], "I"), ("55P03", [], "E"), ("25P02", [], "E"), (None, ["ROLLBACK"], "I")])
+        self.nothing_was_written()
+
+
+class SharedRefusedBlockTest(RefusedBlockTest):
+    config = {**RefusedBlockTest.config, "pool_mode": "transaction", "auth_type": "trust"}
+
+
 class GlobalConcurrencyTest(LimitTest):
     config = tenants(max_concurrent_requests=2)
 

@@ -441,6 +441,29 @@ class WaitTest(PoolTest):
         holder.q("COMMIT")
         self.assertEqual(self.value(waiting, "SELECT 2"), "2")
 
+    def test_a_block_for_too_long(self):
+        """What stands behind a BEGIN that finds no connection does not run without it."""
+        sidecar = self.own(query_wait_timeout="300ms")
+        env.cluster.run("CREATE TABLE written (n int)", database=self.database)
+        waiting, holder = self.at(sidecar), self.busy(sidecar)
+        insert = "INSERT INTO written VALUES (1)"
+        batch = wire.parse(insert) + wire.bind() + wire.execute() + wire.SYNC
+        begin = wire.parse("BEGIN") + wire.bind() + wire.execute()
+        for block, first in ((wire.query("BEGIN") + batch, (None, "T")), (begin + batch, None),
+                             (wire.query("BEGIN;" + insert) + batch, ("55P03", "E")),
+                             (begin + wire.SYNC + batch, ("55P03", "E"))):
+            waiting.send(block)
+            if first:
+                reply = waiting.read_reply()
+                self.assertEqual((reply.error, reply.status), first)
+            reply = waiting.read_reply()
+            self.assertEqual((reply.error, reply.status),
+                             ("25P02" if first and first[0] else "55P03", "E"))
+            reply = waiting.q("COMMIT")
+            self.assertEqual((list(reply.tags), reply.status), (["ROLLBACK"], "I"))
+        holder.q("COMMIT")
+        self.assertEqual(self.value(waiting, "SELECT count(*) FROM written"), "0")
+
     def test_cancelled(self):
         waiting = self.wire()
         holder = self.busy()
