@@ -237,7 +237,7 @@ void session::note_effects(const planned_write& w, statement_kind kind, bool alo
     if (dialect_.may_change(w)) dialect_.note_change();
     for (const auto& change : w.settings) {
         settings_.touch(change.name);
-        const bool may_change = owed_settings_ > 0 || owed_others_ > 0 || !changes_nothing(change);
+        const bool may_change = reading_in_doubt_ || !changes_nothing(change);
         if (may_change && (change.all || constants_are_written_by(change.name)))
             ++constants_changed_;
         // What is made then without a schema is temporary.

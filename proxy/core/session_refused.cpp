@@ -74,7 +74,8 @@ std::size_t session::on_refused_block(const protocol::head& head, protocol::byte
             if (only && ends_block(only->kind) &&
                 !(block.begun() && only->kind == statement_kind::prepare_transaction))
                 return end_refused_block(*only, true, head, in, out);
-            if (text->facts().parsed && text->facts().statements.empty()) {
+            if (text->facts().parsed &&
+                (only ? only->kind == statement_kind::empty : text->facts().statements.empty())) {
                 protocol::write(reply, protocol::empty_query_response{});
                 protocol::write_ready(reply, block.status());
                 out.client.own(std::move(reply));
