@@ -36,7 +36,7 @@ void simulated_client::forget() {
     open_values_.clear();
     names_.clear();
     told_.clear();
-    logged_in_ = unnamed_ = cancelling_ = leaving_ = tainted_ = was_tainted_ = false;
+    logged_in_ = unnamed_ = cancelling_ = leaving_ = tainted_ = was_tainted_ = fresh_block_ = false;
     connection_ = nullptr;
     if (world_.over()) return;
     world_.after(100, [this] {

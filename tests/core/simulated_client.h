@@ -96,6 +96,10 @@ class simulated_client {
     // "s" reads kv by its parameter; "p", made by SQL, reads its first row.
     std::set<std::string, std::less<>> names_;
     bool unnamed_ = false;  // so does the unnamed statement
+    // A block that has begun, and nothing in it has been answered: what kept it from beginning is
+    // told to its first statement.
+    bool fresh_block_ = false;
+    std::size_t cancels_before_block_ = 0;
     bool leaving_ = false;  // as soon as the request under way has ended
     bool was_tainted_ = false;
     bool tainted_ = false;            // has run what nobody can follow

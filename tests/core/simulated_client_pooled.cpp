@@ -163,7 +163,7 @@ void simulated_client::add_of_prepared(std::string& out) {
 bool simulated_client::is_of_pool(const protocol::error_response& m, const request& r) const {
     const auto code = m.sqlstate();
     const auto& pool = *world_.pool();
-    if (transaction_.status() != 'I' || r.rows > 0) return false;
+    if ((transaction_.status() != 'I' && !fresh_block_) || r.rows > 0) return false;
     if (code == "55P03") return pool.settings.query_wait_timeout.count() > 0;
     const bool breaks = code == "08001" || code == "08006";
     return breaks || (code == "53300" && pool.refuses);

@@ -120,7 +120,8 @@ void simulated_client::on_error(std::string_view body) {
     if (expected_.empty()) return world_.violate("an error that nothing asked for");
     auto& r = expected_.front();
     const auto code = m.sqlstate();
-    const bool due = (code == "57014" && cancels_ > r.cancels_before) ||
+    const auto cancels_before = fresh_block_ ? cancels_before_block_ : r.cancels_before;
+    const bool due = (code == "57014" && cancels_ > cancels_before) ||
                      (code == "25P02" && transaction_.status() == 'E') ||
                      (code == "22012" && r.what.what == kind::divide_by_zero) ||
                      is_of_names(code, r) || (world_.pool() && is_of_pool(m, r));
@@ -132,6 +133,7 @@ void simulated_client::on_error(std::string_view body) {
                               std::string{m.message()} + (late ? ", behind its end" : ""));
     if (world_.pool() && is_of_pool(m, r)) ++world_.report().refused;
     refused(r, limited ? m.detail() : std::string_view{});
+    fresh_block_ = false;
     if (!names_.contains("s") || r.parses) unnamed_ = false;
     while (!expected_.front().last) expected_.pop_front();
     expected_.front().rest = "Z";
@@ -161,7 +163,7 @@ bool simulated_client::is_of_limit(const protocol::error_response& m, const requ
         counts = counts || x.what.counts();
         if (x.last) break;
     }
-    const bool begins = counts || r.what.what == kind::begin;
+    const bool begins = counts || r.what.what == kind::begin || fresh_block_;
     return is("55P03", "over queries_per_minute",
               counts && limits.enforced(tier.queries_per_minute_mode)) ||
            is("55P03", "no place within max_concurrent of",
@@ -225,6 +227,12 @@ void simulated_client::commit() {
 
 void simulated_client::on_ready(char status) {
     if (transaction_.implicit()) commit();
+    // A BEGIN that did not get through, by the extended protocol: the block has failed.
+    const auto& done = expected_.front();
+    if (done.failed && done.what.what == kind::begin && status == 'E') {
+        if (transaction_.status() == 'I') transaction_.begin(false);
+        transaction_.fail();
+    }
     if (status != transaction_.status())
         world_.violate("status "s + status + " instead of " + transaction_.status());
     check_told();
@@ -253,8 +261,11 @@ void simulated_client::check_rows(const request& r) {
 
 void simulated_client::on_complete(request& r) {
     check_rows(r);
+    fresh_block_ = false;
     switch (r.what.what) {
         case kind::begin:
+            fresh_block_ = transaction_.status() == 'I';
+            cancels_before_block_ = r.cancels_before;
             return transaction_.begin(false);
         case kind::rollback:
             transaction_.rollback();
