@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import types
 import unittest
 import xml.etree.ElementTree as xml
@@ -61,13 +62,15 @@ class Surroundings:
         self.nowhere = free_port()
         # What the standby has not read yet stays, however much the tests write meanwhile.
         env.cluster.run("SELECT pg_create_physical_replication_slot('dotnet_standby', true)")
-        base = os.path.join(env.folder, "dotnet-standby-base")
+        folder = tempfile.mkdtemp(prefix="dotnet-", dir=env.folder)  # this may be made again, see close()
+        os.chmod(folder, 0o755)
+        base = os.path.join(folder, "base")
         os.makedirs(base)
         shutil.chown(base, "postgres") if os.geteuid() == 0 else None
         subprocess.run(as_postgres([PGBIN + "/pg_basebackup", "-D", base + "/data", "-h", "127.0.0.1", "-p",
                                     str(env.cluster.port), "-U", "postgres", "-c", "fast", "--no-sync"]),
                        check=True, capture_output=True, cwd="/")
-        self.standby = Cluster(os.path.join(env.folder, "dotnet-standby"), env.certificates,
+        self.standby = Cluster(os.path.join(folder, "standby"), env.certificates,
                                source=types.SimpleNamespace(data=base + "/data"), hot_standby="on",
                                primary_conninfo=env.cluster.conninfo(), primary_slot_name="dotnet_standby")
         with open(os.path.join(self.standby.data, "standby.signal"), "w"):
