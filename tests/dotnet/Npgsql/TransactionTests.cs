@@ -110,7 +110,10 @@ public sealed class TransactionTests(Database database) : Case(database)
     [Fact]
     public async Task Settings_end_with_their_savepoint()
     {
-        await using var c = await Source.OpenConnectionAsync(Stop);
+        // At a server connection that knows the setting, nobody who does not is answered from the cache.
+        await using var own = new Database();
+        await own.InitializeAsync();
+        await using var c = await own.Source.OpenConnectionAsync(Stop);
         await c.Run("SET app.tenant_id = 'before'");
         await using var transaction = await c.BeginTransactionAsync(Stop);
         await transaction.SaveAsync("here", Stop);
