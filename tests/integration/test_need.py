@@ -67,8 +67,11 @@ class GoneTest(NeedCase):
         self.stop_server()
         self.in_need(lambda: self.session.q(ONE), [["10"]])
         self.in_need(lambda: one(self.session), [["10"]])
-        for other in (TWO, "SELECT v FROM u", "UPDATE t SET v = 1", "BEGIN"):
+        for other in (TWO, "SELECT v FROM u", "UPDATE t SET v = 1"):
             self.refused(self.session.q(other))
+        self.assertEqual(self.session.q("BEGIN").status, "T")
+        self.refused(self.session.q(ONE))
+        self.assertEqual(self.session.q("ROLLBACK").status, "I")
         self.refused(extended("SELECT v FROM t WHERE id = $1", (b"2",))(self.session))
         self.in_need(lambda: self.session.q(ONE), [["10"]])
 
