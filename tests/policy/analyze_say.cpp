@@ -39,20 +39,13 @@ void settings(std::string& out, const statement_facts& facts) {
 
 void flags(std::string& out, const statement_facts& f) {
     const std::pair<bool, const char*> all[] = {
-        {f.locks_rows, "locks_rows"},
-        {f.writes_into, "writes_into"},
-        {f.returning, "returning"},
-        {f.modifying_cte, "modifying_cte"},
-        {f.tablesample, "tablesample"},
-        {f.clock_literal, "clock_literal"},
-        {f.clock_function, "clock_function"},
-        {f.system_column, "system_column"},
-        {f.opaque_setting, "opaque_setting"},
-        {f.bound_settings_suffice, "bound_settings_suffice"},
-        {f.about_session, "about_session"},
-        {f.unproven_datetime_cast, "unproven"},
-        {f.temporary_object, "temporary"},
-        {f.with_hold, "with_hold"},
+        {f.locks_rows, "locks_rows"},         {f.writes_into, "writes_into"},
+        {f.returning, "returning"},           {f.modifying_cte, "modifying_cte"},
+        {f.tablesample, "tablesample"},       {f.clock_literal, "clock_literal"},
+        {f.clock_function, "clock_function"}, {f.system_column, "system_column"},
+        {f.opaque_setting, "opaque_setting"}, {f.bound_settings_suffice, "bound_settings_suffice"},
+        {f.about_session, "about_session"},   {f.unproven_datetime_cast, "unproven"},
+        {f.temporary_object, "temporary"},    {f.with_hold, "with_hold"},
         {f.concurrently, "concurrently"},
     };
     for (const auto& [on, name] : all) {
