@@ -204,7 +204,7 @@ TEST_CASE("in need: only what the rule allows") {
     CHECK(n.asks(query("UPDATE kv SET v = 1 WHERE id = 1")) == n.refused);
     CHECK(n.asks(query("SELECT v FROM kv; SELECT v FROM kv")) == n.refused);
     CHECK(n.asks(query("BEGIN")) == show(completed("BEGIN") + ready('T')));
-    CHECK(n.asks() == show(n.none + ready('E')));
+    CHECK(n.asks() == show(none + ready('E')));
     CHECK(n.asks(query("COMMIT")) == show(completed("ROLLBACK") + ready()));
     CHECK(n.asks() == n.old);
 }
