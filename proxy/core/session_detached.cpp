@@ -80,6 +80,7 @@ std::optional<std::string> answer_to_resets(std::string_view sql) {
         }
         protocol::write(out, protocol::command_complete{found->tag});
     }
+    if (out.empty()) return std::nullopt;
     return out;
 }
 
@@ -222,7 +223,7 @@ bool session::answer_here(const std::shared_ptr<const statement_text>& text, act
     if (!facts.parsed) return false;
     const auto* only = facts.statements.size() == 1 ? &facts.statements.front() : nullptr;
     std::string reply;
-    if (facts.statements.empty()) {
+    if (facts.statements.empty() || (only && only->kind == statement_kind::empty)) {
         protocol::write(reply, protocol::empty_query_response{});
     } else if (only && only->kind == statement_kind::discard_all) {
         if (reset_is_reported()) return false;
