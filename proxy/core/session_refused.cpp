@@ -54,6 +54,10 @@ bool session::begins_block(const statement_text& text, bool before) {
 // `begin`: its text, when it does nothing else.
 void session::refuse_block(std::string& reply, const statement_text* begin) {
     refused_ = std::make_unique<refused_block>();
+    // What the client sends meanwhile takes the unnamed statement's place, and the server has not
+    // seen it.
+    statements_.set_client("", nullptr);
+    portals_.drop_unnamed();
     if (!begin) return;
     refused_->error = std::exchange(reply, {});
     protocol::write(reply, protocol::command_complete{tag_of_begin(begin->sql)});
