@@ -40,10 +40,11 @@ struct owed_reply {
     std::uint32_t page = 0;               // execute: rows after which the answer ends; 0 = none
     std::uint32_t done = 0;               // query: statements that have completed
     std::uint32_t added = 0;              // parse: its number among the server's statements
+    std::uint32_t number = 0;             // bind, describe: of a shared statement, at the server
     std::uint32_t taints = 0;             // the session's count of taints when this was sent
     std::uint64_t definitions = 0;        // bind: that its success says something of; see prepared
     cache::time_point since{};            // query, execute: when it was first shown
-    std::string name{};                   // parse, close, bind of a shared one: the statement
+    std::string name{};                   // parse, close, describe, bind of a shared one: its name
     prepared_statements::views before{};  // parse, close: to return to when it was refused
     // parse: what it makes; bind, execute: of a shared statement; bind with `definitions`
     prepared_ptr definition{};

@@ -14,12 +14,29 @@
 #include <utility>
 #include <vector>
 
+#include "cache/key.h"
 #include "proxy/core/decider.h"
 
 namespace pgsidecar::core {
 
 // A literal such as 'now' stands for the time at which the server first reads it.
 [[nodiscard]] bool is_of_its_time(const statement_text& text) noexcept;
+
+// What a server says of a prepared statement, without what may change under it: tables are told by
+// number, and may be made anew.
+struct statement_description {
+    std::string parameters;  // their types, as in ParameterDescription and in Parse; empty: unknown
+    std::string columns;     // names and types
+    cache::hash128 hash{};   // of both
+    [[nodiscard]] bool agrees(const statement_description& other) const noexcept {
+        return columns == other.columns &&
+               (parameters.empty() || other.parameters.empty() || parameters == other.parameters);
+    }
+};
+using description_ptr = std::shared_ptr<const statement_description>;
+[[nodiscard]] inline bool same(const description_ptr& a, const description_ptr& b) noexcept {
+    return a == b || (a && b && a->agrees(*b));
+}
 
 // One definition: immutable, shared by both views and by the replies that are owed.
 struct prepared {
@@ -69,7 +86,16 @@ class prepared_statements {
     struct views {
         prepared_ptr client;
         prepared_ptr server;
+        // What the client was told of it, by which it reads rows and writes parameters. Null:
+        // nothing.
+        description_ptr told{};
+        std::shared_ptr<const std::string> told_by{};  // by what the server had read it
         bool operator==(const views&) const = default;
+        void restore_client(const views& before) {
+            client = before.client;
+            told = before.told;
+            told_by = before.told_by;
+        }
     };
     enum class repair_step { none, parse, close, close_and_parse };
 
@@ -104,8 +130,26 @@ class prepared_statements {
     void set_client(std::string_view name, prepared_ptr definition) {
         auto v = get(name);
         v.client = std::move(definition);
+        v.told.reset();
+        v.told_by.reset();
         set(name, std::move(v));
     }
+    // The client's statement of that name was described to it.
+    void tell(std::string_view name, description_ptr as,
+              std::shared_ptr<const std::string> read_by) {
+        auto v = get(name);
+        v.told = std::move(as);
+        v.told_by = std::move(read_by);
+        set(name, std::move(v));
+    }
+    // The client's statement goes on as that one, of which it believes the same.
+    void retype(std::string_view name, prepared_ptr definition) {
+        auto v = get(name);
+        v.client = std::move(definition);
+        set(name, std::move(v));
+    }
+    // Of some the client was told something.
+    [[nodiscard]] bool holds_told() const noexcept { return told_ > 0; }
     // What brings the server's view of this name to the client's.
     [[nodiscard]] repair_step repair(std::string_view name) const {
         const auto& v = get(name);
@@ -185,12 +229,14 @@ class prepared_statements {
     void count(std::string_view name, const views& v, int change) noexcept {
         if (v.client && v.client->is_private()) private_ += change;
         if (v.client && v.client->is_repeatable()) repeatable_ += change;
+        if (v.told) told_ += change;
         if (is_left(name, v)) named_there_ += change;
     }
     views unnamed_;
     std::map<std::string, views, std::less<>> slots_;  // of those with a name
     int private_ = 0;                                  // slots whose statement is
     int repeatable_ = 0;                               // likewise
+    int told_ = 0;                                     // likewise, of which the client was told
     int named_there_ = 0;                              // slots that would be left there
 };
 

@@ -76,7 +76,7 @@ std::uint32_t server_statements::add(prepared_ptr definition, shared_text read_b
                                      std::uint32_t batch) {
     const auto number = next_++;
     const key k{definition.get(), read_by.get()};
-    by_use_.push_front({std::move(definition), std::move(read_by), number, batch});
+    by_use_.push_front({std::move(definition), std::move(read_by), number, batch, nullptr});
     known_.erase(k);  // its key is what another item holds
     known_.emplace(k, by_use_.begin());
     return number;
@@ -100,6 +100,15 @@ void server_statements::forget(std::list<item>::iterator it) {
 
 void server_statements::remove(std::uint32_t number) {
     if (const auto it = at(number); it != by_use_.end()) forget(it);
+}
+
+description_ptr server_statements::description(std::uint32_t number) {
+    const auto it = at(number);
+    return it == by_use_.end() ? nullptr : it->description;
+}
+
+void server_statements::describe(std::uint32_t number, description_ptr as) {
+    if (const auto it = at(number); it != by_use_.end()) it->description = std::move(as);
 }
 
 void server_statements::clear() {

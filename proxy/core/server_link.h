@@ -47,6 +47,9 @@ class server_statements {
     void clear();
     // The oldest of more than `most`, which is to be closed; it is forgotten here.
     [[nodiscard]] std::optional<std::uint32_t> take_excess(std::size_t most);
+    // How the server describes it, which it does alike as long as it is there. Null: not known.
+    [[nodiscard]] description_ptr description(std::uint32_t number);
+    void describe(std::uint32_t number, description_ptr as);
     [[nodiscard]] std::size_t size() const noexcept { return by_use_.size(); }
 
   private:
@@ -55,6 +58,7 @@ class server_statements {
         shared_text read_by;
         std::uint32_t number = 0;
         std::uint32_t batch = 0;  // 0: confirmed
+        description_ptr description = nullptr;
     };
     [[nodiscard]] std::list<item>::iterator at(std::uint32_t number);
     void forget(std::list<item>::iterator it);

@@ -154,7 +154,7 @@ class session {
         closed
     };
     enum class release : std::uint8_t { none, waiting, done };
-    enum class wait : std::uint8_t { none, flight, drain, gate, rows, server, tier };
+    enum class wait : std::uint8_t { none, flight, drain, gate, rows, columns, server, tier };
 
     using fill = answer_fill;
     using fills = answer_fills;
@@ -217,6 +217,7 @@ class session {
     [[nodiscard]] sending send_execute(const portal* bound, const protocol::execute& m,
                                        time_point now, actions& out);
     void forward_close(const protocol::close& m);
+    [[nodiscard]] bool must_hold(std::string_view statement, actions& out);
     [[nodiscard]] std::shared_ptr<const std::vector<policy::setting_change>> bound_settings(
         const prepared& definition, const protocol::bind& m) const;
     [[nodiscard]] std::shared_ptr<const plan> effects_of(const portal& bound);
@@ -418,15 +419,37 @@ class session {
                                const std::shared_ptr<const statement_text>& text,
                                std::string_view types, protocol::bytes whole, actions& out);
     [[nodiscard]] std::uint32_t at_server(const prepared_ptr& definition, actions& out);
+    [[nodiscard]] bool awaits_parse(std::string_view name);
     [[nodiscard]] std::optional<std::size_t> rename_bind(const protocol::bind& m,
-                                                         std::size_t length, actions& out);
+                                                         std::size_t length, std::uint32_t& number,
+                                                         actions& out);
     [[nodiscard]] bool forward_virtual_describe(std::string_view name, actions& out);
     [[nodiscard]] bool forward_virtual_close(std::string_view name, actions& out);
     void fail_statement(std::string_view sqlstate, std::string_view message, actions& out);
     [[nodiscard]] bool tell_renamed(const protocol::frame& f, const std::string& name,
                                     actions& out);
     void note_outdated(const protocol::frame& f);
-    [[nodiscard]] bool is_refused_there(const prepared_ptr& definition);
+    [[nodiscard]] bool is_refused_there(std::string_view name, const prepared_ptr& definition);
+
+    // session_columns.cpp
+    static constexpr std::string_view result_type_changed =
+        "cached plan must not change result type";
+    [[nodiscard]] bool awaits_columns(std::string_view name, actions& out);
+    void keep_parameters(std::string_view name);
+    [[nodiscard]] std::uint32_t described_at_server(std::string_view name, actions& out);
+    [[nodiscard]] bool differs_there(std::string_view name, std::uint32_t number);
+    void await_answers(wait why, actions& out);
+    void end_waiting_for_answers(actions& out);
+    [[nodiscard]] bool may_differ(const prepared& definition);
+    void inject_describe(std::string_view name, std::string_view there, std::uint32_t number,
+                         actions& out);
+    [[nodiscard]] bool misreads(std::string_view name) const;
+    void on_described(const protocol::frame& f, actions& out);
+    void compare_description(const owed_reply& item, statement_description found, actions& out);
+    void note_parameter_types(const protocol::frame& f);
+    [[nodiscard]] owed_reply portal_description();
+    [[nodiscard]] std::string_view told_in_key(const unit& u) const;
+    void note_columns(const unit& u);
 
     // session_refused.cpp
     [[nodiscard]] static bool begins_block(const statement_text& text, bool before = false);
@@ -567,6 +590,7 @@ class session {
     bool path_in_doubt_ = false;       // since nothing was owed: one that may have changed settings
     bool reading_in_doubt_ = false;    // likewise, by which the server reads a text
     std::uint32_t owed_repairs_ = 0;   // owed Parses of ours
+    std::uint32_t owed_parses_ = 0;    // since nothing was owed: Parses that got a name of ours
     std::int32_t server_pid_ = 0;
     std::int32_t client_pid_ = 0;
     policy::reason batch_reason_ = policy::reason::miss;  // why what is forwarded was not answered

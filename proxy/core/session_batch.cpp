@@ -216,7 +216,7 @@ reason session::judge_unit(unit& u, const std::shared_ptr<const scope_text>& whe
     for (const auto& value : u.bind.values)
         if (value && policy::mentions_clock_word(*value)) return reason::clock_read;
     build_key(u.key, context(), u.described ? answer_shape::described : answer_shape::rows_only,
-              u.definition->text->sql, u.definition->types, u.bind.parameters_raw);
+              u.definition->text->sql, u.definition->types, u.bind.parameters_raw, told_in_key(u));
     u.hash = cache::hash_key(u.key);
     return reason::miss;
 }
@@ -283,6 +283,7 @@ void session::serve_batch(batch& b, actions& out) {
             case batch::step::unit:
                 measure_here(b.units[next].definition->text, *b.units[next].planned,
                              b.units[next].entry.get(), out);
+                note_columns(b.units[next]);
                 out.client.answer(std::move(b.units[next++].entry));
                 break;
             case batch::step::close:

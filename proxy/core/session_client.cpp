@@ -165,6 +165,7 @@ std::size_t session::forward_one(const protocol::head& head, protocol::bytes in,
             protocol::bind names;
             names.portal = front.cstring();
             names.statement = front.cstring();
+            if (must_hold(names.statement, out)) return 0;
             const auto renamed = forward_bind(names, head.length, out);
             if (!renamed) return discard(head, in);
             skipped = *renamed;

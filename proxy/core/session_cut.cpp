@@ -263,10 +263,7 @@ bool session::must_await_rows(bool control, actions& out) {
     if (!batch_rows_ || (!batch_writes_ && !control) || owed_.empty() || skipping_ || copy_in_ ||
         (cut_ && cut_->hides()))
         return false;
-    std::string message;
-    protocol::write(message, protocol::flush{});
-    out.server.own(std::move(message));
-    waiting_ = wait::rows;
+    await_answers(wait::rows, out);
     return true;
 }
 

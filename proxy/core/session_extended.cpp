@@ -29,6 +29,7 @@ session::sending session::forward_extended(const protocol::frame& f, time_point 
         case 'B': {
             protocol::bind m;
             if (protocol::parse(f.body, m)) return sending::malformed;
+            if (must_hold(m.statement, out)) return sending::held;
             const auto renamed = forward_bind(m, f.whole.size(), out);
             if (renamed) out.server.forward(f.whole.substr(*renamed));
             return sending::replaced;
@@ -36,10 +37,18 @@ session::sending session::forward_extended(const protocol::frame& f, time_point 
         case 'D': {
             protocol::describe m;
             if (protocol::parse(f.body, m)) return sending::malformed;
-            if (m.kind == 'S' && forward_virtual_describe(m.name, out)) return sending::replaced;
-            if (m.kind == 'S') send_repair(m.name, false, out);
-            owe({.what = m.kind == 'S' ? reply::describe_statement : reply::describe_portal,
-                 .fill = m.kind == 'P' ? current_fill() : std::int16_t{-1}});
+            if (m.kind == 'S') {
+                if (must_hold(m.name, out)) return sending::held;
+                if (forward_virtual_describe(m.name, out)) return sending::replaced;
+                send_repair(m.name, false, out);
+                owe({.what = reply::describe_statement,
+                     .name = std::string{m.name},
+                     .definition = statements_.client(m.name)});
+                break;
+            }
+            owe(m.name.empty()
+                    ? portal_description()
+                    : owed_reply{.what = reply::describe_portal, .fill = current_fill()});
             break;
         }
         case 'E': {
@@ -63,6 +72,13 @@ session::sending session::forward_extended(const protocol::frame& f, time_point 
         }
     }
     return sending::done;
+}
+
+// A message that uses that statement.
+bool session::must_hold(std::string_view statement, actions& out) {
+    if (!awaits_parse(statement)) return awaits_columns(statement, out);
+    (void)hold_until_drained();
+    return true;
 }
 
 void session::forward_close(const protocol::close& m) {
@@ -92,8 +108,10 @@ void session::inject_parse(std::string_view name, const prepared_ptr& definition
     ++owed_repairs_;
     auto views = statements_.get(name);
     views.server = definition;
+    const bool told = views.told && views.client == definition && may_differ(*definition);
     statements_.set(name, std::move(views));
     out.server.own(std::move(message));
+    if (told) inject_describe(name, name, 0, out);
 }
 
 void session::inject_close(std::string_view name, actions& out) {
@@ -199,15 +217,17 @@ std::optional<std::size_t> session::forward_bind(const protocol::bind& m, std::s
     }
     const bool shared = is_virtual(m.statement, definition);
     if (!shared) send_repair(m.statement, false, out);
-    const auto renamed = rename_bind(m, length, out);
+    std::uint32_t number = 0;
+    const auto renamed = rename_bind(m, length, number, out);
     if (!renamed) return std::nullopt;
     if (next_fill_ >= 0) ++next_fill_;
     const auto present = definition ? definitions() : 0;
     const bool tells = definition && definition->bound_by != present;
     owe({.what = reply::bind,
          .fill = current_fill(),
+         .number = number,
          .definitions = tells ? present : 0,
-         .name = shared ? std::string{m.statement} : std::string{},
+         .name = std::string{m.statement},
          .definition = shared || tells ? definition : nullptr});
     if (skipping_) return renamed;
     portal bound{.definition = std::move(definition), .page = page};

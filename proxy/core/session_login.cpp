@@ -110,10 +110,7 @@ std::size_t session::on_server(protocol::bytes in, time_point now, actions& out)
         used += step;
         if (!attached()) break;  // what comes behind is the connection's own
     }
-    if (waiting_ == wait::rows && owed_.empty()) {
-        waiting_ = wait::none;
-        out.resume_client = true;
-    }
+    end_waiting_for_answers(out);
     return used;
 }
 

@@ -116,13 +116,14 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             break;
         case 'T':
             record(f, out);
-            if (!owed_.empty() && (owed_.front().what == reply::describe_portal ||
-                                   owed_.front().what == reply::describe_statement))
-                pop_owed();
+            on_described(f, out);
             break;
         case 'n':
             record(f, out);
-            pop_owed();
+            on_described(f, out);
+            break;
+        case 't':
+            note_parameter_types(f);
             break;
         case '2':
             record(f, out);
@@ -333,7 +334,7 @@ void session::take_back(const owed_reply& item, prepared_statements::views befor
     for (; later < owed_.size() && (of.client || of.server); ++later) {
         auto& next = owed_.at(later);
         if (!next.defines(item.name)) continue;
-        if (of.client) next.before.client = before.client;
+        if (of.client) next.before.restore_client(before);
         if (of.server) next.before.server = before.server;
         of = {.client = of.client && next.injected, .server = false};
     }
@@ -342,7 +343,7 @@ void session::take_back(const owed_reply& item, prepared_statements::views befor
         statements_.client(item.name) != item.definition)
         return;
     auto views = statements_.get(item.name);
-    if (of.client) views.client = std::move(before.client);
+    if (of.client) views.restore_client(before);
     if (of.server) views.server = std::move(before.server);
     statements_.set(item.name, std::move(views));
 }
@@ -383,7 +384,7 @@ void session::on_ready(const protocol::frame& f, time_point now, actions& out) {
 
 void session::on_drained(actions& out) {
     owed_.release_memory();
-    owed_settings_ = owed_others_ = owed_repairs_ = 0;
+    owed_settings_ = owed_others_ = owed_repairs_ = owed_parses_ = 0;
     if (status_ == 'I') {
         release_marks(out, false);
         if (releasing_ == release::done) {

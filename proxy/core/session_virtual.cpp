@@ -18,8 +18,6 @@ void append_length(std::string& out, std::size_t length) {
         out.push_back(static_cast<char>(length >> static_cast<unsigned>(shift)));
 }
 
-constexpr std::string_view result_type_changed = "cached plan must not change result type";
-
 // Of a statement that SQL's PREPARE makes, and what it is read by.
 std::string sql_key(const prepared& made, const std::string& read_by) {
     return made.text->sql + '\0' + std::to_string(made.definitions) + '\0' + read_by;
@@ -146,6 +144,7 @@ void session::forward_virtual_parse(const protocol::parse_message& m,
                     .name = std::string{m.name},
                     .before = statements_.get(m.name),
                     .definition = definition};
+    ++owed_parses_;
     statements_.set_client(m.name, definition);
     if (known.find(definition, by, pool_->batch)) {
         item.stands_for_parse = true;
@@ -165,22 +164,42 @@ void session::forward_virtual_parse(const protocol::parse_message& m,
     out.server.forward(whole.substr(protocol::head_size + m.name.size() + 1));
 }
 
+// The client has sent its Parse in an earlier batch that is not answered yet, and may fail: then it
+// has no such statement, whatever there is under our name.
+bool session::awaits_parse(std::string_view name) {
+    if (owed_parses_ == 0 || name.empty() || skipping_) return false;
+    bool synced = false;
+    for (auto i = owed_.size(); i-- > 0;) {
+        const auto& item = owed_.at(i);
+        synced = synced || item.what == reply::sync;
+        if (item.what == reply::parse && !item.injected && item.name == name) return synced;
+    }
+    return false;
+}
+
 // Bytes at the front of the message that were sent renamed; nothing: the Bind was refused, and
-// something that fails stands in its place. `length`: the whole message's.
+// something that fails stands in its place. `length`: the whole message's; `number`: the server's
+// statement, if it is one of ours.
 std::optional<std::size_t> session::rename_bind(const protocol::bind& m, std::size_t length,
-                                                actions& out) {
-    if (!pool_ || m.statement.empty() || skipping_) return 0;
+                                                std::uint32_t& number, actions& out) {
+    if (skipping_) return 0;
+    if (misreads(m.statement)) {
+        fail_statement("0A000", result_type_changed, out);
+        return std::nullopt;
+    }
+    if (!pool_ || m.statement.empty()) return 0;
     const auto definition = statements_.client(m.statement);
     if (!definition && server_statements::is_ours(m.statement)) {
         fail_statement("26000", does_not_exist(m.statement), out);
         return std::nullopt;
     }
     if (!is_virtual(m.statement, definition)) return 0;
-    if (is_refused_there(definition)) {
+    if (!is_refused_there(m.statement, definition)) number = at_server(definition, out);
+    if (number == 0 || differs_there(m.statement, number)) {
         fail_statement("0A000", result_type_changed, out);
         return std::nullopt;
     }
-    const auto name = server_statements::name_of(at_server(definition, out));
+    const auto name = server_statements::name_of(number);
     std::string front{"B"};
     append_length(front, length - 1 - m.statement.size() + name.size());
     front.append(m.portal).push_back('\0');
@@ -191,19 +210,28 @@ std::optional<std::size_t> session::rename_bind(const protocol::bind& m, std::si
 
 // True: done.
 bool session::forward_virtual_describe(std::string_view name, actions& out) {
-    if (!pool_ || name.empty() || skipping_) return false;
+    if (skipping_) return false;
+    if (misreads(name)) {
+        fail_statement("0A000", result_type_changed, out);
+        return true;
+    }
+    if (!pool_ || name.empty()) return false;
     const auto definition = statements_.client(name);
     if (!definition && server_statements::is_ours(name)) {
         fail_statement("26000", does_not_exist(name), out);
         return true;
     }
     if (!is_virtual(name, definition)) return false;
-    if (is_refused_there(definition)) {
+    std::uint32_t number = 0;
+    if (!is_refused_there(name, definition)) number = at_server(definition, out);
+    if (number == 0 || differs_there(name, number)) {
         fail_statement("0A000", result_type_changed, out);
         return true;
     }
-    const auto number = at_server(definition, out);
-    owe({.what = reply::describe_statement});
+    owe({.what = reply::describe_statement,
+         .number = number,
+         .name = std::string{name},
+         .definition = definition});
     std::string message;
     protocol::write(message, protocol::describe{'S', server_statements::name_of(number)});
     out.server.own(std::move(message));
@@ -255,9 +283,10 @@ void session::note_outdated(const protocol::frame& f) {
     if (definition) definition->outdated = true;
 }
 
-// Prepared anew it would give other columns than its client believes.
-bool session::is_refused_there(const prepared_ptr& definition) {
-    if (!definition->outdated) return false;
+// Prepared anew it would give other columns than before. Who was told of them is compared with
+// that.
+bool session::is_refused_there(std::string_view name, const prepared_ptr& definition) {
+    if (!definition->outdated || statements_.get(name).told) return false;
     return !pool_->link->statements.find(definition, read_by(*definition), pool_->batch);
 }
 

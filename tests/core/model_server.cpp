@@ -277,8 +277,10 @@ std::string backend::extended(char type, std::string_view body) {
             if (!s) return refuse("42601");
             if (transaction_.status() == 'E' && !s->leaves_failure()) return refuse("25P02");
             if (!m.name.empty() && prepared_.contains(m.name)) return refuse("42P05");
-            prepared_.insert_or_assign(std::string{m.name},
-                                       prepared{std::string{m.sql}, transaction_.parameter_type()});
+            const bool typed = !m.types.empty() && m.types[0] != 0;
+            prepared_.insert_or_assign(
+                std::string{m.name},
+                prepared{std::string{m.sql}, typed ? m.types[0] : transaction_.parameter_type()});
             return parse_complete();
         }
         case 'B': {

@@ -227,13 +227,14 @@ void simulated_client::check_told() {
 }
 
 // A statement's parameters are of the types that it was given when it was prepared. Where settings
-// have changed since they may be those of now.
+// have changed since they may be those of now; once told they stay.
 void simulated_client::check_types(std::string_view body) {
     protocol::reader in{body};
     const auto count = in.u16();
     const auto type = in.u32();
     if (in.failed() || count != 1 || (type != type_ && type != transaction_.parameter_type()))
         world_.violate("a parameter of type " + std::to_string(type));
+    type_ = type;
 }
 
 }  // namespace core_test
