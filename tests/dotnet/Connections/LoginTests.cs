@@ -55,21 +55,6 @@ public sealed class LoginTests
         Assert.IsType<AuthenticationException>(error.InnerException);
     }
 
-    [Fact]
-    public async Task Tls_from_the_first_byte_on()
-    {
-        if (!Facts.Proxied)
-        {
-            await using var source = NpgsqlDataSource.Create($"{Facts.Server};Database=postgres");
-            await using var c = await source.OpenConnectionAsync(Stop);
-            Assert.SkipWhen(c.PostgreSqlVersion.Major < 17, "control: the server has no direct TLS before PostgreSQL 17");
-        }
-        var login = Login();
-        (login.SslMode, login.SslNegotiation) = (SslMode.VerifyFull, SslNegotiation.Direct);
-        login.RootCertificate = Facts.Need("CA_FILE");
-        Assert.Equal(1, await Enter(login));
-    }
-
     [Theory]
     [InlineData(ChannelBinding.Disable)]
     [InlineData(ChannelBinding.Prefer)]
