@@ -155,7 +155,7 @@ class DotnetCase:
         if cls.way == "transaction":
             ports["NARROW_PORT"] = cls.beside(default_pool_size=1, query_wait_timeout="100ms")
         return {**ports, "WAY": cls.way, "PORT": cls.sidecar.port, "SERVER_PORT": env.cluster.port,
-                "STANDBY_SERVER_PORT": around.standby.port, "TABLE": cls.table_path(),
+                "STANDBY_SERVER_PORT": around.standby.port, "PAGE": dotnet_table.PAGE, "TABLE": cls.table_path(),
                 "CA_FILE": authorities[0], "OTHER_CA_FILE": authorities[1]}
 
     @classmethod
@@ -210,7 +210,7 @@ class DotnetCase:
 DotnetCase.CLASSES = {"PoolTests": 8, "PrepareTests": 11, "BatchTests": 11, "CopyTests": 7, "NotificationTests": 8,
                       "CancelTests": 10, "TransactionTests": 13, "TypeTests": 63, "LargeValueTests": 6,
                       "CreateTests": 4, "QueryTests": 10, "SaveTests": 13, "DapperTests": 7, "ListTests": 6, "LimitTests": 31, "TenantTests": 8, "TroubleTests": 8,
-                      "CacheTests": 2, "ConsoleTests": 9, "LoginTests": 24, "TlsTests": 13, "HostTests": 12, "ReplicationTests": 3}
+                      "CacheTests": 2, "ConsoleTests": 9, "LoginTests": 24, "TlsTests": 13, "HostTests": 12, "ReplicationTests": 3, "DocumentTests": 6}
 
 
 def _test_of(name, at_least):

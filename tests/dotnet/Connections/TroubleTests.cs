@@ -134,7 +134,8 @@ public sealed class TroubleTests(Database database) : Case(database)
                 await c.BeginTransactionAsync(Stop);
             if (inTransaction)
                 await c.Run("INSERT INTO idle VALUES (1)");
-            await Short.Fails(state, () => c.WaitAsync(Stop));
+            var error = await Short.Fails(state, () => c.WaitAsync(Stop));
+            Assert.Equal(state == "57P05", error.IsTransient);
             Assert.NotEqual(System.Data.ConnectionState.Open, c.State);
             await c.CloseAsync();
             await Short.Until("the rollback", async () => await Source.One<long>("SELECT count(*) FROM idle") == 0);
