@@ -64,11 +64,10 @@ class ReadmeTest(unittest.TestCase):
         shutil.copy(env.program, cls.home + "/bin/pgsidecar")
         cls.variables = {**DOTNET, "HOME": cls.home, "NUGET_PACKAGES": cls.home + "/packages",
                          "PATH": ":".join([cls.home + "/bin", PGBIN, os.environ["PATH"]]), "LC_ALL": "C.UTF-8"}
-        # There is no other network in there: what the reader would download now is downloaded before.
+        # There is no other network in there: what the reader would download is downloaded before.
         done = subprocess.run(["dotnet", "restore", cls.folder], text=True, stdout=subprocess.PIPE, timeout=600,
                               stderr=subprocess.STDOUT, env={**os.environ, **cls.variables})
         assert done.returncode == 0, done.stdout[-3000:]
-        shutil.rmtree(os.path.join(cls.folder, "obj"))
         subprocess.run(["chown", "-R", "postgres:", cls.home], check=True)
         began = time.monotonic()
         cls.said = cls.read_it()
@@ -78,15 +77,15 @@ class ReadmeTest(unittest.TestCase):
     def script(cls):
         # A command that fails says so; `wait` returns how the program ended that was told to end.
         out = ["trap 'code=$?; [[ $BASH_COMMAND == wait* ]] || echo \"FAILED with $code: $BASH_COMMAND\"' ERR",
-               "set -o pipefail"]
+               "set -o pipefail -m"]  # jobs have numbers, as where one types
         for line, text in [*blocks(), ("end", ending())]:
             out += ["echo", "echo '%s%s'" % (MARK, line), text]
         return "\n".join(out)
 
     @classmethod
     def read_it(cls):
-        """What each block printed, by the number of its line. `-m`: jobs have numbers, as where one types."""
-        process = subprocess.Popen([*cls.enter, "bash", "-m", "-c", cls.script()], cwd=cls.folder, text=True,
+        """What each block printed, by the number of its line."""
+        process = subprocess.Popen([*cls.enter, "bash", "-c", cls.script()], cwd=cls.folder, text=True,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    env={**os.environ, **cls.variables}, start_new_session=True)
         try:
