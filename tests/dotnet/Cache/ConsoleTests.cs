@@ -94,11 +94,9 @@ public sealed class ConsoleTests(ObservedClinic clinic) : IClassFixture<Observed
         Assert.Contains("random", (string)row["culprit"]!);
         row = Assert.Single(await Rows(console, Explain("SELECT \"Name\" FROM \"Patients\" WHERE \"Id\" = $1")));
         Assert.Equal(true, row["cached"]);
-        foreach (var wrong in new[] { "SELEC 1", "SELECT FROM WHERE" })
-        {
-            var error = await Assert.ThrowsAsync<PostgresException>(() => Rows(console, Explain(wrong)));
-            Assert.Matches("^(42601|22023)$", error.SqlState);
-        }
+        row = Assert.Single(await Rows(console, Explain("SELEC 1")));
+        Assert.Equal(false, row["cached"]);
+        await Short.Fails("42601", () => Rows(console, "SHOW EXPLAIN"));
     }
 
     [Fact]
@@ -110,10 +108,11 @@ public sealed class ConsoleTests(ObservedClinic clinic) : IClassFixture<Observed
         async Task<long> Of(string sql, string column, string? tenant = null) =>
             (long)(await Rows(console, sql)).Single(r => tenant == null || tenant.Equals(r["tenant"]))[column]!;
         await using var source = NpgsqlDataSource.Create($"{Filled.Database.Connection};Options=-c pgsidecar.tenant=counted");
-        await source.One<string>(Statement);  // a miss, of this tenant
+        await using var c = await source.OpenConnectionAsync(Stop);
+        await c.One<string>(Statement);  // a miss, of this tenant
         var (hits, calls) = (await Of("SHOW CACHE", "hits"), await Of("SHOW TENANTS", "calls", "counted"));
         for (var turn = 0; turn < 5; turn++)
-            Assert.Equal("patient 7", await source.One<string>(Statement));
+            Assert.Equal("patient 7", await c.One<string>(Statement));
         Assert.Equal((hits + 5, calls + 5), (await Of("SHOW CACHE", "hits"), await Of("SHOW TENANTS", "calls", "counted")));
         Assert.InRange(await Of("SHOW TENANTS", "hits", "counted"), 5, 6);
     }
@@ -145,7 +144,7 @@ public sealed class ConsoleTests(ObservedClinic clinic) : IClassFixture<Observed
         await reload.PrepareAsync(Stop);
         for (var turn = 0; turn < 2; turn++)
             await reload.ExecuteNonQueryAsync(Stop);
-        Assert.Equal("SELECT 7", "SELECT " + await c.One<int>("SELECT 7"));
+        Assert.Equal(1, await c.One<int>("SELECT 1"));
     }
 
     [Fact]
@@ -159,7 +158,8 @@ public sealed class ConsoleTests(ObservedClinic clinic) : IClassFixture<Observed
                 await Short.Fails(state, () => c.Run(sql));
         await using (var command = c.Command("SHOW CACHE"))  // and the connection is as good as before
             Assert.Single(await Rows(command));
-        await using var stranger = NpgsqlDataSource.Create(Login("Password=wrong"));
-        await Short.Fails("28P01", async () => await stranger.OpenConnectionAsync(Stop));
+        await using var stranger = NpgsqlDataSource.Create(Login("Username=alice"));
+        var error = await Assert.ThrowsAsync<PostgresException>(async () => await stranger.OpenConnectionAsync(Stop));
+        Assert.StartsWith("28", error.SqlState);
     }
 }
