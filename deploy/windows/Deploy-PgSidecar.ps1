@@ -41,7 +41,7 @@ param(
 
 $new = Get-PgSidecarProgram $Program
 $file = Get-PgSidecarFile $Config 'Config'
-Invoke-PgSidecar $new @('check', '-c', $file)
+Invoke-PgSidecar $new @('check', '-c', $file) | Out-Null  # all settings, if it is valid
 if ($PSCmdlet.ShouldProcess($file, 'Start the new pgsidecar beside the old one')) {
     Invoke-PgSidecar $new (@('deploy', 'green', '-c', $file) + $Arguments)
 }

@@ -55,7 +55,7 @@ param(
 
 $source = Get-PgSidecarProgram $Program
 $file = Get-PgSidecarFile $Config 'Config'
-Invoke-PgSidecar $source @('check', '-c', $file)
+Invoke-PgSidecar $source @('check', '-c', $file) | Out-Null  # all settings, if it is valid
 
 $folder = $ExecutionContext.SessionState.Path.GetUnresolvedProviderPathFromPSPath($Destination)
 $target = Join-Path $folder ([IO.Path]::GetFileName($source))

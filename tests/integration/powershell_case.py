@@ -2,6 +2,7 @@
 for what stands in for services and for IIS."""
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -100,7 +101,7 @@ class PowerShellCase(unittest.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.folder = os.path.join(env.folder, "ps-" + self.id().rsplit(".", 1)[1])
+        self.folder = os.path.join(env.folder, "ps-" + ".".join(self.id().rsplit(".", 2)[1:]))
         os.makedirs(self.folder)
         self.program = self.write("pgsidecar", PROGRAM % {
             "python": sys.executable, "real": os.path.abspath(env.program) if self.real else ""})
@@ -122,8 +123,8 @@ class PowerShellCase(unittest.TestCase):
             return f.read()
 
     def needs(self, verb):
-        done = subprocess.run([env.program, *verb.split(), "--help"], text=True, capture_output=True, timeout=TIMEOUT)
-        if done.returncode != 0:
+        done = subprocess.run([env.program, "--help"], text=True, capture_output=True, timeout=TIMEOUT)
+        if not re.search("(?m)^  %s " % verb, done.stdout):
             self.skipTest("not run: this program has no `%s`" % verb)
 
     def run_script(self, script, *arguments, fails=None):

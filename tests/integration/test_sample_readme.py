@@ -102,6 +102,12 @@ class ReadmeTest(unittest.TestCase):
         self.assertEqual(len(found), 1, word)
         return self.said[found[0]]
 
+    def answers(self, word):
+        """What the application answered in that block, a line each."""
+        found = re.findall(r"^\{.*\}\s*$", self.block(word), re.M)
+        self.assertTrue(found, self.block(word))
+        return found
+
     def everything(self):
         with open(os.path.join(self.folder, "pgsidecar.log"), encoding="utf-8") as f:
             log = f.read()
@@ -116,7 +122,7 @@ class ReadmeTest(unittest.TestCase):
         self.assertRegex(self.block("--migrate"), r"(?m)^migrated: \d+_Initial$")
 
     def test_each_tenant_sees_its_own(self):
-        *created, both, none = re.findall(r"^\{.*\}$", self.block("for drug in"), re.M)
+        *created, both, none = self.answers("for drug in")
         self.assertEqual(len(created), 2)
         self.assertTrue("Amoxicillin" in both and "Ibuprofen" in both, both)
         self.assertIn('"items":[]', none)
@@ -128,10 +134,9 @@ class ReadmeTest(unittest.TestCase):
         self.assertEqual((later_hits - hits, later_misses - misses), (2, 0))
 
     def test_a_write_shows_at_once_and_the_other_way_says_the_same(self):
-        cancelled = re.findall(r"^\{.*\}$", self.block("/cancel"), re.M)[-1]
+        cancelled = self.answers("/cancel")[-1]
         self.assertTrue("Amoxicillin" in cancelled and "Ibuprofen" not in cancelled, cancelled)
-        past = re.findall(r"^\{.*\}$", self.block("Database__Use=Direct"), re.M)[-1]
-        self.assertEqual(past, cancelled)
+        self.assertEqual(self.answers("Database__Use=Direct")[-1], cancelled)
 
     def test_it_is_over_in_ten_minutes(self):
         self.assertLess(self.took, TEN_MINUTES)
