@@ -3,9 +3,10 @@
 Brings a new pgsidecar or a new configuration into service, without an interruption.
 
 .DESCRIPTION
-Checks the configuration with the new program, starts the new one beside the old one (green), and then leads the
-clients over (switch). If the new one does not come to serve, nothing is switched: the old one goes on. Rollback-PgSidecar.ps1
-takes a step back afterwards.
+Checks the configuration with the new program, starts the new one beside the old one (green), and leads the clients over
+(switch) once the new one has passed the checkpoint: the answers of a workload, compared with the server's. If it does not pass,
+nothing is switched: the old one goes on. Rollback-PgSidecar.ps1 takes a step back afterwards. It may be run again, also after it
+was broken off: it goes on from where things are.
 
 Exit code 0: the new one serves; 1: it does not, and the old one goes on; 2: the configuration or an option is not
 valid, and nothing was done.
@@ -16,15 +17,27 @@ The configuration that the new one is to run with.
 .PARAMETER Program
 The new program. Default: pgsidecar.exe beside this script.
 
+.PARAMETER Workload
+SQL file with what the new one is asked at the checkpoint.
+
+.PARAMETER Database
+Database of the workload.
+
+.PARAMETER User
+User that asks it.
+
+.PARAMETER NoValidate
+Leaves the checkpoint out.
+
 .PARAMETER GreenOnly
 Starts the new one beside the old one and leaves it to you to look at it. Run the script again without this to
 switch.
 
 .PARAMETER Arguments
-More options for "pgsidecar deploy", handed on as they are.
+More options for "pgsidecar deploy switch", handed on as they are.
 
 .EXAMPLE
-.\Deploy-PgSidecar.ps1 -Config C:\ProgramData\pgsidecar\pgsidecar.yaml -Program .\new\pgsidecar.exe
+.\Deploy-PgSidecar.ps1 -Config C:\ProgramData\pgsidecar\pgsidecar.yaml -Program .\new\pgsidecar.exe -Workload prescriptions.sql -Database clinic -User app
 
 .EXAMPLE
 .\Deploy-PgSidecar.ps1 -Config C:\ProgramData\pgsidecar\pgsidecar.yaml -GreenOnly -Verbose
@@ -34,6 +47,10 @@ More options for "pgsidecar deploy", handed on as they are.
 param(
     [Parameter(Mandatory)][ValidateNotNullOrEmpty()][string] $Config,
     [string] $Program,
+    [string] $Workload,
+    [string] $Database,
+    [string] $User,
+    [switch] $NoValidate,
     [switch] $GreenOnly,
     [string[]] $Arguments = @()
 )
@@ -41,12 +58,18 @@ param(
 
 $new = Get-PgSidecarProgram $Program
 $file = Get-PgSidecarFile $Config 'Config'
+$switch = @('deploy', 'switch', '-c', $file)
+if ($NoValidate) { $switch += '--no-validate' }
+elseif ($Workload) { $switch += @('--workload', (Get-PgSidecarFile $Workload 'Workload')) }
+elseif (-not $GreenOnly) { Stop-PgSidecar 'one of -Workload, -NoValidate and -GreenOnly is needed' 2 }
+if ($Database) { $switch += @('--database', $Database) }
+if ($User) { $switch += @('--user', $User) }
 Invoke-PgSidecar $new @('check', '-c', $file) | Out-Null  # all settings, if it is valid
 if ($PSCmdlet.ShouldProcess($file, 'Start the new pgsidecar beside the old one')) {
-    Invoke-PgSidecar $new (@('deploy', 'green', '-c', $file) + $Arguments)
+    Invoke-PgSidecar $new @('deploy', 'green', '-c', $file)
 }
 if (-not $GreenOnly -and $PSCmdlet.ShouldProcess($file, 'Lead the clients over to the new pgsidecar')) {
-    Invoke-PgSidecar $new (@('deploy', 'switch', '-c', $file) + $Arguments)
+    Invoke-PgSidecar $new ($switch + $Arguments)
 }
 if (-not $WhatIfPreference) { Invoke-PgSidecar $new @('deploy', 'status', '-c', $file) }
 exit 0

@@ -2,6 +2,7 @@
 parameter, do nothing with -WhatIf, and do what they say with the real program."""
 import json
 import os
+import signal
 import subprocess
 import unittest
 import zipfile
@@ -137,47 +138,55 @@ class ArgumentsTest(PowerShellCase):
     real = False
 
     def test_deploy(self):
-        done = self.run_script("Deploy-PgSidecar.ps1", "-Config", self.config)
-        end = ["-c", self.config]
+        workload, end = self.write("w.sql", "SELECT 1;\n"), ["-c", self.config]
+        done = self.run_script("Deploy-PgSidecar.ps1", "-Config", self.config, "-Workload", "w.sql", "-Database", "clinic",
+                               "-User", "app")
         self.assertEqual((done.code, done.program), (0, [
-            ["check", *end], ["deploy", "green", *end], ["deploy", "switch", *end], ["deploy", "status", *end]]), done)
+            ["check", *end], ["deploy", "green", *end],
+            ["deploy", "switch", *end, "--workload", workload, "--database", "clinic", "--user", "app"],
+            ["deploy", "status", *end]]), done)
         done = self.run_script("Deploy-PgSidecar.ps1", "-Config", self.config, "-GreenOnly")
         self.assertEqual([call[1] for call in done.program[1:]], ["green", "status"])
-        done = self.run_script("Deploy-PgSidecar.ps1", "-Config", self.config, "-WhatIf")
+        done = self.run_script("Deploy-PgSidecar.ps1", "-Config", self.config, "-NoValidate", "-WhatIf")
         self.assertEqual((done.code, done.program), (0, [["check", *end]]))
         self.assertEqual(done.said.count("What if: "), 2)
+        done = self.run_script("Deploy-PgSidecar.ps1", "-Config", self.config)
+        self.assertEqual((done.code, done.program), (2, []))
 
     def test_what_does_not_come_up_is_not_switched_to(self):
         for verb, code in (("check", 2), ("deploy green", 1), ("deploy switch", 1)):
             with self.subTest(verb):
-                done = self.run_script("Deploy-PgSidecar.ps1", "-Config", self.config, fails={verb: code})
+                done = self.run_script("Deploy-PgSidecar.ps1", "-Config", self.config, "-NoValidate", fails={verb: code})
                 self.assertEqual((done.code, " ".join(done.program[-1]).startswith(verb)), (code, True), done)
 
+    def rollback(self, *arguments, **options):
+        return self.run_script("Rollback-PgSidecar.ps1", "-Config", self.config, "-Step", *arguments, **options)
+
     def test_rollback(self):
-        for step in ("Flag", "Config", "Application", "Database"):
-            done = self.run_script("Rollback-PgSidecar.ps1", "-Config", self.config, "-Step", step)
-            self.assertEqual((done.code, done.program), (0, [["deploy", "rollback", step.lower(), "-c", self.config]]), done)
-        done = self.run_script("Rollback-PgSidecar.ps1", "-Config", self.config, "-Step", "Flag", "-WhatIf")
+        settings = self.write("appsettings.json", "{}")
+        for step, *more in (("Flag",), ("Config",), ("Application", "-File", "appsettings.json"), ("Database",)):
+            done = self.rollback(step, *more)
+            self.assertEqual((done.code, done.program), (0, [
+                ["deploy", "rollback", step.lower(), "-c", self.config, *(["--file", settings] if more else [])]]), done)
+        done = self.rollback("Flag", "-WhatIf")
         self.assertEqual((done.code, done.program), (0, []))
-        done = self.run_script("Rollback-PgSidecar.ps1", "-Config", self.config, "-Step", "Everything")
-        self.assertEqual((done.code, done.program), (1, []))
-        done = self.run_script("Rollback-PgSidecar.ps1", "-Config", self.config, "-Step", "Flag",
-                               fails={"deploy rollback": 1})
-        self.assertEqual(done.code, 1)
+        self.assertEqual([self.rollback(*wrong).code for wrong in (
+            ("Everything",), ("Application",), ("Flag", "-File", "appsettings.json"))], [1, 2, 2])
+        self.assertEqual(self.rollback("Flag", fails={"deploy rollback": 1}).code, 1)
 
     def test_application_pools(self):
         self.write("pool-Shop", "Started\n")
         self.write("pool-Old", "Stopped\n")
-        both = ("-AppPool", "Shop,Old")
-        done = self.run_script("Rollback-PgSidecar.ps1", "-Config", self.config, "-Step", "Application", *both)
+        self.write("appsettings.json", "{}")
+        step, both = ("Application", "-File", "appsettings.json"), ("-AppPool", "Shop,Old")
+        done = self.rollback(*step, *both)
         self.assertEqual((done.code, done.cmdlets), (0, ["Restart-WebAppPool Shop"]), done)
-        done = self.run_script("Rollback-PgSidecar.ps1", "-Config", self.config, "-Step", "Application", *both, "-WhatIf")
+        done = self.rollback(*step, *both, "-WhatIf")
         self.assertEqual((done.code, done.cmdlets), (0, []))
         self.assertRegex(done.said, "What if: .*Recycle.*Shop")
-        done = self.run_script("Rollback-PgSidecar.ps1", "-Config", self.config, "-Step", "Flag", *both)
+        done = self.rollback("Flag", *both)
         self.assertEqual((done.code, done.program, done.cmdlets), (2, [], []))
-        done = self.run_script("Rollback-PgSidecar.ps1", "-Config", self.config, "-Step", "Application",
-                               "-AppPool", "Nobodys")
+        done = self.rollback(*step, "-AppPool", "Nobodys")
         self.assertEqual(done.code, 1, done)
 
     def test_diagnostics_that_are_there_already(self):
@@ -240,12 +249,35 @@ class DeployTest(PowerShellCase):
 
     def test_deploy_and_back(self):
         self.needs("deploy")
+        settings = json.loads(self.read("pgsidecar.yaml"))
+        settings["takeover_socket"] = os.path.join(self.folder, "takeover")
+        settings["admin_users"] = ["dba"]
+        self.write("pgsidecar.yaml", json.dumps(settings))
         done = self.run_script("Install-PgSidecar.ps1", "-Config", self.config, "-Destination", self.folder + "/installed")
         self.assertEqual(done.code, 0, done)
-        done = self.run_script("Deploy-PgSidecar.ps1", "-Config", self.config)
+        with self.connect() as conn:
+            blue = conn.info.backend_pid
+        done = self.run_script("Deploy-PgSidecar.ps1", "-Config", self.config, "-NoValidate", "-Arguments", "--drain,5")
         self.assertEqual(done.code, 0, done)
-        done = self.run_script("Rollback-PgSidecar.ps1", "-Config", self.config, "-Step", "Flag")
-        self.assertEqual(done.code, 0, done)
+        self.addCleanup(self.end_green)
+        with self.connect() as conn:
+            self.assertNotEqual(conn.info.backend_pid, blue)
+            self.assertEqual(conn.execute("SELECT 7").fetchone(), (7,))
+
+    def connect(self):
+        return psycopg.connect(host="127.0.0.1", port=self.port, user="postgres", dbname="postgres", sslmode="disable",
+                               connect_timeout=TIMEOUT)
+
+    def end_green(self):
+        """Those that run with this configuration, and are nobody's children here."""
+        for entry in os.listdir("/proc"):
+            try:
+                with open("/proc/%d/cmdline" % int(entry), "rb") as f:
+                    mine = self.folder.encode() in f.read()
+            except (ValueError, OSError):
+                continue
+            if mine and int(entry) != os.getpid():
+                os.kill(int(entry), signal.SIGKILL)
 
 
 if __name__ == "__main__":

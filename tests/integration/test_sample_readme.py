@@ -3,7 +3,6 @@ reader has it. Nothing in them is changed, so that they hold: their ports are th
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 import unittest
@@ -38,7 +37,7 @@ def own_network():
     """How a command is run in a network of its own, as somebody who may start PostgreSQL; None if it cannot be."""
     if os.geteuid() == 0 and shutil.which("unshare") and shutil.which("runuser") and shutil.which("ip"):
         enter = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--", "sh", "-c",
-                 'ip link set lo up && exec runuser -u postgres -- "$@"', "sh"]
+                 'ip link set lo up && exec runuser -u postgres -- env HOME="$HOME" "$@"', "sh"]
         if subprocess.run(enter + ["true"], capture_output=True).returncode == 0:
             return enter
     return None
@@ -90,9 +89,10 @@ class ReadmeTest(unittest.TestCase):
                                    env={**os.environ, **cls.variables}, start_new_session=True)
         try:
             text = process.communicate(timeout=3 * TEN_MINUTES)[0]
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)  # and with it all of its namespace
-            raise AssertionError("still reading:\n" + process.communicate()[0][-6000:]) from None
+        finally:
+            if process.poll() is None:
+                process.kill()  # and with it all of its namespace
+                process.wait()
         parts = re.split("^%s(.*)\n" % MARK, text, flags=re.M)
         return {int(line) if line.isdigit() else line: said for line, said in zip(parts[1::2], parts[2::2])}
 
@@ -114,6 +114,7 @@ class ReadmeTest(unittest.TestCase):
         return "\n".join("%s: %s" % pair for pair in self.said.items()) + "\nits log:\n" + log[-3000:]
 
     def test_no_command_fails(self):
+        self.assertTrue(os.path.isdir(self.home + "/prescriptions-data"), "it is somebody else's home")
         self.assertEqual(sorted(self.said, key=str), sorted([line for line, _ in blocks()] + ["end"], key=str))
         wrong = {line: said for line, said in self.said.items() if "FAILED" in said or "command not found" in said}
         self.assertEqual(wrong, {}, self.everything())

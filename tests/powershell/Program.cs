@@ -66,7 +66,7 @@ public static class Program
         for (var i = 0; i < arguments.Length; i++)
         {
             var name = arguments[i].TrimStart('-');
-            if (i + 1 == arguments.Length || arguments[i + 1].StartsWith('-'))
+            if (i + 1 == arguments.Length || (arguments[i + 1].StartsWith('-') && !arguments[i + 1].StartsWith("--")))
                 command.AddParameter(name);
             else
                 command.AddParameter(name, arguments[++i].Contains(',') ? arguments[i].Split(',') : arguments[i]);
