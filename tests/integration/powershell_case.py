@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 
 from harness import TIMEOUT, env, free_port
@@ -101,8 +102,7 @@ class PowerShellCase(unittest.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.folder = os.path.join(env.folder, "ps-" + ".".join(self.id().rsplit(".", 2)[1:]))
-        os.makedirs(self.folder)
+        self.folder = tempfile.mkdtemp(prefix="ps", dir=env.folder)  # short: sockets are in there
         self.program = self.write("pgsidecar", PROGRAM % {
             "python": sys.executable, "real": os.path.abspath(env.program) if self.real else ""})
         os.chmod(self.program, 0o755)
@@ -127,14 +127,14 @@ class PowerShellCase(unittest.TestCase):
         if not re.search("(?m)^  %s " % verb, done.stdout):
             self.skipTest("not run: this program has no `%s`" % verb)
 
-    def run_script(self, script, *arguments, fails=None):
+    def run_script(self, script, *arguments, fails=None, **variables):
         calls = os.path.join(self.folder, "calls")
         if os.path.exists(calls):
             os.remove(calls)
         done = subprocess.run(
             ["dotnet", self.host, "run", os.path.join(SCRIPTS, script), *map(str, arguments), "-Program", self.program],
             text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.folder,
-            timeout=4 * TIMEOUT, env={**os.environ, **QUIET, "STAND_INS": self.folder, "FAILS": json.dumps(fails or {})})
+            timeout=4 * TIMEOUT, env={**os.environ, **QUIET, "STAND_INS": self.folder, "FAILS": json.dumps(fails or {}), **variables})
         self.assertEqual(done.returncode, 0, done.stdout)
         try:
             with open(calls, encoding="utf-8") as f:

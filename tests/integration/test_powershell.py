@@ -223,6 +223,19 @@ class ConnectionStringTest(PowerShellCase):
         self.assertEqual((done.code, done.cmdlets), (0, ["Restart-WebAppPool Clinic"]), done)
         self.assertEqual(self.read("appsettings.json"), before)
 
+    def test_roll_back_the_application(self):
+        self.needs("deploy")
+        before = self.read("appsettings.json")
+        self.assertEqual(self.change().code, 0)
+        self.assertNotEqual(self.read("appsettings.json"), before)
+        settings = json.loads(self.read("pgsidecar.yaml"))
+        settings["takeover_socket"] = os.path.join(self.folder, "takeover")
+        self.write("pgsidecar.yaml", json.dumps(settings))
+        done = self.run_script("Rollback-PgSidecar.ps1", "-Config", self.config, "-Step", "Application", "-File",
+                               "appsettings.json", "-AppPool", "Clinic")
+        self.assertEqual((done.code, done.cmdlets), (0, ["Restart-WebAppPool Clinic"]), done)
+        self.assertEqual(self.read("appsettings.json"), before)
+
     def test_what_if_changes_nothing(self):
         before = self.snapshot()
         done = self.change("-WhatIf")
@@ -251,8 +264,10 @@ class DeployTest(PowerShellCase):
         self.needs("deploy")
         settings = json.loads(self.read("pgsidecar.yaml"))
         settings["takeover_socket"] = os.path.join(self.folder, "takeover")
-        settings["admin_users"] = ["dba"]
+        settings["admin_users"] = ["scram_user"]
+        settings["upstream"]["control_connection"] = "user=postgres dbname=postgres"
         self.write("pgsidecar.yaml", json.dumps(settings))
+        os.chmod(self.write("pgpass", "*:*:*:scram_user:sesame\n"), 0o600)
         done = self.run_script("Install-PgSidecar.ps1", "-Config", self.config, "-Destination", self.folder + "/installed")
         self.assertEqual(done.code, 0, done)
         with self.connect() as conn:
@@ -263,10 +278,19 @@ class DeployTest(PowerShellCase):
         with self.connect() as conn:
             self.assertNotEqual(conn.info.backend_pid, blue)
             self.assertEqual(conn.execute("SELECT 7").fetchone(), (7,))
+        self.assertEqual(self.flag(), "true")
+        done = self.run_script("Rollback-PgSidecar.ps1", "-Config", self.config, "-Step", "Flag",
+                               PGPASSFILE=os.path.join(self.folder, "pgpass"))
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual(self.flag(), "false")
 
-    def connect(self):
-        return psycopg.connect(host="127.0.0.1", port=self.port, user="postgres", dbname="postgres", sslmode="disable",
-                               connect_timeout=TIMEOUT)
+    def connect(self, user="postgres", database="postgres"):
+        return psycopg.connect(host="127.0.0.1", port=self.port, user=user, password="sesame", dbname=database,
+                               sslmode="disable", autocommit=True, connect_timeout=TIMEOUT)
+
+    def flag(self):
+        with self.connect("scram_user", "pgsidecar") as conn:
+            return {row[0].rsplit(".", 1)[-1]: row[1] for row in conn.execute("SHOW FLAGS")}["enable_optimizations"]
 
     def end_green(self):
         """Those that run with this configuration, and are nobody's children here."""

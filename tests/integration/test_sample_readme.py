@@ -104,7 +104,7 @@ class ReadmeTest(unittest.TestCase):
 
     def answers(self, word):
         """What the application answered in that block, a line each."""
-        found = re.findall(r"^\{.*\}\s*$", self.block(word), re.M)
+        found = re.findall(r"\{\".*\}", self.block(word))
         self.assertTrue(found, self.block(word))
         return found
 
