@@ -5,7 +5,7 @@ Installs pgsidecar as a service of Windows and starts it.
 .DESCRIPTION
 Checks the configuration, copies the program to its folder, installs the service and starts it. What is done
 already is left as it is, so the script may be run again. It does not replace a program that a service runs:
-that is what Deploy-PgSidecar.ps1 is for, without an interruption.
+that is what Deploy-PgSidecar.ps1 is for.
 
 Run it as an administrator. Exit code 0: it runs; 1: it failed, and what was done stays for another try;
 2: the configuration or an option is not valid, and nothing was done.

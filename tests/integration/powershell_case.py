@@ -54,6 +54,14 @@ if given[1] == "start" and real:
             sys.exit("it does not start")
     with open(os.path.join(folder, "pids"), "a") as f:
         f.write("%%d\\n" %% process.pid)
+if given[1] == "stop":
+    with open(os.path.join(folder, "pids")) as f:
+        pid = f.read().split()[-1]
+    os.kill(int(pid), signal.SIGTERM)
+    subprocess.run(["tail", "--pid=" + pid, "-f", os.devnull])
+    with open(state, "w") as f:
+        f.write("Stopped\\n" + config + "\\n")
+    how = "Stopped"
 if given[1] == "start":
     with open(state, "w") as f:
         f.write("Running\\n" + config + "\\n")

@@ -123,6 +123,29 @@ class InstallTest(PowerShellCase):
         self.assertEqual(done.code, 2)
         self.assertIn("there is no program " + self.program, done.said)
 
+    def test_a_restart_with_a_new_program_and_with_one_that_does_not_start(self):
+        self.assertEqual(self.install().code, 0)
+        installed, new = os.path.join(self.folder, "installed", "pgsidecar"), os.path.join(self.folder, "new", "pgsidecar")
+        os.makedirs(os.path.dirname(new))
+        good = self.read("pgsidecar")
+        for text, code in ((good + "# newer\n", 0), (good.replace("import json", "import json, sys\n"
+                           "if sys.argv[1:3] == ['service', 'start']: sys.exit(1)\nimport json", 1), 1)):
+            with open(new, "w", encoding="utf-8") as f:
+                f.write(text)
+            os.chmod(new, 0o755)
+            old, self.program = self.program, new
+            arguments = ("Deploy-PgSidecar.ps1", "-Config", self.config, "-Restart", "-Destination", self.folder + "/installed")
+            before = self.snapshot()
+            done = self.run_script(*arguments, "-WhatIf")
+            self.assertEqual((done.code, self.snapshot()), (0, before), done)
+            done = self.run_script(*arguments)
+            self.program = old
+            self.assertEqual(done.code, code, done)
+            self.assertEqual(self.answer(), (7,))
+            with open(installed, encoding="utf-8") as f:
+                self.assertEqual(f.read(), good + "# newer\n")
+        self.assertEqual(self.read("service-pgsidecar").split("\n")[0], "Running")
+
     def test_what_fails_is_told_by_the_code(self):
         done = self.install(fails={"service install": 1})
         self.assertEqual((done.code, [call[:2] for call in done.program][-1]), (1, ["service", "install"]), done)
