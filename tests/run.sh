@@ -104,7 +104,8 @@ if has dev; then
         step "unit tests dev" unit dev
         step "integration portable" portable -k relay_flow -k CancelTest -k ShutdownTest -k ClientTlsTest
         if [[ $quick == yes ]]; then
-            step "integration dev" integration dev -x test_drivers -x test_sample -x test_dotnet
+            step "integration dev" integration dev -x test_drivers -x test_sample -x test_dotnet \
+                -x test_powershell
             step "differential dev" differential dev --seconds 30
         fi
     }
@@ -120,13 +121,14 @@ if has asan; then
     export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
     step "configure asan" configure asan && step "build asan" build asan && {
         step "unit tests asan" unit asan
-        step "integration asan" integration asan -x test_dotnet
+        step "integration asan" integration asan -x test_dotnet -x test_powershell -x test_sample_readme
         step "differential asan" differential asan --seed 12 --seconds 60
     }
 fi
 if has release; then
     step "configure release" configure release && step "build release" build release && {
-        step "integration release" integration release -k relay_flow -k StressTest -k cache_protocol -k test_dotnet
+        step "integration release" integration release -k relay_flow -k StressTest -k cache_protocol -k test_dotnet \
+            -k test_powershell -k test_sample_readme
         # Limits in force that nobody meets: nothing else may change.
         PGSIDECAR_TEST_LIMITS=1 step "integration limits" integration release -k relay_flow -k relay_wire \
             -k cache_protocol

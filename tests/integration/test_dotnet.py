@@ -37,6 +37,10 @@ LIMITED = {"tenants": {"limits": "enforce", "max_concurrent_requests": 2,
                                {"name": "cut", "tables": ["cut"], "unlimited": "cut"},
                                {"name": "all", "tables": ["*"]}]}}
 
+# Each place that deploy/dotnet.md names for a tenant's name.
+NAMED = {"tenants": {**LIMITED["tenants"], "sources": [
+    "startup:pgsidecar.tenant", "comment:tenant", "application_name:rx-{tenant}", "setting:app.tenant_id"]}}
+
 
 def build():
     """Once for all classes of this process; what is built lies outside the tree."""
@@ -72,7 +76,8 @@ class Surroundings:
                        check=True, capture_output=True, cwd="/")
         self.standby = Cluster(os.path.join(folder, "standby"), env.certificates,
                                source=types.SimpleNamespace(data=base + "/data"), hot_standby="on",
-                               primary_conninfo=env.cluster.conninfo(), primary_slot_name="dotnet_standby")
+                               primary_conninfo=env.cluster.conninfo(), primary_slot_name="dotnet_standby",
+                               listen_addresses="127.0.0.1,127.0.0.2")  # the second: of no certificate
         with open(os.path.join(self.standby.data, "standby.signal"), "w"):
             pass
         self.standby.start()
@@ -133,20 +138,24 @@ class DotnetCase:
     def facts(cls):
         around = Surroundings.get()
         own = {**own_certificate(), "upstream": {"server_tls_sslmode": "require"}}
-        ports = {"LOGIN_PORT": env.cluster.port, "SILENT_PORT": around.silent.getsockname()[1],
+        ports = {"LOGIN_PORT": env.cluster.port, "ELSEWHERE_PORT": around.standby.port, "SILENT_PORT": around.silent.getsockname()[1],
                  "NOWHERE_PORT": around.nowhere, "STANDBY_PORT": around.standby.port}
         authorities = [env.certificates.ca, os.path.join(env.folder, "own", "ca.crt")]
         if cls.way != "direct":
             authorities.reverse()
             ports = {"LOGIN_PORT": cls.beside(**own, **cls.logins()),
+                     "ELSEWHERE_PORT": cls.beside(listen_addr="127.0.0.2", **own, **cls.logins()),
                      "SILENT_PORT": cls.beside(upstream={"port": ports["SILENT_PORT"]}),
                      "NOWHERE_PORT": cls.beside(upstream={"port": around.nowhere}),
                      "STANDBY_PORT": cls.beside(around.standby),
-                     "LIMITS_PORT": cls.beside(**LIMITED), "OBSERVED_PORT": cls.beside(workers=1)}
+                     "LIMITS_PORT": cls.beside(**LIMITED), "TENANTS_PORT": cls.beside(**NAMED),
+                     "OBSERVED_PORT": cls.beside(workers=1), "FEW_PORT": cls.beside(max_client_conn=2),
+                     "STOPPED_PORT": cls.beside(), "IDLE_PORT": cls.beside(
+                         client_idle_timeout="500ms", idle_transaction_timeout="500ms")}
         if cls.way == "transaction":
             ports["NARROW_PORT"] = cls.beside(default_pool_size=1, query_wait_timeout="100ms")
         return {**ports, "WAY": cls.way, "PORT": cls.sidecar.port, "SERVER_PORT": env.cluster.port,
-                "STANDBY_SERVER_PORT": around.standby.port, "TABLE": cls.table_path(),
+                "STANDBY_SERVER_PORT": around.standby.port, "PAGE": dotnet_table.PAGE, "TABLE": cls.table_path(),
                 "CA_FILE": authorities[0], "OTHER_CA_FILE": authorities[1]}
 
     @classmethod
@@ -199,9 +208,9 @@ class DotnetCase:
 
 # The classes of tests/dotnet, and how many tests each has at least.
 DotnetCase.CLASSES = {"PoolTests": 8, "PrepareTests": 11, "BatchTests": 11, "CopyTests": 7, "NotificationTests": 8,
-                      "CancelTests": 10, "TransactionTests": 13, "TypeTests": 37, "LargeValueTests": 6,
-                      "CreateTests": 4, "QueryTests": 10, "SaveTests": 13, "DapperTests": 7, "LimitTests": 31,
-                      "CacheTests": 2, "LoginTests": 25, "HostTests": 12, "ReplicationTests": 3}
+                      "CancelTests": 10, "TransactionTests": 13, "TypeTests": 63, "LargeValueTests": 6,
+                      "CreateTests": 4, "QueryTests": 10, "SaveTests": 13, "DapperTests": 7, "ListTests": 6, "LimitTests": 31, "TenantTests": 9, "TroubleTests": 8,
+                      "CacheTests": 2, "ConsoleTests": 9, "LoginTests": 24, "TlsTests": 13, "HostTests": 12, "ReplicationTests": 3, "DocumentTests": 6}
 
 
 def _test_of(name, at_least):

@@ -87,6 +87,26 @@ public sealed class TenantInterceptor(Func<string> tenant) : DbConnectionInterce
     }
 }
 
+/// <summary>Says in each statement whose it is, as sqlcommenter does.</summary>
+public sealed class TenantTag(Func<string> tenant) : DbCommandInterceptor
+{
+    private void Tag(DbCommand command) => command.CommandText += $" /*tenant='{Uri.EscapeDataString(tenant())}'*/";
+
+    public override ValueTask<InterceptionResult<DbDataReader>> ReaderExecutingAsync(
+        DbCommand command, CommandEventData data, InterceptionResult<DbDataReader> result, CancellationToken token = default)
+    {
+        Tag(command);
+        return ValueTask.FromResult(result);
+    }
+
+    public override ValueTask<InterceptionResult<int>> NonQueryExecutingAsync(
+        DbCommand command, CommandEventData data, InterceptionResult<int> result, CancellationToken token = default)
+    {
+        Tag(command);
+        return ValueTask.FromResult(result);
+    }
+}
+
 /// <summary>Counts the statements of a context and remembers the last one.</summary>
 public sealed class CountingInterceptor : DbCommandInterceptor
 {

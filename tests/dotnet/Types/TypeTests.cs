@@ -2,6 +2,7 @@
 // that the answer comes from the cache, in the binary format that Npgsql speaks.
 using System.Collections;
 using System.Net;
+using System.Net.NetworkInformation;
 using System.Numerics;
 using System.Text.Json;
 using Npgsql;
@@ -47,8 +48,35 @@ public sealed class TypeTests(Database database) : Case(database)
         ["daterange"] = [new NpgsqlRange<DateOnly>(new(2024, 1, 1), true, new(2024, 2, 1), false)],
         ["numrange"] = [new NpgsqlRange<decimal>(1.5m, false, 2.5m, true)],
         ["int4multirange"] = [Array.Empty<NpgsqlRange<int>>(), new[] { new NpgsqlRange<int>(1, true, 5, false), new NpgsqlRange<int>(7, true, 9, false) }],
+        ["jsonb"] = ["{}", "{\"a\": [1, null, \"x\"]}"],
+        ["money"] = [12.34m, -92233720368547758.08m],
+        ["oid"] = [0u, uint.MaxValue],
+        ["cidr"] = [new IPNetwork(IPAddress.Parse("10.1.0.0"), 16)],
+        ["macaddr"] = [PhysicalAddress.Parse("08-00-2B-01-02-03")],
+        ["timetz"] = [new DateTimeOffset(1, 1, 2, 23, 59, 59, TimeSpan.FromHours(5.5))],
+        ["varbit"] = [new BitArray(0), new BitArray(new[] { true, false, true })],
+        ["xml"] = ["<a>1</a>"],
+        ["box"] = [new NpgsqlBox(new NpgsqlPoint(3, 4), new NpgsqlPoint(1, 2))],
+        ["lseg"] = [new NpgsqlLSeg(1, 2, 3, 4)],
+        ["line"] = [new NpgsqlLine(1, 2, 3)],
+        ["path"] = [new NpgsqlPath(new NpgsqlPoint(1, 2), new NpgsqlPoint(3, 4))],
+        ["polygon"] = [new NpgsqlPolygon(new NpgsqlPoint(1, 2), new NpgsqlPoint(3, 4), new NpgsqlPoint(5, 0))],
+        ["circle"] = [new NpgsqlCircle(1, 2, 0.5)],
+        ["name"] = ["a_name"],
+        ["boolean[]"] = [new[] { true, false }],
+        ["numeric[]"] = [new[] { 0.5m, -1m }],
+        ["bytea[]"] = [new[] { new byte[] { 0, 1 }, [] }],
+        ["interval[]"] = [new[] { TimeSpan.FromHours(1), TimeSpan.Zero }],
+        ["int8range"] = [new NpgsqlRange<long>(long.MinValue, true, 7, false)],
+        ["tsrange"] = [new NpgsqlRange<DateTime>(DateTime.SpecifyKind(DateTime.UnixEpoch, DateTimeKind.Unspecified), true, DateTime.SpecifyKind(Moment, DateTimeKind.Unspecified), false)],
+        ["int8multirange"] = [new[] { new NpgsqlRange<long>(1, true, 5, false) }],
+        ["nummultirange"] = [new[] { new NpgsqlRange<decimal>(0.5m, true, 1.5m, true), new NpgsqlRange<decimal>(2m, false, 3m, false) }],
+        ["tstzmultirange"] = [new[] { new NpgsqlRange<DateTime>(DateTime.UnixEpoch, true, Moment, false) }],
         ["datemultirange"] = [new[] { new NpgsqlRange<DateOnly>(new(2024, 1, 1), true, new(2024, 2, 1), false) }],
     };
+
+    /// <summary>Those that Npgsql does not choose by itself for such a value.</summary>
+    private static readonly Dictionary<string, string> Typed = new() { ["oid"] = "oid", ["timetz"] = "time with time zone" };
 
     public static TheoryData<string> Names => [.. Values.Keys];
 
@@ -61,7 +89,8 @@ public sealed class TypeTests(Database database) : Case(database)
         await Source.Run($"CREATE TABLE {table} (id int PRIMARY KEY, v {type})");
         await Database.Settle();
         for (var i = 0; i < values.Length; i++)
-            await Source.Run($"INSERT INTO {table} VALUES ($1, $2::{type})", i, values[i]);
+            await Source.Run($"INSERT INTO {table} VALUES ($1, $2::{type})", i, Typed.TryGetValue(type, out var name)
+                ? new NpgsqlParameter { Value = values[i], DataTypeName = name } : values[i]);
         await Source.Run($"INSERT INTO {table} VALUES ($1, NULL)", values.Length);
         await using var auto = With("Max Auto Prepare=5;Auto Prepare Min Usages=2");
         for (var turn = 0; turn < 4; turn++)
@@ -142,6 +171,42 @@ public sealed class TypeTests(Database database) : Case(database)
                 Assert.Equal(hour, (await c.One<DateTime>("SELECT at::timestamp FROM instant")).Hour);
                 Assert.Equal(1, await c.One<long>("SELECT count(*) FROM instant WHERE at = $1", new DateTimeOffset(2024, 3, 31, 0, 30, 0, TimeSpan.Zero)));
             }
+    }
+
+    [Fact]
+    public async Task Timestamps_under_every_time_zone_that_the_server_knows()
+    {
+        await Source.Run("CREATE TABLE moment AS SELECT timestamptz '2024-03-31 00:30:00+00' AS at");
+        await Database.Settle();
+        var zones = new Dictionary<string, string>();
+        await using (var server = await Database.Server.OpenConnectionAsync(Stop))
+        await using (var reader = await server.Command("""
+            SELECT name, (SELECT at FROM moment) AT TIME ZONE name FROM pg_timezone_names WHERE name !~ '^(posix|right)/' ORDER BY name
+            """).ExecuteReaderAsync(Stop))
+            while (await reader.ReadAsync(Stop))
+                zones[reader.GetString(0)] = reader.GetDateTime(1).ToString("yyyy-MM-dd HH:mm:ss");
+        Assert.InRange(zones.Count, 300, 2000);
+        await using var c = await Source.OpenConnectionAsync(Stop);
+        for (var turn = 0; turn < 2; turn++)
+            foreach (var (zone, text) in zones)
+            {
+                await c.Run($"SET TimeZone = '{zone}'");
+                Assert.StartsWith(text, await c.One<string>("SELECT at::text FROM moment"));
+                Assert.Equal(new DateTime(2024, 3, 31, 0, 30, 0, DateTimeKind.Utc), await c.One<DateTime>("SELECT at FROM moment"));
+            }
+    }
+
+    [Fact]
+    public async Task Words_for_text_search()
+    {
+        await Source.Run("CREATE TABLE words AS SELECT to_tsvector('simple', 'the drug and the rest') AS v, to_tsquery('simple', 'drug & !none') AS q");
+        var (vector, query) = (await Database.Server.One<NpgsqlTsVector>("SELECT v FROM words"), await Database.Server.One<NpgsqlTsQuery>("SELECT q FROM words"));
+        for (var turn = 0; turn < 3; turn++)
+        {
+            Assert.Equal(vector, await Source.One<NpgsqlTsVector>("SELECT v FROM words"));
+            Assert.Equal(query, await Source.One<NpgsqlTsQuery>("SELECT q FROM words"));
+            Assert.Equal(1, await Source.One<long>("SELECT count(*) FROM words WHERE v @@ $1 AND v @@ q", query));
+        }
     }
 
     [Fact]
