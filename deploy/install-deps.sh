@@ -4,13 +4,14 @@ set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-Usage: deploy/install-deps.sh [--server] [--bench] [--check]
+Usage: deploy/install-deps.sh [--server] [--bench] [--package] [--check]
 
 Installs the compiler, the tools and the libraries that the build needs, from Debian's own
 packages. What is there already is left alone; when nothing is missing, apt is not even asked.
 
   --server  also a PostgreSQL server and psql (for deploy/quickstart.sh and the tests)
   --bench   also what the benches need: pgbouncer, pgpool2 and valgrind
+  --package also what deploy/package.sh needs
   --check   install nothing: print what is missing, exit with 1 if anything is
   --help    this text
 
@@ -30,6 +31,7 @@ for argument in "$@"; do
     case $argument in
         --server) packages+=(postgresql-15 postgresql-client-15) ;;
         --bench) packages+=(postgresql-15 postgresql-client-15 pgbouncer pgpool2 valgrind) ;;
+        --package) packages+=(binutils dpkg-dev file help2man) ;;
         --check) check=yes ;;
         -h | --help) usage; exit 0 ;;
         *) echo "install-deps: unknown option $argument (see --help)" >&2; exit 2 ;;

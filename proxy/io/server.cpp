@@ -63,6 +63,7 @@ server::server(io::configuration& from, std::string program, bool take_over)
       drain_timer_{context_},
       housekeeping_timer_{context_},
       pool_timer_{context_},
+      alive_timer_{context_},
       watch_{context_, from},
       observer_{context_, *this},
       console_{std::make_unique<io::console>(context_, *this, program_)} {
@@ -146,6 +147,9 @@ tcp::endpoint server::listen_endpoint() const {
 }
 
 void server::listen() {
+    if (auto given = manager_.take_listener())
+        return use_listener(std::move(given), "the service manager",
+                            "its unit (ListenStream=) and listen_addr with listen_port must agree");
     const auto where = settings().listen_addr + ":" + std::to_string(settings().listen_port);
     error_code error;
     const auto endpoint = listen_endpoint();
@@ -195,6 +199,7 @@ int server::run() {
     if (live_->options.pooled) look_after_pools();
     watch_.start();
     accept();
+    begin_service();
     context_.run();
     configuration_.attach({});
     secrets_.stop();
@@ -275,7 +280,7 @@ void server::wait_for_signal() {
 #endif
 #ifdef SIGHUP
         if (number == SIGHUP) {
-            configuration_.reload("SIGHUP");
+            reload_for_signal();
             return wait_for_signal();
         }
 #endif
@@ -288,9 +293,9 @@ void server::wait_for_signal() {
 
 void server::drain() {
     draining_ = true;
-    error_code ignored;
     if (hand_over_) hand_over_->stop();
-    acceptor_.close(ignored);
+    close_listener();
+    tell_stopping();
     for (auto& w : workers_) w->drain();
     drain_timer_.expires_after(settings().shutdown_timeout);
     drain_timer_.async_wait([this](error_code error) {
@@ -328,8 +333,7 @@ void server::shut_down(ops::console_command::ending how) {
         drain();
     } else {
         awaits_clients_ = true;
-        error_code ignored;
-        acceptor_.close(ignored);
+        close_listener();
         session_ended();
     }
 }
@@ -348,6 +352,7 @@ void server::housekeeping() {
         const auto idle_since = leaving_ ? std::chrono::hours{1} : std::chrono::hours{0};
         catalogs_.close_unused(std::chrono::steady_clock::now() + idle_since);
         for (const auto& w : workers_) w->post([home = w.get()] { home->forget_old_catalogs(); });
+        manager_.status(service_status());
         housekeeping();
     });
 }

@@ -25,6 +25,7 @@
 #include "proxy/io/live_settings.h"
 #include "proxy/io/metrics_sink.h"
 #include "proxy/io/observer.h"
+#include "proxy/io/service_manager.h"
 #include "proxy/io/shared_tier.h"
 #include "proxy/io/stored_secrets.h"
 #include "proxy/io/tls.h"
@@ -119,6 +120,8 @@ class server {
     void watch_for_alerts();
     [[nodiscard]] std::string hand_over_state() const;
     void inherit(int listening);
+    void use_listener(descriptor given, std::string_view owner, std::string_view otherwise);
+    void close_listener();
     [[nodiscard]] tcp::endpoint listen_endpoint() const;
     void read_first_catalogs();
     void check_place(bool catalogs_read);
@@ -128,6 +131,12 @@ class server {
                                     std::function<void()> all);
     void switch_workers(std::shared_ptr<const live_settings> next, std::function<void()> all);
     void wait_for_signal();
+    // What the service manager is told (server_service.cpp).
+    void begin_service();
+    void look_alive();
+    void reload_for_signal();
+    void tell_stopping();
+    [[nodiscard]] std::string service_status() const;
     void drain();
     void finish();
     void housekeeping();
@@ -141,6 +150,7 @@ class server {
 
     io::configuration& configuration_;
     const std::string program_;
+    service_manager manager_;
     std::shared_ptr<const live_settings> live_;  // the latest; workers may not have it yet
     ops::comparisons comparisons_;
     policy::tenant_directory tenants_;
@@ -165,6 +175,7 @@ class server {
     boost::asio::steady_timer drain_timer_;
     boost::asio::steady_timer housekeeping_timer_;
     boost::asio::steady_timer pool_timer_;
+    boost::asio::steady_timer alive_timer_;
     config_watch watch_;
     const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
     io::observer observer_;

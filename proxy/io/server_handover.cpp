@@ -24,18 +24,24 @@ std::string text_of(const tcp::endpoint& e) {
 
 }  // namespace
 
-// The listening socket of the process whose place is taken, if it is the one that is wanted.
+// The listening socket of the process whose place is taken. One that a service manager hands over
+// as well is the same, or of a unit that has nothing to do with it.
 void server::inherit(int listening) {
-    descriptor keep{listening};
+    use_listener(descriptor{listening}, "the process that is running", "nothing was taken over");
+    (void)manager_.take_listener();
+}
+
+// A socket that is there already, if it is the one that is wanted.
+void server::use_listener(descriptor given, std::string_view owner, std::string_view otherwise) {
     const auto wanted = listen_endpoint();
-    acceptor_.assign(wanted.protocol(), listening);
-    (void)keep.release();
+    acceptor_.assign(wanted.protocol(), given.get());
+    (void)given.release();
     const auto found = acceptor_.local_endpoint();
     const bool port_fits = wanted.port() == 0 || wanted.port() == found.port();
     if (found.address() != wanted.address() || !port_fits)
-        throw std::runtime_error("the process that is running listens on " + text_of(found) +
-                                 ", this configuration on " + text_of(wanted) +
-                                 ": nothing was taken over");
+        throw std::runtime_error(std::string{owner} + " listens on " + text_of(found) +
+                                 ", this configuration on " + text_of(wanted) + ": " +
+                                 std::string{otherwise});
     acceptor_.listen(static_cast<int>(settings().listen_backlog));
 }
 
@@ -72,6 +78,17 @@ int server::stop_accepting() {
     return static_cast<int>(acceptor_.release(ignored));
 }
 
+void server::close_listener() {
+#ifdef __linux__
+    // Whoever has handed it over has it still: then close() alone would not take it out of an epoll
+    // set, either.
+    const descriptor gone{stop_accepting()};
+#else
+    error_code ignored;
+    acceptor_.close(ignored);
+#endif
+}
+
 void server::open_http() {
     if (settings().http.listen_port != 0) http_ = std::make_unique<http_service>(context_, *this);
 }
@@ -93,6 +110,7 @@ void server::accept_again(int listening) {
     acceptor_.assign(listen_endpoint().protocol(), listening);
     accept();
     if (http_) http_->start();
+    manager_.status(service_status());
 }
 
 void server::when_workers_rest(std::function<void()> then) {
@@ -106,7 +124,9 @@ void server::when_workers_rest(std::function<void()> then) {
 
 void server::leave() {
     log_info(std::to_string(clients()) + " clients stay");
-    if (!std::exchange(leaving_, true) && settings().handover_timeout.count() > 0) {
+    const bool leaves_already = std::exchange(leaving_, true);
+    manager_.status(service_status());
+    if (!leaves_already && settings().handover_timeout.count() > 0) {
         drain_timer_.expires_after(settings().handover_timeout);
         drain_timer_.async_wait([this](error_code error) {
             if (error || !leaving_) return;

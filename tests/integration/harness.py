@@ -37,6 +37,16 @@ def as_postgres(command):
     return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else list(command)
 
 
+def with_sockets(command, handed):
+    """As sd_listen_fds(3) wants it: from 3 on, and for this process alone. To be run with pass_fds."""
+    if not handed:
+        return command
+    moves = ["%d<&%d" % (10 + i, one.fileno()) for i, one in enumerate(handed)]  # not over each other
+    moves += ["%d<&%d" % (3 + i, 10 + i) for i in range(len(handed))]
+    return ["bash", "-c", "export LISTEN_PID=$$ LISTEN_FDS=%d LISTEN_FDNAMES=%s; exec %s; exec \"$@\""
+            % (len(handed), ":".join(["clients"] * len(handed)), " ".join(moves)), "bash", *command]
+
+
 def wait_until(what, condition, timeout=TIMEOUT):
     """Polls condition until it is true; for states that no one announces."""
     deadline = time.monotonic() + timeout
@@ -309,9 +319,9 @@ class Sidecar:
     count = 0
     running = []  # so that an interrupted run leaves none behind
 
-    def __init__(self, program, folder, config, beside=None, variables=None, arguments=()):
+    def __init__(self, program, folder, config, beside=None, variables=None, arguments=(), handed=()):
         """`beside`: more files, their names' ends with their texts; `variables`: of the environment;
-        `arguments`: more of `run`."""
+        `arguments`: more of `run`; `handed`: sockets, as a service manager hands them over."""
         Sidecar.count += 1
         base = os.path.join(folder, "sidecar%d" % Sidecar.count)
         self.config_path, self.log_path = base + ".yaml", base + ".log"
@@ -320,10 +330,12 @@ class Sidecar:
         for end, text in (beside or {}).items():
             with open(base + end, "w") as f:
                 f.write(text)
-        self.process = subprocess.Popen([program, "run", "-c", self.config_path, *arguments],
+        command = [program, "run", "-c", self.config_path, *arguments]
+        self.process = subprocess.Popen(with_sockets(command, handed),
                                         env={**os.environ, **(variables or {})},
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE)
+                                        stderr=subprocess.PIPE,
+                                        pass_fds=[one.fileno() for one in handed])
         self.pid = self.process.pid
         Sidecar.running.append(self.process)
         self.output = Output(self.process.stderr, self.log_path)
