@@ -1,4 +1,5 @@
-// Is a text UTF-8, and how is a character written in it? As RFC 3629 has it: no overlong forms, no surrogates, nothing above U+10FFFF.
+// Is a text UTF-8, and how is a character written in it? As RFC 3629 has it: no overlong forms, no
+// surrogates, nothing above U+10FFFF.
 #pragma once
 #include <cstddef>
 #include <cstdint>
