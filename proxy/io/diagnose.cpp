@@ -180,6 +180,7 @@ void diagnosis::learn_names() {
     for (const auto& rule : loaded_.value.cache.rules.rules) scrub_.add_name(rule.name);
     for (const auto& user : loaded_.value.admin_users) scrub_.add_name(user);
     for (const auto& user : loaded_.value.stats_users) scrub_.add_name(user);
+    scrub_.add_name(loaded_.value.tenants.default_tenant);
     scrub_.add_name(loaded_.value.upstream.host);
     scrub_.add_name(listening_host(loaded_.value.listen_addr));
 }

@@ -177,7 +177,7 @@ void scrubber::add_secret(std::string_view text) {
 void scrubber::add_name(std::string_view text) { names_.emplace(text); }
 
 std::string scrubber::alias(const std::string& kind, std::string_view text) {
-    if (ours(text)) return std::string{text};
+    if (ours(text) || names_.contains(std::string{text})) return std::string{text};
     auto& known = aliases_[kind + '\0' + std::string{text}];
     if (known.empty()) {
         known = kind + "-" + std::to_string(++counts_[kind]);

@@ -22,7 +22,7 @@ class scrubber {
   public:
     // Replaced wherever it stands, from 4 bytes on: less would be found everywhere.
     void add_secret(std::string_view text);
-    // May stand in double quotes: a database, a user, a rule, a key.
+    // May be seen, also in double quotes: a database, a user, a rule, a key.
     void add_name(std::string_view text);
     // "tenant-1" for what is shown in place of `text`. Nothing of ours, as "(others)", is replaced.
     [[nodiscard]] std::string alias(const std::string& kind, std::string_view text);

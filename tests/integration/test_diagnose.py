@@ -91,7 +91,8 @@ class DiagnoseTest(unittest.TestCase):
             for c in (client, other):
                 c.execute("SELECT '%s' AS a, relname FROM pg_class WHERE relname = '%s' /* %s */" % ((s["literal"],) * 3))
                 c.execute("SELECT %s::text", (s["literal"],))
-                for wrong in ("SELECT '%s'::int" % s["literal"], 'SELECT * FROM "%s"' % s["quoted"]):
+                for wrong in ("SELECT '%s'::int" % s["literal"], "SELECT %d / 0 FROM \"NoTable\" WHERE a = E'%s'" % (
+                        len(s), s["quoted"])):
                     with self.assertRaises(psycopg.Error):
                         c.execute(wrong)
             planted = self.file("app.log", "".join(line % s for line in (
