@@ -1,9 +1,6 @@
-// Is a text UTF-8, and how is a character written in it? As RFC 3629 has it: no overlong forms, no
-// surrogates, nothing above U+10FFFF.
+// Is a text UTF-8? As RFC 3629 has it: no overlong forms, no surrogates, nothing above U+10FFFF.
 #pragma once
 #include <cstddef>
-#include <cstdint>
-#include <string>
 #include <string_view>
 
 namespace pgsidecar::protocol {
@@ -36,18 +33,6 @@ namespace pgsidecar::protocol {
         at += length;
     }
     return true;
-}
-
-// `c` is at most 0x10ffff.
-inline void append_utf8(std::string& out, std::uint32_t c) {
-    const auto byte = [&out](std::uint32_t b) { out += static_cast<char>(b); };
-    if (c < 0x80) return byte(c);
-    if (c >= 0x10000) byte(0xf0 | c >> 18U);
-    if (c >= 0x10000) byte(0x80 | (c >> 12U & 0x3f));
-    if (c >= 0x800 && c < 0x10000) byte(0xe0 | c >> 12U);
-    if (c >= 0x800) byte(0x80 | (c >> 6U & 0x3f));
-    if (c < 0x800) byte(0xc0 | c >> 6U);
-    byte(0x80 | (c & 0x3f));
 }
 
 }  // namespace pgsidecar::protocol

@@ -5,7 +5,6 @@
 
 #include "config/json_tree.h"
 #include "protocol/ascii.h"
-#include "protocol/utf8.h"
 #include "proxy/ops/settings_text.h"
 
 namespace pgsidecar::ops {
@@ -68,7 +67,7 @@ class json_walker {
                 c = 0x10000 + ((c - 0xd800) << 10U) + (hex4(at_ + 2) - 0xdc00);
                 at_ += 6;
             }
-            protocol::append_utf8(decoded, c);
+            append_utf8(decoded, c);
         } else {
             constexpr std::string_view names = "bfnrt", means = "\b\f\n\r\t";
             const auto which = names.find(what);

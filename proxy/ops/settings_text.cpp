@@ -105,6 +105,17 @@ std::string with_edits(std::string_view file, const named_string& which,
     return out.append(file.substr(done));
 }
 
+void append_utf8(std::string& out, std::uint32_t c) {
+    const auto byte = [&out](std::uint32_t b) { out += static_cast<char>(b); };
+    if (c < 0x80) return byte(c);
+    if (c >= 0x10000) byte(0xf0 | c >> 18U);
+    if (c >= 0x10000) byte(0x80 | (c >> 12U & 0x3f));
+    if (c >= 0x800 && c < 0x10000) byte(0xe0 | c >> 12U);
+    if (c >= 0x800) byte(0x80 | (c >> 6U & 0x3f));
+    if (c < 0x800) byte(0xc0 | c >> 6U);
+    byte(0x80 | (c & 0x3f));
+}
+
 int line_at(std::string_view text, std::size_t at) {
     return 1 + static_cast<int>(std::ranges::count(text.substr(0, at), '\n'));
 }

@@ -59,4 +59,7 @@ struct chosen_string {
 
 [[nodiscard]] int line_at(std::string_view text, std::size_t at);
 
+// A character, of at most 0x10ffff, as UTF-8: what an escape or an entity stands for.
+void append_utf8(std::string& out, std::uint32_t c);
+
 }  // namespace pgsidecar::ops

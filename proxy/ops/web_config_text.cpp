@@ -5,7 +5,6 @@
 #include <optional>
 
 #include "protocol/ascii.h"
-#include "protocol/utf8.h"
 #include "proxy/ops/settings_text.h"
 
 namespace pgsidecar::ops {
@@ -29,7 +28,7 @@ std::string entity(std::string_view name) {
     if (error != std::errc{} || end != name.data() + name.size() || c == 0 || c > 0x10ffff)
         return {};
     std::string out;
-    protocol::append_utf8(out, c);
+    append_utf8(out, c);
     return out;
 }
 
