@@ -103,8 +103,10 @@ int main(int argc, char** argv, char** variables) {
         "  pgsidecar migrate up -c pgsidecar.yaml  make pgsidecar's tables in the database\n"
         "  pgsidecar validate -c ...             compare the proxy's answers with the server's\n"
         "  pgsidecar connection-string ...       point an application at pgsidecar, and back\n"
-        "  pgsidecar deploy green -c ...         a new version beside the one that serves, and switch\n"
-        "  pgsidecar diagnose --out x.zip -c ... all that is asked first when something is wrong\n"};
+        "  pgsidecar deploy green -c ...         a new version beside the one that serves, and "
+        "switch\n"
+        "  pgsidecar diagnose --out x.zip -c ... all that is asked first when something is "
+        "wrong\n"};
     app.require_subcommand(1);
     app.set_version_flag("--version", std::string{"pgsidecar "} + pgsidecar::version);
     app.footer(
