@@ -9,6 +9,9 @@
 
 #include "config/load.h"
 #include "proxy/io/configuration.h"
+#include "proxy/io/connection_string_command.h"
+#include "proxy/io/deploy_command.h"
+#include "proxy/io/diagnose_command.h"
 #include "proxy/io/log.h"
 #include "proxy/io/migrate_command.h"
 #include "proxy/io/server.h"
@@ -87,7 +90,7 @@ void add_config_options(CLI::App& command, arguments& given) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv, char** variables) {
     CLI::App app{
         "pgsidecar: a caching sidecar proxy for PostgreSQL.\n"
         "Clients connect to it as to the server; repeated queries that its rules allow are "
@@ -98,7 +101,12 @@ int main(int argc, char** argv) {
         "  pgsidecar run -c pgsidecar.yaml       run in the foreground, log to standard error\n"
         "  pgsidecar run --take-over -c ...      the same, in the place of the process that runs\n"
         "  pgsidecar migrate up -c pgsidecar.yaml  make pgsidecar's tables in the database\n"
-        "  pgsidecar validate -c ...             compare the proxy's answers with the server's\n"};
+        "  pgsidecar validate -c ...             compare the proxy's answers with the server's\n"
+        "  pgsidecar connection-string ...       point an application at pgsidecar, and back\n"
+        "  pgsidecar deploy green -c ...         a new version beside the one that serves, and "
+        "switch\n"
+        "  pgsidecar diagnose --out x.zip -c ... all that is asked first when something is "
+        "wrong\n"};
     app.require_subcommand(1);
     app.set_version_flag("--version", std::string{"pgsidecar "} + pgsidecar::version);
     app.footer(
@@ -125,6 +133,9 @@ int main(int argc, char** argv) {
     const auto add_config = [&given](CLI::App& command) { add_config_options(command, given); };
     const pgsidecar::io::migrate_command migrate{app, add_config};
     const pgsidecar::io::validate_command validate{app, add_config};
+    const pgsidecar::io::connection_string_command connection_string{app};
+    const pgsidecar::io::diagnose_command diagnose{app, add_config};
+    const pgsidecar::io::deploy_command deploy{app, add_config};
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
@@ -135,6 +146,9 @@ int main(int argc, char** argv) {
         std::cout << "pgsidecar " << pgsidecar::version << '\n';
         return 0;
     }
+    if (connection_string.chosen()) return connection_string.run(variables);
+    if (diagnose.chosen()) return diagnose.run(sources_of(given), pgsidecar::version);
+    if (deploy.chosen()) return deploy.run(sources_of(given), pgsidecar::version);
     if (migrate.chosen()) {
         pgsidecar::io::configuration configuration{sources_of(given)};
         return load(configuration) ? migrate.run(*configuration.settings()) : exit_bad_config;

@@ -17,6 +17,7 @@
 
 #include "config/values.h"
 #include "protocol/ascii.h"
+#include "proxy/io/console_tables.h"
 #include "proxy/io/control_parameters.h"
 #include "proxy/io/interruption.h"
 #include "proxy/io/validate_run.h"
@@ -110,11 +111,6 @@ void finish(connection_options& options, const validate_request& request, millis
     auto& own = options["options"];
     if (!request.allow_writes) own += " -c default_transaction_read_only=on";
     own += " -c statement_timeout=" + std::to_string(timeout.count());
-}
-
-std::string listening_host(const std::string& listen_addr) {
-    if (listen_addr == "*" || listen_addr == "0.0.0.0") return "127.0.0.1";
-    return listen_addr == "::" ? "::1" : listen_addr;
 }
 
 void find_sides(const config::settings& s, const validate_request& request, milliseconds timeout,

@@ -160,18 +160,23 @@ std::optional<result_ptr> validate_connection::next(ops::answer& out) {
     return result_ptr{PQgetResult(c)};
 }
 
+void wait_for_socket(const PGconn* connection, bool to_send, std::chrono::milliseconds at_most) {
+    const auto time = static_cast<int>(at_most.count());
+    const auto events = static_cast<short>(to_send ? POLLIN | POLLOUT : POLLIN);
+#ifdef _WIN32
+    WSAPOLLFD socket{static_cast<SOCKET>(PQsocket(connection)), events, 0};
+    (void)WSAPoll(&socket, 1, time);
+#else
+    pollfd socket{PQsocket(connection), events, 0};
+    (void)poll(&socket, 1, time);
+#endif
+}
+
 bool validate_connection::wait(bool to_send) const {
     const auto left = std::min(
         longest_sleep, std::chrono::ceil<std::chrono::milliseconds>(deadline_ - clock::now()));
     if (left.count() <= 0 || interruption::came()) return false;
-    const auto events = static_cast<short>(to_send ? POLLIN | POLLOUT : POLLIN);
-#ifdef _WIN32
-    WSAPOLLFD socket{static_cast<SOCKET>(PQsocket(connection_.get())), events, 0};
-    (void)WSAPoll(&socket, 1, static_cast<int>(left.count()));
-#else
-    pollfd socket{PQsocket(connection_.get()), events, 0};
-    (void)poll(&socket, 1, static_cast<int>(left.count()));
-#endif
+    wait_for_socket(connection_.get(), to_send, left);
     return true;  // whoever asks looks again, and at the clock
 }
 

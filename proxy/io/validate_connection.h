@@ -23,6 +23,9 @@ using connection_options = std::map<std::string, std::string>;  // libpq's keywo
 // Blocks for connect_timeout at most; ask PQstatus().
 [[nodiscard]] connection_ptr connect_with(const connection_options& options);
 
+// Until there is something to read (or room to send), at most so long; whoever asks looks again.
+void wait_for_socket(const PGconn* connection, bool to_send, std::chrono::milliseconds at_most);
+
 class validate_connection {
   public:
     // timeout: of one answer; the server has been told the same, so that it is given some time

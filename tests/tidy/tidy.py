@@ -41,6 +41,7 @@ LIBRARIES = {
     "Boost.Asio": (r"<boost/(asio|beast)", r"proxy/io/", None),
     "OpenSSL": (r"<openssl/", r"proxy/io/", None),
     "hiredis": (r"<hiredis/", r"proxy/io/", None),
+    "minizip": (r"<minizip/", r"proxy/io/\w+\.cpp$", 1),
     "libpq": (r"<libpq", r"(proxy/io|bench)/", None),
     "spdlog": (r"<spdlog/", r"proxy/io/log\w*\.cpp$", None),
     "CLI11": (r"<CLI/", r"(proxy/main\.cpp$|proxy/io/|bench/)", None),
