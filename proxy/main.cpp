@@ -8,10 +8,12 @@
 #include <vector>
 
 #include "config/load.h"
+#include "proxy/io/command_line.h"
 #include "proxy/io/configuration.h"
 #include "proxy/io/log.h"
 #include "proxy/io/migrate_command.h"
 #include "proxy/io/server.h"
+#include "proxy/io/service_command.h"
 #include "proxy/io/validate_command.h"
 #include "proxy/version.h"
 
@@ -125,8 +127,10 @@ int main(int argc, char** argv) {
     const auto add_config = [&given](CLI::App& command) { add_config_options(command, given); };
     const pgsidecar::io::migrate_command migrate{app, add_config};
     const pgsidecar::io::validate_command validate{app, add_config};
+    const pgsidecar::io::service_command service{app, add_config};
     try {
-        app.parse(argc, argv);
+        const pgsidecar::io::command_line line{argc, argv};
+        app.parse(line.count(), line.words());
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : exit_bad_config;  // 0: --help, --version
     }
@@ -144,5 +148,7 @@ int main(int argc, char** argv) {
         return load(configuration) ? validate.run(*configuration.settings(), pgsidecar::version)
                                    : exit_bad_config;
     }
+    if (service.chosen())
+        return service.run(sources_of(given), std::string{"pgsidecar "} + pgsidecar::version);
     return *check_command ? check(given) : run(given);
 }
