@@ -17,12 +17,16 @@ cp "$here"/pgsidecar.{yaml,wxs} "$work"
 out=$(cd "$(dirname "$msi")" && pwd)/$(basename "$msi")
 cd "$work"
 wixl --arch x64 -o made.msi -D Version="$version" pgsidecar.wxs
-# What wixl has no word for: the configuration is neither overwritten (128) nor removed (16).
-msiinfo export made.msi Component >Component.idt
-awk 'BEGIN { FS = OFS = "\t" } $1 == "Configuration" { $4 += 128 + 16 } { print }' Component.idt >Changed.idt
-mv Changed.idt Component.idt
-msibuild made.msi -i Component.idt
-msiinfo export made.msi Component | awk -F'\t' '$1 == "Configuration" && int($4 / 128) % 2 { found = 1 } END { exit !found }' ||
-    { echo "windows: the configuration is not marked as permanent" >&2; exit 1; }
+# change TABLE PROGRAM: what wixl has no word for, by an awk program over the rows of a table.
+change() {
+    msiinfo export made.msi "$1" >before.idt
+    awk "BEGIN { FS = OFS = \"\\t\" } $2 { print }" before.idt >"$1.idt"
+    ! cmp -s before.idt "$1.idt" || { echo "windows: nothing to change in $1" >&2; exit 1; }
+    msibuild made.msi -i "$1.idt"
+}
+# The configuration is neither overwritten (128) nor removed (16).
+change Component '$1 == "Configuration" { $4 += 128 + 16 }'
+# An older version goes first: it takes its service along, before the new one makes its own.
+change InstallExecuteSequence '$1 == "RemoveExistingProducts" { $3 = 1501 } $1 == "RemoveService" { $3 = 1502 }'
 mv made.msi "$out"
 echo "windows: built $msi"
