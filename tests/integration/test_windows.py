@@ -1,4 +1,4 @@
-"""pgsidecar.exe, cross-built by mingw-w64, under wine: in console mode and as a service, in front of a real
+"""pgsidecar.exe by mingw-w64, under wine: in console mode and as a service, in front of a real
 PostgreSQL. Run with --program build/windows/pgsidecar.exe; anything else skips these tests.
 """
 import os
