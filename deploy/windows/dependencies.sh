@@ -57,11 +57,11 @@ one_line_entries() {  # the same of the older format, in which an entry is a lin
     done
 }
 
-# Downloads what is missing into $prefix-sources, by apt with lists and caches of its own: nothing of
+# Downloads what is missing into a folder beside the prefix, by apt with lists and caches of its own: nothing of
 # the machine's configuration is changed, and no root is needed.
 fetch_sources() {
     local entry package archive sum suite lacking=()
-    archives=${prefix%/}-sources
+    archives=$(dirname "$prefix")/sources  # the same for each prefix: what is in it is checked
     mkdir -p "$archives"
     for entry in "${sources[@]}"; do
         read -r package archive sum suite <<<"$entry"
