@@ -103,7 +103,18 @@ void check_alerts(const settings& s, findings& out) {
                        "goes to another machine; name its host in alerts.webhook_hosts"});
 }
 
+// Whether there is a way from one process to the next (proxy/io/packet_socket.h).
+#ifdef _WIN32
+constexpr bool hands_over = false;
+#else
+constexpr bool hands_over = true;
+#endif
+
 void check_hand_over(const settings& s, findings& out) {
+    if (!hands_over && !s.takeover_socket.empty())
+        out.push_back({"takeover_socket",
+                       {},
+                       "is not to be had on Windows: a service there is stopped and started"});
     if (s.so_reuseport && s.takeover_socket.empty())
         out.push_back({"so_reuseport",
                        {"takeover_socket"},

@@ -35,7 +35,7 @@ std::vector<std::string> names_like(const fs::path& folder, const std::string& n
 
 file_text read_file(const std::string& path) {
     errno = 0;
-    std::ifstream in{path, std::ios::binary};
+    std::ifstream in{fs::path{path}, std::ios::binary};
     file_text out;
     if (in) {
         out.text.resize(max_file_size + 1);  // one more than allowed, so that too much is noticed

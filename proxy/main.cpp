@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/load.h"
+#include "proxy/io/command_line.h"
 #include "proxy/io/configuration.h"
 #include "proxy/io/connection_string_command.h"
 #include "proxy/io/deploy_command.h"
@@ -15,6 +16,7 @@
 #include "proxy/io/log.h"
 #include "proxy/io/migrate_command.h"
 #include "proxy/io/server.h"
+#include "proxy/io/service_command.h"
 #include "proxy/io/validate_command.h"
 #include "proxy/version.h"
 
@@ -136,8 +138,10 @@ int main(int argc, char** argv, char** variables) {
     const pgsidecar::io::connection_string_command connection_string{app};
     const pgsidecar::io::diagnose_command diagnose{app, add_config};
     const pgsidecar::io::deploy_command deploy{app, add_config};
+    const pgsidecar::io::service_command service{app, add_config};
     try {
-        app.parse(argc, argv);
+        const pgsidecar::io::command_line line{argc, argv};
+        app.parse(line.count(), line.words());
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : exit_bad_config;  // 0: --help, --version
     }
@@ -158,5 +162,7 @@ int main(int argc, char** argv, char** variables) {
         return load(configuration) ? validate.run(*configuration.settings(), pgsidecar::version)
                                    : exit_bad_config;
     }
+    if (service.chosen())
+        return service.run(sources_of(given), std::string{"pgsidecar "} + pgsidecar::version);
     return *check_command ? check(given) : run(given);
 }

@@ -11,6 +11,8 @@ packages=(ccache clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev llvm-
     procps redis-server redis-tools chromium chromium-driver python3 python3-psycopg python3-asyncpg
     libpostgresql-jdbc-java pgbouncer prometheus-pgbouncer-exporter
     sqlsmith lintian systemd python3-yaml)
+# For the stage "windows" of tests/run.sh.
+[[ ${1-} == --windows ]] && packages+=(g++-mingw-w64-x86-64-posix make perl wine64 wixl msitools)
 command -v javac >/dev/null || packages+=(openjdk-17-jdk-headless)
 command -v node >/dev/null || packages+=(nodejs node-pg)
 

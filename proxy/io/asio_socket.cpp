@@ -20,14 +20,10 @@ io_status status_of(const error_code& error) {
 
 }  // namespace
 
-asio_socket::asio_socket(asio::io_context& home, tcp::socket from) : socket_{home} {
-    error_code error;
-    const auto local = from.local_endpoint(error);
-    if (&asio::query(from.get_executor(), asio::execution::context) == &home)
-        socket_ = std::move(from);
-    else if (const auto handle = from.release(error); !error)
-        socket_.assign(local.protocol(), handle, error);
-    socket_.non_blocking(true, error);
+asio_socket::asio_socket(asio::io_context& home, tcp::socket from)
+    : socket_{std::move(from)}, home_{home.get_executor()} {
+    error_code ignored;
+    socket_.non_blocking(true, ignored);
 }
 
 io_status asio_socket::receive(std::span<char> buffer, std::size_t& got, bool peek) {
@@ -51,14 +47,7 @@ void asio_socket::forget_waits() {
     socket_.cancel(ignored);
 }
 
-tcp::socket asio_socket::release_to(boost::asio::io_context& next) {
-    tcp::socket out{next};
-    boost::system::error_code ignored;
-    const auto handle = socket_.release(ignored);
-    // Which of the protocols it is matters to open() alone.
-    if (!ignored) out.assign(tcp::v4(), handle, ignored);
-    return out;
-}
+tcp::socket asio_socket::release_to(asio::io_context&) { return std::move(socket_); }
 
 void asio_socket::finish_sending() {
     error_code ignored;

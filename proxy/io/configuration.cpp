@@ -1,6 +1,7 @@
 #include "proxy/io/configuration.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string_view>
@@ -46,7 +47,7 @@ std::string problems_of_files(const config::settings& s) {
 }
 
 std::string text_of(const std::string& path) {
-    std::ifstream in{path, std::ios::binary};
+    std::ifstream in{std::filesystem::path{path}, std::ios::binary};
     return {std::istreambuf_iterator<char>{in}, {}};
 }
 

@@ -43,6 +43,7 @@ class epoll_socket : public epoll_hook {
     void close() noexcept;
     [[nodiscard]] bool is_open() const noexcept { return handle_ >= 0; }
     [[nodiscard]] int native_handle() const noexcept { return handle_; }
+    static constexpr bool stays_where_it_was_made = false;
 
   private:
     friend class epoll_loop;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <fstream>
 #include <utility>
 
@@ -155,7 +156,7 @@ std::string read_http_token(const config::settings& s, std::string& wrong) {
     wrong.clear();
     const auto& path = s.http.token_file;
     if (path.empty()) return {};
-    std::ifstream in{path, std::ios::binary};
+    std::ifstream in{std::filesystem::path{path}, std::ios::binary};
     std::string line(longest_token + 2, '\0');
     in.read(line.data(), static_cast<std::streamsize>(line.size()));
     line.resize(static_cast<std::size_t>(std::max<std::streamsize>(in.gcount(), 0)));

@@ -1,16 +1,34 @@
 #include "proxy/io/log.h"
 
-#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <memory>
-#include <stdexcept>
+#include <mutex>
+#include <utility>
 
 #include "protocol/ascii.h"
+#include "proxy/io/log_file.h"
 
 namespace pgsidecar::io {
 namespace {
+
+// A file that may be moved away under it; spdlog's own keeps the one that it has opened.
+class file_sink final : public spdlog::sinks::base_sink<std::mutex> {
+  public:
+    explicit file_sink(std::string path) : file_{std::move(path)} {}
+
+  private:
+    void sink_it_(const spdlog::details::log_msg& line) override {
+        spdlog::memory_buf_t text;
+        formatter_->format(line, text);
+        file_.append({text.data(), text.size()});
+    }
+    void flush_() override {}
+
+    log_file file_;
+};
 
 spdlog::level::level_enum level_of(config::log_level wanted) {
     switch (wanted) {
@@ -38,17 +56,12 @@ void write(spdlog::level::level_enum level, std::string_view line) {
 }  // namespace
 
 void open_log(const config::log_settings& wanted) {
-    std::shared_ptr<spdlog::logger> logger;
-    try {
-        if (wanted.file.empty())
-            logger = std::make_shared<spdlog::logger>(
-                "pgsidecar", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-        else
-            logger = std::make_shared<spdlog::logger>(
-                "pgsidecar", std::make_shared<spdlog::sinks::basic_file_sink_mt>(wanted.file));
-    } catch (const spdlog::spdlog_ex& error) {
-        throw std::runtime_error(error.what());
-    }
+    spdlog::sink_ptr to;
+    if (wanted.file.empty())
+        to = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    else
+        to = std::make_shared<file_sink>(wanted.file);
+    auto logger = std::make_shared<spdlog::logger>("pgsidecar", std::move(to));
     logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %z [%P] %l %v");
     logger->set_level(level_of(wanted.level));
     logger->flush_on(spdlog::level::info);

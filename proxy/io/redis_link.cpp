@@ -72,7 +72,7 @@ void redis_link::add(std::span<const std::string_view> request) {
         sizes.push_back(part.size());
     }
     char* made = nullptr;
-    const int size =
+    const auto size =
         redisFormatCommandArgv(&made, static_cast<int>(parts.size()), parts.data(), sizes.data());
     if (size > 0) out_.append(made, static_cast<std::size_t>(size));
     if (made) redisFreeCommand(made);

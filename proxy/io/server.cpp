@@ -88,6 +88,7 @@ server::~server() {
     secrets_.stop();
     if (tier_) tier_->stop();
     for (auto& w : workers_) w->stop();
+    for (auto& w : workers_) w->finish();
     catalogs_.stop();
 }
 
@@ -160,7 +161,11 @@ void server::listen() {
     };
     acceptor_.open(endpoint.protocol(), error);
     check("open a socket for");
-#ifndef _WIN32
+#ifdef _WIN32
+    // There "reuse" would let anybody take the port of one who listens.
+    using alone = asio::detail::socket_option::boolean<SOL_SOCKET, SO_EXCLUSIVEADDRUSE>;
+    acceptor_.set_option(alone{true}, error);
+#else
     acceptor_.set_option(tcp::acceptor::reuse_address{true}, error);
 #endif
     if (settings().so_reuseport) share_port(acceptor_, error);
@@ -172,13 +177,18 @@ void server::listen() {
 }
 
 int server::run() {
+#ifdef SIGPIPE
     std::signal(SIGPIPE, SIG_IGN);
+#endif
     for (const int number : {SIGINT, SIGTERM}) signals_.add(number);
 #ifdef SIGHUP
     signals_.add(SIGHUP);
 #endif
 #ifdef SIGUSR1
     signals_.add(SIGUSR1);
+#endif
+#ifdef SIGBREAK  // Windows: Ctrl-Break, and the console that closes
+    signals_.add(SIGBREAK);
 #endif
     configuration_.attach(
         [this](const auto& next, auto all) { return adopt(next, std::move(all)); });
@@ -231,7 +241,7 @@ void server::read_first_catalogs() {
 void server::accept() {
     if (!acceptor_.is_open()) return;  // it was given away
     auto& home = *workers_[next_worker_++ % workers_.size()];
-    acceptor_.async_accept([this, &home](error_code error, tcp::socket client) {
+    auto taken = [this, &home](error_code error, tcp::socket client) {
         if (draining_ || awaits_clients_ || error == asio::error::operation_aborted) return;
         if (!error) {
             if (clients() >= settings().max_client_conn)
@@ -248,7 +258,11 @@ void server::accept() {
         drain_timer_.async_wait([this](error_code) {
             if (!draining_ && !awaits_clients_) accept();
         });
-    });
+    };
+    if constexpr (stream_socket::stays_where_it_was_made)
+        acceptor_.async_accept(home.context(), std::move(taken));
+    else
+        acceptor_.async_accept(std::move(taken));
 }
 
 void server::refuse(tcp::socket client) {

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <limits>
@@ -28,7 +29,7 @@ std::string derive(std::string_view key, std::string_view purpose) {
 }
 
 std::string read_file(const std::string& path, const char* what) {
-    std::ifstream in{path, std::ios::binary};
+    std::ifstream in{std::filesystem::path{path}, std::ios::binary};
     std::string text(largest_file, '\0');
     in.read(text.data(), static_cast<std::streamsize>(text.size()));
     if (!in.is_open() || in.bad())

@@ -1,5 +1,6 @@
 #include "proxy/io/users.h"
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -18,7 +19,7 @@ constexpr std::size_t mock_seed_size = 32;
 
 // Nothing: it cannot be read.
 std::optional<std::string> text_of(const std::string& path) {
-    std::ifstream in{path, std::ios::binary};
+    std::ifstream in{std::filesystem::path{path}, std::ios::binary};
     std::string text{std::istreambuf_iterator<char>{in}, {}};
     if (!in.is_open() || in.bad()) return std::nullopt;
     return text;

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <ostream>
@@ -53,7 +54,7 @@ std::string now_in_utc() {
 }
 
 std::string text_of(const std::string& path) {
-    std::ifstream in{path, std::ios::binary};
+    std::ifstream in{std::filesystem::path{path}, std::ios::binary};
     if (!in) throw unusable{protocol::printable(path) + ": cannot be read"};
     // One byte more than is allowed is enough to see that it is too much.
     std::string out(ops::max_workload_size + 1, '\0');
@@ -252,7 +253,7 @@ int validate(const config::settings& settings, const validate_request& request,
         // Opened before anything runs, so that no report of another day is taken for this one's.
         std::ofstream report;
         if (!request.report.empty()) {
-            report.open(request.report, std::ios::binary | std::ios::trunc);
+            report.open(std::filesystem::path{request.report}, std::ios::binary | std::ios::trunc);
             if (!report)
                 throw unusable{protocol::printable(request.report) + ": cannot be written"};
         }

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t scratch_size = 64U << 10;
 constexpr auto tick_interval = std::chrono::seconds{1};
+constexpr auto finish_patience = std::chrono::seconds{1};
 // A token: the worker, the session on it, and room for the session's own count of waits.
 constexpr unsigned wait_bits = 20;
 constexpr unsigned worker_shift = 56;
@@ -59,6 +60,14 @@ void worker::stop() {
         context_.stop();
     });
     thread_.join();
+}
+
+void worker::finish() {
+    if constexpr (stream_socket::stays_where_it_was_made) {
+        work_.reset();
+        context_.restart();
+        context_.run_for(finish_patience);  // returns when nothing is left
+    }
 }
 
 void worker::tick() {
@@ -139,6 +148,7 @@ void worker::arm_watch() {
 }
 
 void worker::adopt(tcp::socket client) {
+    if (!work_.owns_work()) return;  // stopped
     const auto token = static_cast<std::uint64_t>(index_) << worker_shift | next_session_++
                                                                                 << wait_bits;
     const auto p = std::make_shared<pump>(*this, std::move(client), token);

@@ -40,6 +40,9 @@ class worker {
 
     void run();   // starts the thread
     void stop();  // ends every session at once and joins the thread
+    // When every worker has stopped: lets go what is still in the queue. A socket may belong to the
+    // io_context of another worker (asio_socket.h), which is still there now.
+    void finish();
 
     template <class F>
     void post(F f) {

@@ -262,4 +262,23 @@ TEST_CASE("analyze: several statements in one string (trap: multi-statement stri
     check_rows(rows);
 }
 
+// The grammar is that of libpg_query 15 (Debian 12) or of 17 (Windows): what only the newer one
+// reads must not be read by halves.
+TEST_CASE("analyze: texts of a newer grammar are read in full, or not at all") {
+    static constexpr said rows[] = {
+        {"MERGE INTO t USING u ON t.a = u.a WHEN NOT MATCHED BY SOURCE THEN DELETE RETURNING t.a",
+         "merge r=u w=t returning"},
+        {"SELECT * FROM t, JSON_TABLE(t.j, '$[*]' COLUMNS (a text PATH '$.a')) AS x",
+         "select r=t c=text"},
+        {"SELECT JSON_VALUE(j, '$.a' RETURNING timestamptz) FROM t",
+         "select r=t c=timestamptz unproven"},
+        {"COPY t FROM STDIN (ON_ERROR ignore)", "copy_from w=t"},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.sql);
+        const auto got = say(row.sql);
+        if (got != "unparsed") CHECK(got == row.want);
+    }
+}
+
 }  // namespace pgsidecar::policy

@@ -1,10 +1,5 @@
 #include "proxy/io/packet_socket.h"
 
-#include <cerrno>
-#include <stdexcept>
-#include <system_error>
-
-#ifdef __linux__
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -13,13 +8,14 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
-#endif
+#include <stdexcept>
+#include <system_error>
 
 namespace pgsidecar::io {
 
-#ifdef __linux__
 namespace {
 
 [[noreturn]] void fail(const std::string& path, const char* step) {
@@ -162,24 +158,5 @@ std::optional<packet> await_packet(int fd, std::chrono::milliseconds at_most) {
         (void)::poll(&wait, 1, static_cast<int>(left.count()) + 1);
     }
 }
-
-#else
-
-namespace {
-[[noreturn]] void fail() {
-    throw std::runtime_error("takeover_socket: this system has no way to hand over");
-}
-}  // namespace
-
-void descriptor::reset(int fd) noexcept { fd_ = fd; }
-descriptor listen_for_packets(const std::string&) { fail(); }
-descriptor accept_packets(int) { return {}; }
-descriptor connect_packets(const std::string&) { fail(); }
-int peer_process(int) { return 0; }
-bool send_packet(int, std::string_view, int) noexcept { return false; }
-std::optional<packet> receive_packet(int) { return std::nullopt; }
-std::optional<packet> await_packet(int, std::chrono::milliseconds) { return std::nullopt; }
-
-#endif
 
 }  // namespace pgsidecar::io

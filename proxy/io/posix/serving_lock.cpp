@@ -1,22 +1,17 @@
 #include "proxy/io/serving_lock.h"
 
-#include <stdexcept>
-#include <system_error>
-
-#ifdef __linux__
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include <cerrno>
-#endif
+#include <stdexcept>
+#include <system_error>
 
 namespace pgsidecar::io {
 namespace {
 constexpr int serving = 0;  // bytes of the file that are locked; it holds none
 constexpr int accepting = 1;
 }  // namespace
-
-#ifdef __linux__
 
 serving_lock::serving_lock(const std::string& path)
     : file_{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR)} {
@@ -37,18 +32,5 @@ bool serving_lock::serve() { return set(serving, F_RDLCK); }
 bool serving_lock::serve_alone() { return set(serving, F_WRLCK); }
 bool serving_lock::accept() { return set(accepting, F_WRLCK); }
 void serving_lock::stop_accepting() { (void)set(accepting, F_UNLCK); }
-
-#else
-
-serving_lock::serving_lock(const std::string&) {
-    throw std::runtime_error("takeover_socket: this system has no way to hand over");
-}
-bool serving_lock::set(int, short) noexcept { return false; }
-bool serving_lock::serve() { return set(serving, 0); }
-bool serving_lock::serve_alone() { return set(serving, 0); }
-bool serving_lock::accept() { return set(accepting, 0); }
-void serving_lock::stop_accepting() {}
-
-#endif
 
 }  // namespace pgsidecar::io
