@@ -22,7 +22,8 @@ TEXT
 build_packages=(
     g++ cmake ninja-build pkg-config
     libboost1.81-dev libssl-dev libpq-dev libpg-query-dev
-    libxxhash-dev libyaml-cpp-dev libhiredis-dev libminizip-dev libspdlog-dev libcli11-dev prometheus-cpp-dev doctest-dev
+    libxxhash-dev libyaml-cpp-dev libhiredis-dev libminizip-dev zlib1g-dev
+    libspdlog-dev libcli11-dev prometheus-cpp-dev doctest-dev
 )
 
 packages=("${build_packages[@]}")
