@@ -210,7 +210,7 @@ class DotnetCase:
 DotnetCase.CLASSES = {"PoolTests": 8, "PrepareTests": 11, "BatchTests": 11, "CopyTests": 7, "NotificationTests": 8,
                       "CancelTests": 10, "TransactionTests": 13, "TypeTests": 63, "LargeValueTests": 6,
                       "CreateTests": 4, "QueryTests": 10, "SaveTests": 13, "DapperTests": 7, "ListTests": 6, "LimitTests": 31, "TenantTests": 9, "TroubleTests": 8,
-                      "CacheTests": 2, "ConsoleTests": 9, "LoginTests": 24, "TlsTests": 13, "HostTests": 12, "ReplicationTests": 3, "DocumentTests": 6}
+                      "CacheTests": 2, "LoginTests": 24, "TlsTests": 13, "HostTests": 12, "ReplicationTests": 3, "DocumentTests": 6}
 
 
 def _test_of(name, at_least):
