@@ -44,7 +44,7 @@ struct owed_reply {
     std::uint32_t taints = 0;             // the session's count of taints when this was sent
     std::uint64_t definitions = 0;        // bind: that its success says something of; see prepared
     cache::time_point since{};            // query, execute: when it was first shown
-    std::string name{};                   // parse, close, describe, bind of a shared one: its name
+    std::string name{};                   // parse, close, describe, bind: the statement
     prepared_statements::views before{};  // parse, close: to return to when it was refused
     // parse: what it makes; bind, execute: of a shared statement; bind with `definitions`
     prepared_ptr definition{};

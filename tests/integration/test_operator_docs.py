@@ -73,8 +73,7 @@ class ManualTest(unittest.TestCase):
                     for h in re.findall(r"(?m)^#+ (.*)$", text_of(MANUAL))}
         for target in re.findall(r"\]\(([^)]+)\)", text_of(MANUAL)):
             path, _, anchor = target.partition("#")
-            # Written by those who bring the program to Windows.
-            if path and path != "windows/README.md":
+            if path:
                 self.assertTrue(os.path.exists(os.path.join(REPOSITORY, "deploy", path)), target)
             elif anchor:
                 self.assertIn(anchor, headings)
