@@ -372,8 +372,9 @@ constexpr std::string_view tenants_meaning =
 
 A source is written `startup:NAME`, a start-up parameter or `-c` option of that name, fixed for the
 connection's life; `setting:NAME`, the same setting as it is now; `comment:KEY`, the value that
-sqlcommenter writes as `KEY='value'` in a comment of the statement; `application_name`, `user` or
-`database`, the whole of it or what a pattern has for `{tenant}`, as in `user:app_{tenant}`.)";
+sqlcommenter writes as `KEY='value'` in a comment of the statement, `/* */` or `--`;
+`application_name`, `user` or `database`, the whole of it or what a pattern has for `{tenant}`, as
+in `user:app_{tenant}`.)";
 
 constexpr std::string_view shared_cache_meaning =
     R"(The tier that several sidecars share, with `cache.cache_provider: database` or `redis`: what

@@ -37,12 +37,15 @@ std::string percent_decoded(std::string_view text) {
     return out;
 }
 
-// The next block comment of what the lexer skips between two tokens, without its marks; taken off
-// the front of it. Those inside it are part of it.
+// The next comment of what the lexer skips between two tokens, without its marks; taken off the
+// front of it. Those inside a block comment are part of it.
 std::optional<std::string_view> next_comment(std::string_view& skipped) {
     while (!skipped.empty()) {
         if (skipped.starts_with("--")) {
-            skipped.remove_prefix(std::min(skipped.find_first_of("\r\n"), skipped.size()));
+            const auto end = std::min(skipped.find_first_of("\r\n"), skipped.size());
+            const auto inside = skipped.substr(2, end - 2);
+            skipped.remove_prefix(end);
+            return inside;
         } else if (skipped.starts_with("/*")) {
             std::size_t depth = 1;
             std::size_t end = 2;
@@ -184,8 +187,7 @@ std::vector<tenant_source> default_sources() {
 }
 
 std::optional<std::string> comment_tag(std::string_view sql, std::string_view key) {
-    // A first look that costs little: most texts have no comment at all.
-    if (sql.find("/*") == std::string_view::npos) return std::nullopt;
+    if (!has_comment(sql)) return std::nullopt;
     sql_scanner scan{sql};
     const char* behind = sql.data();
     while (true) {

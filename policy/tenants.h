@@ -45,9 +45,14 @@ struct tenant_source {
                                                               std::string& why);
 
 // The value of a key in the comments of a statement, as sqlcommenter writes it: /*a='x',b='y%20z'*/
-// with percent-encoding and \' for a quote. The first one counts; line comments do not. Without a
-// value: nothing.
+// with percent-encoding and \' for a quote, or in a line of its own behind --, as EF Core's TagWith
+// puts it. The first one counts. Without a value: nothing.
 [[nodiscard]] std::optional<std::string> comment_tag(std::string_view sql, std::string_view key);
+
+// May there be a comment? A look that costs little: most texts have none.
+[[nodiscard]] inline bool has_comment(std::string_view sql) noexcept {
+    return sql.find("/*") != std::string_view::npos || sql.find("--") != std::string_view::npos;
+}
 
 // What the sources can be asked about; each may be empty.
 struct tenant_evidence {

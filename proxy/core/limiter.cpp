@@ -60,11 +60,25 @@ void limiter::lift() noexcept {
     refusal.clear();
 }
 
+bool limiter::may_be_tagged(std::string_view sql) const noexcept {
+    return reads_comments_ && policy::has_comment(sql);
+}
+
+bool limiter::is_settled(bool tagged, std::uint64_t revision) const noexcept {
+    if (!tenant_) return false;
+    return place_ == place::waiting || charged_ ||
+           (revision == revision_ && !tagged && !by_comment_ && !outdated_);
+}
+
+bool limiter::changes_with(const policy::tenant_evidence& evidence, std::uint64_t revision) const {
+    if (is_settled(may_be_tagged(evidence.sql), revision)) return false;
+    return !tenant_ || tenant_->name != policy::find_tenant(options_->sources, evidence);
+}
+
 void limiter::resolve(const policy::tenant_evidence& evidence, std::uint64_t revision,
                       time_point now) {
-    if (tenant_ && (place_ == place::waiting || charged_)) return;
-    const bool tagged = reads_comments_ && evidence.sql.find("/*") != std::string_view::npos;
-    if (tenant_ && revision == revision_ && !tagged && !by_comment_ && !outdated_) return;
+    const bool tagged = may_be_tagged(evidence.sql);
+    if (is_settled(tagged, revision)) return;
     outdated_ = false;
     by_comment_ = tagged;
     revision_ = revision;

@@ -47,6 +47,9 @@ class limiter {
     // Asked before each request; looks again when `revision` or a comment says that the answer may
     // be another one. Not while a place is waited for: that is the present tenant's.
     void resolve(const policy::tenant_evidence& evidence, std::uint64_t revision, time_point now);
+    // Would it say another one?
+    [[nodiscard]] bool changes_with(const policy::tenant_evidence& evidence,
+                                    std::uint64_t revision) const;
     [[nodiscard]] const policy::tenant& tenant() const noexcept { return *tenant_; }
     // What INVALIDATE TENANT has said of it; null: nothing so far.
     [[nodiscard]] const cache::table_state* tenant_state(const cache::versions& all);
@@ -125,6 +128,8 @@ class limiter {
         return lifted_ ? policy::enforcement::off : options_->effective(e);
     }
     void take_options();
+    [[nodiscard]] bool may_be_tagged(std::string_view sql) const noexcept;
+    [[nodiscard]] bool is_settled(bool tagged, std::uint64_t revision) const noexcept;
     [[nodiscard]] ruling met(policy::limit_kind k, std::string_view sqlstate,
                              std::string_view message, std::string_view detail,
                              std::string_view hint);

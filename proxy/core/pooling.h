@@ -57,8 +57,9 @@ struct pooling {
     bool restore_failed = false;
     bool kept_back = false;  // a report of what the client need not know
     bool resets = false;     // since it was attached, some setting has returned to its beginning
-    bool skipping = false;   // the request in front was refused: up to its Sync
-    bool begins = false;     // and it would begin a block
+    std::uint32_t returned_at = 0;   // the session's count of taints when that was sent
+    bool skipping = false;           // the request in front was refused: up to its Sync
+    bool begins = false;             // and it would begin a block
     bool discard_sequences = false;  // what others took from them is not this session's business
 };
 

@@ -237,7 +237,10 @@ class session {
                          actions& out);
     std::size_t answer_batch(const protocol::head& head, protocol::bytes in, batch& b,
                              time_point now, actions& out);
-    [[nodiscard]] admission admit_batch(batch& b, time_point now, actions& out);
+    [[nodiscard]] std::optional<std::string_view> text_in_front(const protocol::head& head,
+                                                                protocol::bytes in);
+    [[nodiscard]] admission admit_batch(batch& b, std::optional<std::string_view> sql,
+                                        time_point now, actions& out);
     [[nodiscard]] bool read_batch(protocol::bytes in, batch& b);
     [[nodiscard]] bool read_frame(const protocol::frame& f, batch& b);
     [[nodiscard]] policy::reason judge_unit(unit& u,
@@ -308,9 +311,11 @@ class session {
         if (limits_ && unholdable_ && owed_.empty()) begin_anew(now);
     }
     void begin_anew(time_point now);
+    [[nodiscard]] policy::tenant_evidence evidence_with(std::string_view sql) const;
     void find_tenant(std::string_view sql, time_point now);
-    [[nodiscard]] admission admit(const demand& wanted, std::string_view sql, time_point now,
-                                  actions& out);
+    [[nodiscard]] bool may_change_tenant(std::string_view sql);
+    [[nodiscard]] admission admit(const demand& wanted, std::optional<std::string_view> sql,
+                                  time_point now, actions& out);
     [[nodiscard]] bool rules(ruling&& r, actions& out);
     [[nodiscard]] bool may_refuse_here() const noexcept;
     void refuse_here(actions& out, const statement_text* text = nullptr, bool begins = false);
@@ -494,6 +499,7 @@ class session {
     [[nodiscard]] planned_write executed(const prepared_ptr& definition,
                                          bool path_in_doubt = false);
     void note_plan(const plan& p);
+    void trust_returned(const owed_reply& item);
     void statement_done(owed_reply& item, std::string_view tag);
     void mark(const planned_write& w, bool may_commit);
     void note_sight_of_writes();

@@ -51,8 +51,15 @@ std::size_t session::answer_batch(const protocol::head& head, protocol::bytes in
         }
         b.why = reason::too_long;
     }
+    std::optional<std::string_view> text;
+    if (!limits_ || !limits_->reads_comments()) {
+        text.emplace();  // whatever it is
+    } else if (judged && !may_hold) {
+        if (in.size() < front_of(head)) return 0;
+        text = text_in_front(head, in);
+    }
     auto result = verdict::forward;
-    switch (admit_batch(b, now, out)) {
+    switch (admit_batch(b, text, now, out)) {
         case admission::hold:
             return 0;
         case admission::refused:
@@ -89,11 +96,29 @@ std::size_t session::answer_batch(const protocol::head& head, protocol::bytes in
     return forward_one(head, in, now, out);
 }
 
-// What is read of it so far; the Executes of one that is not held are charged as they come.
-session::admission session::admit_batch(batch& b, time_point now, actions& out) {
+// The text of which the message in front speaks, as far as it is there; none: not known.
+std::optional<std::string_view> session::text_in_front(const protocol::head& head,
+                                                       protocol::bytes in) {
+    protocol::reader front{in.substr(protocol::head_size, head.length - protocol::head_size)};
+    const auto name = front.cstring();
+    if (head.type == 'E') {
+        const auto* bound = portals_.find(name);
+        if (bound) return bound->definition->text->sql;
+    }
+    const auto second = front.cstring();  // a text, or the name of its statement
+    if (front.failed()) return std::nullopt;
+    if (head.type == 'P') return second;
+    const auto& definition = statements_.client(second);
+    if (head.type != 'B' || !definition) return std::nullopt;
+    return definition->text->sql;
+}
+
+// What is read of it so far; the Executes of one that is not held are charged as they come. `sql`:
+// the text in front of one that is not read, or where nobody reads its comments.
+session::admission session::admit_batch(batch& b, std::optional<std::string_view> sql,
+                                        time_point now, actions& out) {
     if (!limits_) return admission::pass;
     demand wanted{.place = !b.complete};
-    std::string_view sql;
     for (const auto& u : b.units) {
         if (!u.definition) {
             wanted.place = true;
@@ -102,7 +127,7 @@ session::admission session::admit_batch(batch& b, time_point now, actions& out) 
         const auto its = demand_of(*u.definition->text);
         if (b.complete && u.executed) wanted.queries += its.queries;
         wanted.place = wanted.place || its.place;
-        if (sql.empty()) sql = u.definition->text->sql;
+        if (!sql) sql = u.definition->text->sql;
     }
     const auto admitted = admit(wanted, sql, now, out);
     if (!limits_ || admitted != admission::pass || !b.complete) return admitted;

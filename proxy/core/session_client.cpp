@@ -72,7 +72,7 @@ std::size_t session::on_request(protocol::bytes in, time_point now, actions& out
     if (extended && !unholdable_) return on_batch(head, in, now, out);
     const bool long_query = head.type == 'Q' && head.length > services_.decide.max_sql_length() + 6;
     if (long_query || head.type == 'F') {
-        const auto admitted = admit({1, true}, {}, now, out);
+        const auto admitted = admit({1, true}, std::string_view{}, now, out);
         if (admitted == admission::hold) return 0;
         if (admitted == admission::refused) return refuse_long(head, in, out);
         if (lacks_server(now, out)) return 0;

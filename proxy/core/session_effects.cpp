@@ -324,6 +324,12 @@ void session::note_sight_of_writes() {
     if (database_->writers.load() > (commit_in_flight() ? 1U : 0U)) saw_writes_ = true;
 }
 
+// A RESET of before this one may have been undone by what cannot be followed.
+void session::trust_returned(const owed_reply& item) {
+    if (pool_ && std::exchange(pool_->returned_at, item.taints) != item.taints)
+        settings_.forget_returned();
+}
+
 void session::statement_done(owed_reply& item, std::string_view tag) {
     const std::size_t i = item.done++;
     if (!item.text || i >= item.text->facts().statements.size()) return;
@@ -351,6 +357,7 @@ void session::statement_done(owed_reply& item, std::string_view tag) {
             settings_.rollback_to(s.name);
             return;
         case statement_kind::discard_all:
+            trust_returned(item);
             settings_.discard_all();
             // What could not be followed may have made custom settings: this session is then like
             // no other for ever.
@@ -370,7 +377,9 @@ void session::statement_done(owed_reply& item, std::string_view tag) {
         default:
             break;
     }
-    for (const auto& change : item.effects->writes[i].settings) {
+    const auto& changes = item.effects->writes[i].settings;
+    if (!changes.empty()) trust_returned(item);
+    for (const auto& change : changes) {
         settings_.begin();
         settings_.apply(change);
     }

@@ -70,17 +70,35 @@ void session::begin_limits(time_point now) {
     find_tenant({}, now);
 }
 
-void session::find_tenant(std::string_view sql, time_point now) {
+policy::tenant_evidence session::evidence_with(std::string_view sql) const {
     const auto text = [](const std::string* found) {
         return found ? std::optional<std::string>{*found} : std::nullopt;
     };
-    const policy::tenant_evidence evidence{
-        .at_startup = [&](std::string_view name) { return text(settings_.at_start(name)); },
-        .now = [&](std::string_view name) { return text(settings_.find(name)); },
-        .sql = sql,
-        .user = *user_,
-        .database = database_->name()};
-    limits_->resolve(evidence, settings_.revision(), now);
+    return {.at_startup = [this,
+                           text](std::string_view name) { return text(settings_.at_start(name)); },
+            .now = [this, text](std::string_view name) { return text(settings_.find(name)); },
+            .sql = sql,
+            .user = *user_,
+            .database = database_->name()};
+}
+
+void session::find_tenant(std::string_view sql, time_point now) {
+    limits_->resolve(evidence_with(sql), settings_.revision(), now);
+}
+
+// What is under way is its tenant's: its limits hold it, and it is counted. Of a pipeline another
+// tenant's request therefore waits behind it, and so does any behind a setting that may name one.
+bool session::may_change_tenant(std::string_view sql) {
+    if (unholdable_ || copy_in_ || owed_.empty()) return false;
+    if (owed_settings_ > 0 && limits_->in_force()) return true;
+    if (!limits_->changes_with(evidence_with(sql), settings_.revision())) return false;
+    for (std::size_t i = 0; i < owed_.size(); ++i) {
+        const auto& item = owed_.at(i);
+        if (item.what == reply::function_call) return true;
+        if (item.what != reply::query && item.what != reply::execute) continue;
+        if (!item.text || demand_of(*item.text).queries > 0) return true;
+    }
+    return false;
 }
 
 // A message in the middle of a batch: if all before it is answered, none of that is late any more.
@@ -90,13 +108,18 @@ void session::begin_anew(time_point now) {
 }
 
 // Whether the request in front may go on: to the cache, or to the server. Asked again when the
-// request is shown again.
-session::admission session::admit(const demand& wanted, std::string_view sql, time_point now,
-                                  actions& out) {
+// request is shown again. Without a text, which is not known then, its tenant is the last one's.
+session::admission session::admit(const demand& wanted, std::optional<std::string_view> sql,
+                                  time_point now, actions& out) {
     continue_batch(now);
     if (!limits_ || skipping_) return admission::pass;
+    const bool waits = sql && limits_->refusal.empty() && may_change_tenant(*sql);
     if (!limits_->in_force()) {
-        find_tenant(sql, now);
+        if (waits) {
+            (void)hold_until_drained();
+            return admission::hold;
+        }
+        if (sql) find_tenant(*sql, now);
         return admission::pass;
     }
     if (std::exchange(cancelled_, false)) {
@@ -105,19 +128,14 @@ session::admission session::admit(const demand& wanted, std::string_view sql, ti
         settle_lead(false, out);
     }
     if (!limits_->refusal.empty()) return admission::refused;
-    // A tenant that is being set is known when that was acknowledged.
-    if (must_drain() && !unholdable_ && !owed_.empty()) {
-        (void)hold_until_drained();
-        return admission::hold;
-    }
     // Behind an answer that may be cut in a block nothing may be under way that ends it, and who
     // has no place yet does not get one by standing behind what needs none.
     const bool overtakes = wanted.place && !limits_->inside() && status_ == 'I';
-    if ((block_rows_ || overtakes) && !unholdable_ && !copy_in_ && !owed_.empty()) {
+    if (waits || ((block_rows_ || overtakes) && !unholdable_ && !copy_in_ && !owed_.empty())) {
         (void)hold_until_drained();
         return admission::hold;
     }
-    find_tenant(sql, now);
+    if (sql) find_tenant(*sql, now);
     if (rules(limits_->charge(wanted.queries, now), out)) return admission::refused;
     if (wanted.place && !limits_->inside()) {
         if (status_ != 'I' || unholdable_ || !owed_.empty()) {

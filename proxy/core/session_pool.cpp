@@ -309,14 +309,21 @@ bool session::keeps_back(const protocol::parameter_status& m, actions& out) {
 
 // What is set at the connection now. RESET returns to what the connection began with, which lacks
 // what is followed; but it may have been the RESET of something else, or rolled back. So that is
-// set anew: no value is equal to this one.
+// set anew: no value is equal to this one. Where something ran that cannot be followed, what it may
+// have set stays as it is but for what a RESET has surely taken away.
 void session::note_resets() {
     refresh_wanted();
     pool_->link->settings = pool_->wanted;
     if (!std::exchange(pool_->resets, false)) return;
     auto values = own_settings();
+    const bool all_known = taints_ == clean_taints_ && !unproven_;
+    if (pool_->returned_at != taints_) settings_.forget_returned();
     for (const auto& name : services_.options.followed_startup)
-        if (settings_.at_start(name)) values.try_emplace(name, 1, '\0');
+        if (const auto* value = settings_.at_start(name)) {
+            const bool known = all_known || settings_.has_returned(name);
+            values.try_emplace(name, known ? std::string(1, '\0') : *value);
+        }
+    settings_.forget_returned();
     pool_->link->settings = services_.decide.intern_values(std::move(values));
 }
 

@@ -152,6 +152,7 @@ void session_settings::apply(const policy::setting_change& change) {
         for (const auto& item : mine().set) names.insert(item.first);
         for (const auto& f : mine().frames)
             for (const auto& item : f.local) names.insert(item.first);
+        return_all();
         for (const auto& name : names) {
             if (names_a_role(name)) continue;
             keep(name);
@@ -169,6 +170,10 @@ void session_settings::apply(const policy::setting_change& change) {
         mine().frames.back().local.try_emplace(change.name, before);
     } else {
         keep(change.name);
+        if (!change.value && start_.contains(change.name))
+            mine().returned.insert(change.name);
+        else if (changes_)
+            changes_->returned.erase(change.name);
     }
     const auto now = mine().set.find(change.name);
     const bool is_set = now != mine().set.end();
@@ -180,22 +185,34 @@ void session_settings::apply(const policy::setting_change& change) {
         mine().set.erase(now);
 }
 
-// DISCARD ALL begins with SET SESSION AUTHORIZATION DEFAULT, and that ends the role for good.
 void session_settings::touch(std::string_view name) {
     if (name.find('.') == std::string_view::npos) return;
     if (mine().touched.emplace(name).second) ++revision_;
 }
 
+void session_settings::return_all() {
+    for (const auto& item : start_)
+        if (!names_a_role(item.first)) mine().returned.insert(item.first);
+}
+
+void session_settings::forget_returned() {
+    if (seen().returned.empty() && seen().frames.empty()) return;
+    mine().returned.clear();
+    for (auto& f : mine().frames) f.returned.clear();
+}
+
+// DISCARD ALL begins with SET SESSION AUTHORIZATION DEFAULT, and that ends the role for good.
 void session_settings::discard_all() {
     const values none{{"role", "none"}};
     mine().frames.clear();
+    return_all();
     if (mine().set == none) return;
     mine().set = none;
     ++revision_;
 }
 
 void session_settings::begin() {
-    if (seen().frames.empty()) mine().frames.push_back({{}, mine().set, {}, {}});
+    if (seen().frames.empty()) mine().frames.push_back({{}, mine().set, {}, {}, mine().returned});
 }
 
 // As when a subtransaction ends well: what the inner frame set for good is so for the outer one
@@ -229,6 +246,7 @@ void session_settings::rollback() {
         mine().set = std::move(mine().frames.front().at_start);
         ++revision_;
     }
+    mine().returned = std::move(mine().frames.front().returned);
     mine().frames.clear();
 }
 
@@ -259,7 +277,7 @@ bool session_settings::reading_set_in_transaction() const {
 bool session_settings::savepoint(std::string_view name) {
     begin();
     if (mine().frames.size() >= frame_limit) return false;
-    mine().frames.push_back({std::string{name}, mine().set, {}, {}});
+    mine().frames.push_back({std::string{name}, mine().set, {}, {}, mine().returned});
     return true;
 }
 
@@ -276,6 +294,7 @@ void session_settings::rollback_to(std::string_view name) {
     for (std::size_t i = mine().frames.size(); i-- > 1;) {
         if (mine().frames[i].savepoint != name) continue;
         mine().set = mine().frames[i].at_start;
+        mine().returned = mine().frames[i].returned;
         mine().frames[i].local.clear();
         mine().frames[i].kept.clear();
         mine().frames.resize(i + 1);

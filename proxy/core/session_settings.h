@@ -38,6 +38,12 @@ class session_settings {
     // an empty text where it was unknown before, whatever is reset, rolled back or discarded later.
     void touch(std::string_view name);
     void discard_all();
+    // Whether a RESET has returned it to its beginning, and nothing that is followed has set it
+    // since. Whoever knows of what is not followed has these forgotten.
+    [[nodiscard]] bool has_returned(std::string_view name) const {
+        return seen().returned.contains(name);
+    }
+    void forget_returned();
 
     // One implicit or explicit transaction. begin() is idempotent while one is open.
     void begin();
@@ -92,14 +98,16 @@ class session_settings {
         // Names set without LOCAL in this frame: if it is not rolled back, they overrule what
         // outer frames would return to.
         std::set<std::string, std::less<>> kept;
+        std::set<std::string, std::less<>> returned;  // at its start
     };
     void put(values& where, std::string_view name, std::string value);
     void keep(const std::string& name);
+    void return_all();
     void merge_into_outer(std::size_t inner);
 
     struct changes {
         values set;
-        std::set<std::string, std::less<>> touched;
+        std::set<std::string, std::less<>> touched, returned;
         std::vector<frame> frames;
     };
     [[nodiscard]] const changes& seen() const noexcept;

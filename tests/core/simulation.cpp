@@ -1,7 +1,9 @@
 #include "tests/core/simulation.h"
 
 #include <algorithm>
+#include <cstdio>
 
+#include "tests/core/messages.h"
 #include "tests/core/simulated_client.h"
 #include "tests/core/simulation_pool.h"
 
@@ -42,6 +44,7 @@ void simulation::acknowledge(const std::map<std::string, long>& writes) {
     for (const auto& [row, value] : writes) {
         const auto* place = database_.find(value);
         if (!place) return violate("acknowledged, but not committed: " + row);
+        if (place->row != row) return violate("written to " + place->row + ": " + row);
         auto& newest = acknowledged_[row];
         newest = std::max(newest, place->at);
     }
@@ -72,6 +75,16 @@ std::size_t simulation::transfer(std::uint64_t& last, const std::string& bytes, 
     return pieces;
 }
 
+void simulation::trace(const connection& c, const char* what, std::string_view bytes) const {
+    if (!options_.trace || bytes.empty()) return;
+    const auto pid =
+        c.at ? 77 + std::ranges::find(lines_, c.at, &std::unique_ptr<line>::get) - lines_.begin()
+             : 0;
+    std::fprintf(
+        stderr, "%llu connection %llu, backend %td: %s %s\n", static_cast<unsigned long long>(now_),
+        static_cast<unsigned long long>(c.token / token_step), pid, what, show(bytes).c_str());
+}
+
 void simulation::at_end_of(std::uint64_t& last, std::function<void()> what) {
     last = std::max(last, now_) + 1 + luck_.below(20);
     events_.push({last, order_++, std::move(what)});
@@ -100,6 +113,7 @@ simulation::connection& simulation::open(simulated_client& client) {
 }
 
 void simulation::send(connection& c, const std::string& bytes) {
+    trace(c, "the client sends", bytes);
     transfer(c.client_to_proxy, bytes, [this, &c](const std::string& piece) {
         if (c.proxy_ended) return;
         c.proxy.client(piece);
@@ -165,6 +179,7 @@ void simulation::arrive(line& l, const std::string& piece) {
     if (l.shared && !l.user) return look_at_idle(l);
     auto& c = *l.user;
     if (c.proxy_ended) return;
+    trace(c, "the server says", piece);
     c.proxy.server(piece);
     collect(c);
 }
@@ -184,6 +199,7 @@ void simulation::collect(connection& c) {
     std::size_t hits = 0;
     for (const auto why : c.proxy.outcomes()) {
         ++report_.outcomes[why];
+        trace(c, "outcome", to_string(why));
         if (why == policy::reason::hit || why == policy::reason::coalesced) ++hits;
     }
     if (std::exchange(c.proxy.connect, false)) {
@@ -194,12 +210,15 @@ void simulation::collect(connection& c) {
         });
     }
     const auto to_server = c.proxy.to_server();
+    trace(c, "to the server", to_server);
     if (limits_) watch_limits(c, to_server, hits, quiet);
     if (c.at)
         send_to_server(*c.at, to_server);
     else if (!to_server.empty() && !c.proxy.closing)
         violate("bytes for a server, and none is there");
-    transfer(c.proxy_to_client, c.proxy.to_client(), [&c](const std::string& piece) {
+    const auto to_client = c.proxy.to_client();
+    trace(c, "to the client", to_client);
+    transfer(c.proxy_to_client, to_client, [&c](const std::string& piece) {
         if (!c.client_left) c.client->receive(piece);
     });
     for (const auto& wake : c.proxy.wakes()) wake_later(wake);

@@ -42,6 +42,7 @@ struct simulation_options {
     std::size_t workers = 3;
     bool limits = false;  // of tenants are in force
     bool pooled = false;  // sessions share server connections; not together with limits
+    bool trace = false;   // tells standard error of what is sent, and where
 };
 
 struct simulation_report {
@@ -156,6 +157,7 @@ class simulation : pool_host {
     using deliver = std::function<void(const std::string&)>;
     std::size_t transfer(std::uint64_t& last, const std::string& bytes, const deliver& to,
                          std::size_t lag = 10);
+    void trace(const connection& c, const char* what, std::string_view bytes) const;
     void at_end_of(std::uint64_t& last, std::function<void()> what);
     void collect(connection& c);
     line& add_line();

@@ -1,5 +1,5 @@
-// core_simulation [--seed N] [--steps N] [--seeds N] [--clients N] [--limits 1] [--pooled 1]:
-// prints each seed that fails.
+// core_simulation [--seed N] [--steps N] [--seeds N] [--clients N] [--limits 1] [--pooled 1]
+//     [--trace 1]: prints each seed that fails.
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -24,6 +24,8 @@ int main(int argc, char** argv) {
             options.limits = value != 0;
         else if (name == "--pooled")
             options.pooled = value != 0;
+        else if (name == "--trace")
+            options.trace = value != 0;
         else
             return std::fprintf(stderr, "unknown option %s\n", argv[i]), 2;
     }

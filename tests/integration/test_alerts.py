@@ -1,6 +1,7 @@
 """Whoever is to be told of a slow tenant is told, once: the log, a listener, a webhook. And that it is
 over, too. None of them being there costs nobody anything.
 """
+import errno
 import http.server
 import json
 import os
@@ -115,8 +116,7 @@ class AlertTest(AlertCase):
         self.assertEqual(len(heard), 2)
 
 
-@unittest.skipIf(os.path.exists("/dev/log") or os.geteuid() != 0,
-                 "this machine has a syslog of its own, or we may not be it")
+@unittest.skipIf(os.geteuid() != 0, "only root can be this machine's syslog")
 class EventLogTest(AlertCase):
     config = {"performance_target": "500ms", "tenants": {"limits": "off"},
               "alerts": alerts(event_log=True)}
@@ -125,7 +125,12 @@ class EventLogTest(AlertCase):
         self.setup_sql(SCHEMA)
         syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(syslog.close)
-        syslog.bind("/dev/log")
+        try:
+            syslog.bind("/dev/log")
+        except OSError as error:  # also a link that leads nowhere, as journald leaves it
+            if error.errno != errno.EADDRINUSE:
+                raise
+            self.skipTest("this machine has a syslog of its own")
         self.addCleanup(os.unlink, "/dev/log")
         syslog.setblocking(False)
         lines = []
@@ -148,6 +153,8 @@ class EventLogTest(AlertCase):
         self.assertRegex(lines[1], "^<29>" + who + "cleared: tenant=sluggish ")
 
     def test_where_there_is_none_the_log_tells(self):
+        if os.path.exists("/dev/log"):
+            self.skipTest("this machine has a syslog of its own")
         self.work("drowsy", SLOW, lambda: "alerts: the event log not delivered, 1 since the start: "
                   "this machine has no syslog" in self.sidecar.output.text())
 

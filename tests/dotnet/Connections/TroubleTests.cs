@@ -90,8 +90,10 @@ public sealed class TroubleTests(Database database) : Case(database)
     [InlineData("DISCARD ALL")]
     public async Task A_prepared_statement_that_the_application_threw_away(string sql)
     {
-        await Source.Run("CREATE TABLE IF NOT EXISTS thrown AS SELECT 7 AS i");
-        await using var c = await Source.OpenConnectionAsync(Stop);
+        // A source of its own: its connections go on believing in what was thrown away.
+        await using var source = With("Maximum Pool Size=1");
+        await source.Run("CREATE TABLE IF NOT EXISTS thrown AS SELECT 7 AS i");
+        await using var c = await source.OpenConnectionAsync(Stop);
         await using var command = c.Command("SELECT i FROM thrown");
         await command.PrepareAsync(Stop);
         Assert.Equal(7, await command.ExecuteScalarAsync(Stop));
@@ -99,7 +101,7 @@ public sealed class TroubleTests(Database database) : Case(database)
         var error = await Short.Fails("26000", () => command.ExecuteScalarAsync(Stop));
         Assert.Contains("prepared statement", error.MessageText);
         await c.CloseAsync();
-        Assert.Equal(7, await Source.One<int>("SELECT i FROM thrown"));
+        Assert.Equal(7, await source.One<int>("SELECT i FROM thrown"));
     }
 
     [Fact]
