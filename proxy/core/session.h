@@ -424,7 +424,7 @@ class session {
                                const std::shared_ptr<const statement_text>& text,
                                std::string_view types, protocol::bytes whole, actions& out);
     [[nodiscard]] std::uint32_t at_server(const prepared_ptr& definition, actions& out);
-    [[nodiscard]] bool awaits_parse(std::string_view name);
+    [[nodiscard]] bool awaits_name(std::string_view name);
     [[nodiscard]] std::optional<std::size_t> rename_bind(const protocol::bind& m,
                                                          std::size_t length, std::uint32_t& number,
                                                          actions& out);
@@ -596,7 +596,7 @@ class session {
     bool path_in_doubt_ = false;       // since nothing was owed: one that may have changed settings
     bool reading_in_doubt_ = false;    // likewise, by which the server reads a text
     std::uint32_t owed_repairs_ = 0;   // owed Parses of ours
-    std::uint32_t owed_parses_ = 0;    // since nothing was owed: Parses that got a name of ours
+    std::uint32_t owed_names_ = 0;    // since nothing was owed: Parses and Closes of names of ours
     std::int32_t server_pid_ = 0;
     std::int32_t client_pid_ = 0;
     policy::reason batch_reason_ = policy::reason::miss;  // why what is forwarded was not answered

@@ -171,9 +171,12 @@ std::size_t session::forward_one(const protocol::head& head, protocol::bytes in,
             skipped = *renamed;
             break;
         }
-        case 'P':
-            forward_parse(front.cstring(), {}, {}, {}, out);
+        case 'P': {
+            const auto name = front.cstring();
+            if (awaits_name(name)) return (void)hold_until_drained(), 0;
+            forward_parse(name, {}, {}, {}, out);
             break;
+        }
         case 'Q':
             forward_query(services_.decide.unread(), {}, out);
             break;

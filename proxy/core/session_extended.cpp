@@ -16,6 +16,7 @@ session::sending session::forward_extended(const protocol::frame& f, time_point 
         case 'P': {
             protocol::parse_message m;
             if (protocol::parse(f.body, m)) return sending::malformed;
+            if (awaits_name(m.name)) return (void)hold_until_drained(), sending::held;
             const auto types = f.body.substr(m.name.size() + m.sql.size() + 2);
             // A duplicate is refused by the server, which is told of the first one then.
             if (pool_ && !m.name.empty() && !skipping_ && !statements_.client(m.name))
@@ -76,7 +77,7 @@ session::sending session::forward_extended(const protocol::frame& f, time_point 
 
 // A message that uses that statement.
 bool session::must_hold(std::string_view statement, actions& out) {
-    if (!awaits_parse(statement)) return awaits_columns(statement, out);
+    if (!awaits_name(statement)) return awaits_columns(statement, out);
     (void)hold_until_drained();
     return true;
 }

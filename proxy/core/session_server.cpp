@@ -384,7 +384,7 @@ void session::on_ready(const protocol::frame& f, time_point now, actions& out) {
 
 void session::on_drained(actions& out) {
     owed_.release_memory();
-    owed_settings_ = owed_others_ = owed_repairs_ = owed_parses_ = 0;
+    owed_settings_ = owed_others_ = owed_repairs_ = owed_names_ = 0;
     if (status_ == 'I') {
         release_marks(out, false);
         if (releasing_ == release::done) {

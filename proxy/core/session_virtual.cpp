@@ -144,7 +144,7 @@ void session::forward_virtual_parse(const protocol::parse_message& m,
                     .name = std::string{m.name},
                     .before = statements_.get(m.name),
                     .definition = definition};
-    ++owed_parses_;
+    ++owed_names_;
     statements_.set_client(m.name, definition);
     if (known.find(definition, by, pool_->batch)) {
         item.stands_for_parse = true;
@@ -164,15 +164,15 @@ void session::forward_virtual_parse(const protocol::parse_message& m,
     out.server.forward(whole.substr(protocol::head_size + m.name.size() + 1));
 }
 
-// The client has sent its Parse in an earlier batch that is not answered yet, and may fail: then it
-// has no such statement, whatever there is under our name.
-bool session::awaits_parse(std::string_view name) {
-    if (owed_parses_ == 0 || name.empty() || skipping_) return false;
+// The client has sent its Parse or Close in an earlier batch that is not answered yet, and may fail:
+// then it has no such statement, or still has it, whatever there is under our name.
+bool session::awaits_name(std::string_view name) {
+    if (owed_names_ == 0 || name.empty() || skipping_) return false;
     bool synced = false;
     for (auto i = owed_.size(); i-- > 0;) {
         const auto& item = owed_.at(i);
         synced = synced || item.what == reply::sync;
-        if (item.what == reply::parse && !item.injected && item.name == name) return synced;
+        if (!item.injected && item.defines(name)) return synced;
     }
     return false;
 }
@@ -243,6 +243,7 @@ bool session::forward_virtual_close(std::string_view name, actions& out) {
     if (!pool_ || name.empty() || skipping_ || statements_.get(name).server ||
         taints_ != clean_taints_)
         return false;
+    ++owed_names_;
     owe({.what = reply::close,
          .close_statement = true,
          .name = std::string{name},
