@@ -77,6 +77,7 @@ void pool_login::on_frame(const protocol::frame& f, std::string& to_server) {
             protocol::ready_for_query m;
             wrong = protocol::parse(f.body, m);
             if (wrong || !admitted_ || m.status != 'I') return refuse("08P01", unexpected);
+            link_->began = link_->reported;
             result_ = result::open;
             return;
         }

@@ -86,6 +86,7 @@ struct server_link {
     // What differs from how it began: set by those who used it, and never null.
     shared_values settings = std::make_shared<const session_settings::values>();
     shared_values reported = std::make_shared<const session_settings::values>();
+    shared_values began = reported;  // what was reported when it was opened: RESET returns to that
     server_statements statements;
     std::vector<std::string> leftovers;  // statements under clients' own names, to be closed
     // Statements that SQL's PREPARE has made under clients' own names: what made them, and what

@@ -424,6 +424,7 @@ class session {
                                const std::shared_ptr<const statement_text>& text,
                                std::string_view types, protocol::bytes whole, actions& out);
     [[nodiscard]] std::uint32_t at_server(const prepared_ptr& definition, actions& out);
+    void note_owed_name() { owed_names_ += pool_ ? 1U : 0U; }
     [[nodiscard]] bool awaits_name(std::string_view name);
     [[nodiscard]] std::optional<std::size_t> rename_bind(const protocol::bind& m,
                                                          std::size_t length, std::uint32_t& number,
@@ -499,7 +500,11 @@ class session {
     [[nodiscard]] planned_write executed(const prepared_ptr& definition,
                                          bool path_in_doubt = false);
     void note_plan(const plan& p);
-    void trust_returned(const owed_reply& item);
+    void note_returned(std::uint32_t taints);
+    [[nodiscard]] bool is_returned(const std::string& name) const;
+    [[nodiscard]] bool follows_all() const noexcept {
+        return taints_ == clean_taints_ && !unproven_;
+    }
     void statement_done(owed_reply& item, std::string_view tag);
     void mark(const planned_write& w, bool may_commit);
     void note_sight_of_writes();
@@ -596,7 +601,7 @@ class session {
     bool path_in_doubt_ = false;       // since nothing was owed: one that may have changed settings
     bool reading_in_doubt_ = false;    // likewise, by which the server reads a text
     std::uint32_t owed_repairs_ = 0;   // owed Parses of ours
-    std::uint32_t owed_names_ = 0;    // since nothing was owed: Parses and Closes of names of ours
+    std::uint32_t owed_names_ = 0;     // since nothing was owed: Parses and Closes, in a pool
     std::int32_t server_pid_ = 0;
     std::int32_t client_pid_ = 0;
     policy::reason batch_reason_ = policy::reason::miss;  // why what is forwarded was not answered

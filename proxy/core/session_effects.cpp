@@ -138,8 +138,7 @@ void session::judge_unproven() {
 
 // No statement of that name can be at the server.
 bool session::is_nobodys(std::string_view name) const {
-    return pool_ && !unproven_ && taints_ == clean_taints_ &&
-           statements_.get(name) == prepared_statements::views{};
+    return pool_ && follows_all() && statements_.get(name) == prepared_statements::views{};
 }
 
 // What a prepared statement does, run by SQL's EXECUTE, or by Bind where SQL's PREPARE made it.
@@ -325,9 +324,19 @@ void session::note_sight_of_writes() {
 }
 
 // A RESET of before this one may have been undone by what cannot be followed.
-void session::trust_returned(const owed_reply& item) {
-    if (pool_ && std::exchange(pool_->returned_at, item.taints) != item.taints)
-        settings_.forget_returned();
+void session::note_returned(std::uint32_t taints) {
+    if (!pool_ || !pool_->link || std::exchange(pool_->returned_at, taints) == taints) return;
+    const auto& told = *pool_->link->reported;
+    settings_.forget_returned([&told](std::string_view name) { return !told.contains(name); });
+}
+
+// Is it at the server as RESET leaves it there? Of what is reported the value tells, too.
+bool session::is_returned(const std::string& name) const {
+    if (!settings_.has_returned(name)) return false;
+    const auto& link = *pool_->link;
+    const auto now = link.reported->find(name);
+    const auto then = link.began->find(name);
+    return now == link.reported->end() || then == link.began->end() || now->second == then->second;
 }
 
 void session::statement_done(owed_reply& item, std::string_view tag) {
@@ -357,7 +366,7 @@ void session::statement_done(owed_reply& item, std::string_view tag) {
             settings_.rollback_to(s.name);
             return;
         case statement_kind::discard_all:
-            trust_returned(item);
+            note_returned(item.taints);
             settings_.discard_all();
             // What could not be followed may have made custom settings: this session is then like
             // no other for ever.
@@ -378,7 +387,7 @@ void session::statement_done(owed_reply& item, std::string_view tag) {
             break;
     }
     const auto& changes = item.effects->writes[i].settings;
-    if (!changes.empty()) trust_returned(item);
+    if (!changes.empty()) note_returned(item.taints);
     for (const auto& change : changes) {
         settings_.begin();
         settings_.apply(change);

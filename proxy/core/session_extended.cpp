@@ -88,6 +88,7 @@ void session::forward_close(const protocol::close& m) {
         item.name = m.name;
         item.before = statements_.get(m.name);
         if (!skipping_) statements_.set(m.name, {});
+        note_owed_name();
     } else {
         portals_.close(m.name);
     }
@@ -200,6 +201,7 @@ void session::forward_parse(std::string_view name, std::string_view sql, std::st
                     .before = statements_.get(name),
                     .definition = definition};
     if (!skipping_) statements_.set(name, {definition, std::move(definition)});
+    note_owed_name();
     owe(std::move(item));
     out.server.forward(whole);
 }
@@ -306,7 +308,7 @@ void session::forward_execute(const portal* bound, std::uint32_t page, actions& 
         out.outcomes.push_back(policy::reason::unknown_statement);
         owe(std::move(item));
         // Of a cursor it runs what its DECLARE has told; of nothing, nothing.
-        const bool known = pool_ && !unproven_ && taints_ == clean_taints_;
+        const bool known = pool_ && follows_all();
         if (!known) note_effects(unknown_write(), policy::statement_kind::call, false);
         return;
     }

@@ -298,6 +298,7 @@ bool session::keeps_back(const protocol::parameter_status& m, actions& out) {
     if (!value || settings_.changed().contains(m.name) || m.value == *value) return false;
     const auto& followed = services_.options.followed_startup;
     if (std::ranges::find(followed, m.name) == followed.end()) return false;
+    if (!follows_all() && !is_returned(std::string{m.name})) return false;
     pool_->kept_back = true;
     if (before != *value) {
         std::string message;
@@ -316,14 +317,13 @@ void session::note_resets() {
     pool_->link->settings = pool_->wanted;
     if (!std::exchange(pool_->resets, false)) return;
     auto values = own_settings();
-    const bool all_known = taints_ == clean_taints_ && !unproven_;
-    if (pool_->returned_at != taints_) settings_.forget_returned();
+    note_returned(taints_);
     for (const auto& name : services_.options.followed_startup)
         if (const auto* value = settings_.at_start(name)) {
-            const bool known = all_known || settings_.has_returned(name);
-            values.try_emplace(name, known ? std::string(1, '\0') : *value);
+            const bool gone = follows_all() || is_returned(name);
+            values.try_emplace(name, gone ? std::string(1, '\0') : *value);
         }
-    settings_.forget_returned();
+    settings_.forget_returned([](std::string_view) { return true; });
     pool_->link->settings = services_.decide.intern_values(std::move(values));
 }
 

@@ -195,10 +195,10 @@ void session_settings::return_all() {
         if (!names_a_role(item.first)) mine().returned.insert(item.first);
 }
 
-void session_settings::forget_returned() {
+void session_settings::forget_returned(const std::function<bool(std::string_view)>& which) {
     if (seen().returned.empty() && seen().frames.empty()) return;
-    mine().returned.clear();
-    for (auto& f : mine().frames) f.returned.clear();
+    std::erase_if(mine().returned, which);
+    for (auto& f : mine().frames) std::erase_if(f.returned, which);
 }
 
 // DISCARD ALL begins with SET SESSION AUTHORIZATION DEFAULT, and that ends the role for good.

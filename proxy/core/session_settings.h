@@ -39,11 +39,12 @@ class session_settings {
     void touch(std::string_view name);
     void discard_all();
     // Whether a RESET has returned it to its beginning, and nothing that is followed has set it
-    // since. Whoever knows of what is not followed has these forgotten.
+    // since. Whoever knows of what is not followed has those forgotten that may have been set by
+    // it.
     [[nodiscard]] bool has_returned(std::string_view name) const {
         return seen().returned.contains(name);
     }
-    void forget_returned();
+    void forget_returned(const std::function<bool(std::string_view)>& which);
 
     // One implicit or explicit transaction. begin() is idempotent while one is open.
     void begin();

@@ -144,7 +144,7 @@ void session::forward_virtual_parse(const protocol::parse_message& m,
                     .name = std::string{m.name},
                     .before = statements_.get(m.name),
                     .definition = definition};
-    ++owed_names_;
+    note_owed_name();
     statements_.set_client(m.name, definition);
     if (known.find(definition, by, pool_->batch)) {
         item.stands_for_parse = true;
@@ -243,7 +243,7 @@ bool session::forward_virtual_close(std::string_view name, actions& out) {
     if (!pool_ || name.empty() || skipping_ || statements_.get(name).server ||
         taints_ != clean_taints_)
         return false;
-    ++owed_names_;
+    note_owed_name();
     owe({.what = reply::close,
          .close_statement = true,
          .name = std::string{name},
