@@ -77,6 +77,14 @@ struct owed_reply {
         const bool shared = injected && added != 0;  // under a name of ours
         return !shared && (what == reply::parse || close_statement) && name == statement;
     }
+    // What is restored under that name if it did not DEALLOCATE it after all; null: it does not.
+    [[nodiscard]] prepared_statements::views* deallocates(std::string_view statement) const {
+        if (!statements) return nullptr;
+        for (auto& d : statements->deallocates)
+            for (auto& slot : d.slots)
+                if (slot.name == statement) return &slot.both;
+        return nullptr;
+    }
 };
 
 class owed_replies {

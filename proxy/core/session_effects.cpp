@@ -116,6 +116,7 @@ void session::note_text_effects(const std::shared_ptr<const statement_text>& tex
             note_prepare(s.name, *made);
         } else if (s.kind == statement_kind::deallocate || s.kind == statement_kind::discard_all) {
             owed_.back().changes().deallocates.push_back({i, statements_.drop(s.name)});
+            note_owed_name();
         }
     }
     if (!keep) return;

@@ -333,6 +333,11 @@ void session::take_back(const owed_reply& item, prepared_statements::views befor
                         std::size_t later) {
     for (; later < owed_.size() && (of.client || of.server); ++later) {
         auto& next = owed_.at(later);
+        if (auto* const dropped = next.deallocates(item.name)) {
+            if (of.client) dropped->restore_client(before);
+            if (of.server) dropped->server = before.server;
+            return;
+        }
         if (!next.defines(item.name)) continue;
         if (of.client) next.before.restore_client(before);
         if (of.server) next.before.server = before.server;

@@ -164,7 +164,7 @@ void session::forward_virtual_parse(const protocol::parse_message& m,
     out.server.forward(whole.substr(protocol::head_size + m.name.size() + 1));
 }
 
-// The client has sent its Parse or Close in an earlier batch that is not answered yet, and may fail:
+// What the client has sent earlier and is not answered yet may fail, its Parse, Close or DEALLOCATE:
 // then it has no such statement, or still has it, whatever there is under our name.
 bool session::awaits_name(std::string_view name) {
     if (owed_names_ == 0 || name.empty() || skipping_) return false;
@@ -172,7 +172,8 @@ bool session::awaits_name(std::string_view name) {
     for (auto i = owed_.size(); i-- > 0;) {
         const auto& item = owed_.at(i);
         synced = synced || item.what == reply::sync;
-        if (!item.injected && item.defines(name)) return synced;
+        if (!item.injected && (item.defines(name) || item.deallocates(name)))
+            return synced || item.what == reply::query;
     }
     return false;
 }
