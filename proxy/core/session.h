@@ -601,7 +601,8 @@ class session {
     bool path_in_doubt_ = false;       // since nothing was owed: one that may have changed settings
     bool reading_in_doubt_ = false;    // likewise, by which the server reads a text
     std::uint32_t owed_repairs_ = 0;   // owed Parses of ours
-    std::uint32_t owed_names_ = 0;     // since nothing was owed: Parses, Closes, in a pool
+    std::unique_ptr<std::string> repair_error_;  // of the block: not told yet
+    std::uint32_t owed_names_ = 0;  // since nothing was owed: Parses, Closes, in a pool
     std::int32_t server_pid_ = 0;
     std::int32_t client_pid_ = 0;
     policy::reason batch_reason_ = policy::reason::miss;  // why what is forwarded was not answered

@@ -156,11 +156,12 @@ void session::send_restore(time_point now, actions& out) {
         query(change.rest);
         link.settings = pool_->wanted;
     }
-    // What the client once set is an empty text since; elsewhere it may be unknown.
+    // What the client once set is an empty text since; elsewhere it may be unknown. Not where it
+    // was set: what cannot be followed may have set it again.
     std::vector<std::string_view> unknown;
     for (const auto& name : settings_.touched())
-        if (!name.starts_with(taint_mark) && !pool_->wanted->contains(name) &&
-            link.known.emplace(name).second)
+        if (pool_->kept_for == pin::none && !name.starts_with(taint_mark) &&
+            !pool_->wanted->contains(name) && link.known.emplace(name).second)
             unknown.push_back(name);
     query(make_known(unknown));
     for (const auto sql : prepares) query(sql);

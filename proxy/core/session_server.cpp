@@ -265,10 +265,17 @@ bool session::answer_error(const protocol::frame& f, time_point now, actions& ou
     const bool hidden = swallow();
     note_outdated(f);
     if (limits_) limits_->statement_ended();
-    if (on_reply_error(f) && hidden) return true;
+    if (on_reply_error(f) && hidden) {
+        if (status_ == 'T') repair_error_ = std::make_unique<std::string>(f.whole);
+        return true;
+    }
     bool replaced = cut_ && cut_->told;
     if (refusal && !server_fatal_ && !replaced) {
         out.client.own(*refusal);
+        replaced = true;
+    } else if (const auto why = std::exchange(repair_error_, nullptr); why && !replaced && !cut_) {
+        // Its own block was aborted by what was done on its behalf: it hears of that, not of 25P02.
+        out.client.own(*why);
         replaced = true;
     } else if (cut_) {
         replaced = cut_hides_error(f, out);
@@ -368,6 +375,7 @@ void session::on_ready(const protocol::frame& f, time_point now, actions& out) {
     skipping_ = control_done_ = false;
     status_ = ready.status;
     answer_bytes_ = 0;
+    if (status_ != 'E') repair_error_.reset();
     if (status_ == 'I') end_measured_transaction(out);
     if (!hide) {
         note_sight_of_writes();
