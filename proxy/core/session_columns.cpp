@@ -94,7 +94,8 @@ bool session::awaits_columns(std::string_view name, actions& out) {
         send_repair(name, false, out);  // with a Describe
     }
     const auto definition = statements_.client(name);
-    const bool alike = shared && definition->definitions == definitions() &&
+    // One that was read by settings of which nobody was sure is read by others elsewhere.
+    const bool alike = shared && !definition->own && definition->definitions == definitions() &&
                        same_text(both.told_by, read_by(*definition));
     if (shared) inject_describe(name, server_statements::name_of(number), number, out);
     if (alike) return false;

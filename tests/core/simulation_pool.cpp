@@ -253,6 +253,7 @@ void simulation::open_shared(ledger::pool& p, unsigned worker) {
     const auto dice = pool_->refuses ? luck_.below(20) : 20;
     if (dice < 2) {
         after(60, [this, &l, dice] {
+            if (l.shared->where != where::opening) return;  // it was cut meanwhile
             l.cut = true;
             l.server.end();
             fail_shared(l, failed(dice == 0 ? "53300" : "08001", "FATAL"), dice != 0);
