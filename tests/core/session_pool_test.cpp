@@ -160,6 +160,68 @@ TEST_CASE("pooled: behind a RESET in a pipeline stands what the start-up gave") 
     CHECK(show(l.to_server()) == show(query("UPDATE notes SET v = 1")));
 }
 
+TEST_CASE("pooled: what a DO block has set stands but for what a RESET takes away") {
+    static constexpr auto hidden = "DO $$BEGIN PERFORM become_b(); END$$";
+    const auto did = completed("DO") + ready();
+    const auto reset = completed("RESET") + ready();
+    world w;
+    shared_server server{w, {"app.tenant_id"}};
+    auto& l = server.log_in({{"app.tenant_id", "a"}});
+    const auto runs = [&](const std::string& request, const std::string& reply) {
+        l.client(request);
+        server.restored(l);
+        l.server(reply);
+        CHECK(show(l.to_client()) == show(reply));
+        return l.to_server();
+    };
+    CHECK(show(runs(query(hidden), did)) == "");
+    SUBCASE("a RESET of something else") { CHECK(show(runs(query("RESET ROLE"), reset)) == ""); }
+    SUBCASE("a RESET that is rolled back") {
+        (void)runs(query("BEGIN"), completed("BEGIN") + ready('T'));
+        (void)runs(query("RESET app.tenant_id"), completed("RESET") + ready('T'));
+        CHECK(show(runs(query("ROLLBACK"), completed("ROLLBACK") + ready())) == "");
+    }
+    SUBCASE("a RESET that is undone at once") {
+        const auto both = query(std::string{"RESET app.tenant_id; "} + hidden);
+        CHECK(show(runs(both, completed("RESET") + did)) == "");
+    }
+    SUBCASE("a RESET of it") {
+        const auto again = runs(query("RESET app.tenant_id"), reset);
+        CHECK(again.find("E'app.tenant_id',E'a'") != std::string::npos);
+    }
+    SUBCASE("a RESET of it before another one of something else") {
+        l.client(query("RESET app.tenant_id") + query("RESET ROLE"));
+        l.server(reset);
+        const auto again = l.to_server();
+        CHECK(again.find("E'app.tenant_id',E'a'") != std::string::npos);
+    }
+    CHECK(!server.free);
+}
+
+TEST_CASE("pooled: who uses a name waits for what has become of it") {
+    world w;
+    shared_server server{w};
+    auto& l = server.log_in();
+    const auto made = parse("s", "SELECT v FROM other, random() r") + sync_now();
+    const auto use = bind("s") + execute() + sync_now();
+    l.client(made);
+    l.server(parse_complete() + ready());
+    (void)l.to_client();
+    std::string first, refused = failed("57014") + ready();
+    SUBCASE("a Close") { first = message(protocol::close{'S', "s"}) + sync_now(); }
+    SUBCASE("a Parse, which has to fail") {
+        first = made;
+        refused = failed("42P05") + ready();
+    }
+    (void)l.to_server();
+    l.client(first + use);
+    CHECK(show(l.to_server()).find("B'") == std::string::npos);
+    l.server(refused);
+    CHECK(show(l.to_client()) == show(refused));
+    // The statement is still there.
+    CHECK(show(l.to_server()).find("B'\\00pgsidecar:1") != std::string::npos);
+}
+
 TEST_CASE("pooled: who keeps a connection does not wait for who waits for it") {
     world w;
     shared_server server{w};
