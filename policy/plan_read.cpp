@@ -86,6 +86,8 @@ void read_planner::shape(const statement_facts& facts) {
         if (!declared) {
             return reject(reason::undeclared_setting, setting);
         }
+        if (std::ranges::find(plan_.settings, setting) == plan_.settings.end())
+            plan_.settings.push_back(setting);
     }
     if (facts.unproven_datetime_cast) return reject(reason::unproven_cast, {});
 }

@@ -23,6 +23,7 @@ struct read_plan {
     bool unseen_writes = false;  // one of them (a materialised view) changes without a WAL record
                                  // of its own: only proxied writes to it are seen
     std::string culprit;         // the name that decided against, an identifier, never a literal
+    std::vector<std::string> settings{};  // what current_setting() is asked for: lower case, unique
 };
 
 [[nodiscard]] read_plan plan_read(const statement_facts& statement, const catalog& snapshot,

@@ -189,6 +189,7 @@ planned_read decider::read_of(const statement_text& text, database& where,
     out.stale_while_revalidate = rule.stale_while_revalidate;
     out.stale_if_error = rule.stale_if_error;
     out.rollout_percent = rule.rollout_percent;
+    out.settings = found.settings;
     out.tables.reserve(found.tables.size() + 2);
     out.tables.push_back(&where.whole());
     out.tables.push_back(&where.cluster());

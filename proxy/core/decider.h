@@ -50,6 +50,7 @@ struct login_defaults {
 struct planned_read {
     policy::reason why = policy::reason::not_a_select;
     std::vector<const cache::table_state*> tables{};  // with the database's and the cluster's
+    std::vector<std::string> settings{};              // what it asks current_setting() for
     std::chrono::milliseconds ttl{};
     std::chrono::milliseconds stale_while_revalidate{};
     std::chrono::milliseconds stale_if_error{};

@@ -406,7 +406,7 @@ class session {
     void end_holds(const policy::statement_facts& s);
     [[nodiscard]] std::uint8_t holds_to_come();
     void note_sequences(const statement_text& text);
-    [[nodiscard]] bool link_knows_more() const;
+    [[nodiscard]] bool link_knows_more(const planned_read& read) const;
 
     // session_virtual.cpp
     void note_prepare(const std::string& name, const prepared& made);

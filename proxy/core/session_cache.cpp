@@ -241,7 +241,7 @@ void session::prepare_fill(const std::string& key, const cache::hash128& hash,
     // list of tables could be too short.
     if (database_->epoch() != scope_epoch_) f.recorder.give_up();
     // What the key does not tell of, the answer may show.
-    if (link_knows_more()) f.recorder.give_up();
+    if (link_knows_more(read)) f.recorder.give_up();
 }
 
 void session::store_fills(bool usable, time_point now, actions& out) {

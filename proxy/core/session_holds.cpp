@@ -80,12 +80,12 @@ void session::note_sequences(const statement_text& text) {
         pool_->discard_sequences = true;
 }
 
-// Settings exist there that this session believes to be unknown.
-bool session::link_knows_more() const {
+// Settings that it reads exist there, and this session believes them to be unknown.
+bool session::link_knows_more(const planned_read& read) const {
     if (!pool_ || !pool_->link) return false;
-    const auto& mine = settings_.touched();
-    return std::ranges::any_of(pool_->link->touched, [&](const auto& name) {
-        return !mine.contains(name) && !settings_.find(name);
+    return std::ranges::any_of(read.settings, [this](const auto& name) {
+        return pool_->link->touched.contains(name) && !settings_.touched().contains(name) &&
+               !settings_.find(name);
     });
 }
 

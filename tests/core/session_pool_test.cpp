@@ -222,6 +222,28 @@ TEST_CASE("pooled: who uses a name waits for what has become of it") {
     CHECK(show(l.to_server()).find("B'\\00pgsidecar:1") != std::string::npos);
 }
 
+TEST_CASE("pooled: what others have set there matters to answers that ask for it alone") {
+    world w;
+    shared_server server{w};
+    auto& other = server.log_in();
+    auto& l = server.log_in();
+    for (const auto name : {"app.elsewhere", "app.tenant_id"}) {
+        other.client(query("SET " + std::string{name} + " = 'x'"));
+        server.restored(other);
+        other.server(completed("SET") + ready());
+    }
+    const auto asks = [&](const std::string& request) {
+        l.client(request);
+        server.restored(l);
+        l.server(answer("1"));
+        (void)l.to_client();
+        l.client(request);
+        return l.to_server().empty();  // the cache has answered
+    };
+    CHECK(asks(query("SELECT v FROM kv WHERE id = 0")));
+    CHECK(!asks(query("SELECT v FROM notes")));  // whose policy asks for app.tenant_id
+}
+
 TEST_CASE("pooled: who keeps a connection does not wait for who waits for it") {
     world w;
     shared_server server{w};

@@ -43,7 +43,7 @@ public sealed class Observer(string database, string through) : IAsyncDisposable
             var was = before.GetValueOrDefault(id);
             if (now.All == was.All || IsHousekeeping(now.Text))
                 continue;
-            outcomes.Add(now.Hits - was.Hits == now.All - was.All ? "hit" : now.Reason.StartsWith("bypass:") ? now.Reason : "miss");
+            outcomes.Add(now.Hits - was.Hits == now.All - was.All ? "hit" : now.Reason == "hit" ? "miss" : now.Reason);
         }
         return outcomes;
     }
