@@ -78,6 +78,7 @@ portable() { "$python" tests/integration/run.py --program build/dev/pgsidecar-po
 # Seeds are fixed here, so that a red run is the change's doing; by hand, leave --seed out.
 differential() { "$python" tests/integration/differential.py --program "build/$1/pgsidecar" "${@:2}" &&
     echo "1 passed, 0 failed"; }
+simulation() { build/dev/tests/core/core_simulation --steps 500 "$@" && echo "1 passed, 0 failed"; }
 checker() { "$python" tests/integration/checker.py "$@"; }
 smith() { "$python" tests/integration/sqlsmith.py --program build/release/pgsidecar "$@"; }
 
@@ -113,6 +114,7 @@ fi
 if has dev; then
     step "configure dev" configure dev && step "build dev" build dev && {
         step "unit tests dev" unit dev
+        step "simulation" simulation --seed 31 --seeds 100 --pooled 1
         step "integration portable" portable -k relay_flow -k CancelTest -k ShutdownTest -k ClientTlsTest
         if [[ $quick == yes ]]; then
             step "integration dev" integration dev -x test_drivers -x test_sample -x test_dotnet \

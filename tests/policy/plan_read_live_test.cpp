@@ -168,6 +168,17 @@ TEST_CASE("plan_read: functions by the catalog's volatility") {
     for (const auto& row : rows) check(row);
 }
 
+TEST_CASE("plan_read: the settings that are asked for, also behind a policy") {
+    using settings = std::vector<std::string>;
+    CHECK(read("SELECT v FROM plain").settings == settings{});
+    CHECK(read("SELECT current_setting('App.Tenant_Id'), current_setting('app.tenant_id', true) "
+               "FROM plain")
+              .settings == settings{"app.tenant_id"});
+    const auto guarded = read("SELECT * FROM notes");
+    CHECK(to_string(guarded.why) == to_string(reason::miss));
+    CHECK(guarded.settings == settings{"app.tenant_id"});
+}
+
 TEST_CASE("plan_read: user functions") {
     static constexpr expectation rows[] = {
         {"immutable is trusted", "SELECT twice(id) FROM plain", reason::miss, "public.plain", ""},
