@@ -164,8 +164,8 @@ void session::forward_virtual_parse(const protocol::parse_message& m,
     out.server.forward(whole.substr(protocol::head_size + m.name.size() + 1));
 }
 
-// What the client has sent earlier and is not answered yet may fail, its Parse, Close or DEALLOCATE:
-// then it has no such statement, or still has it, whatever there is under our name.
+// What the client has sent earlier and is not answered yet may fail, its Parse, Close or
+// DEALLOCATE: then it has no such statement, or still has it, whatever there is under our name.
 bool session::awaits_name(std::string_view name) {
     if (owed_names_ == 0 || name.empty() || skipping_) return false;
     bool synced = false;
