@@ -9,7 +9,7 @@ usage() {
 Usage: deploy/windows/build.sh [--prefix DIR] [--jobs N] [--dependencies] [--check] [--msi]
 
 Builds build/windows/pgsidecar.exe: one static program for 64-bit Windows 10 or Server 2016 on, by
-mingw-w64. Its libraries (OpenSSL, libpq, libpg_query, yaml-cpp, hiredis, prometheus-cpp, xxHash) are
+mingw-w64. Its libraries (OpenSSL, libpq, libpg_query, yaml-cpp, hiredis, prometheus-cpp, xxHash, zlib, minizip) are
 built once from Debian's sources, of which version and SHA-256 are fixed in dependencies.sh, and kept
 for the next time: the first time takes some ten minutes on 2 cores, later only what changed.
 

@@ -10,6 +10,8 @@ sources=(
     "postgresql-15=15.18-0+deb12u1 postgresql-15_15.18.orig.tar.bz2 11df0df97fe3ea4ba9a791faaf39cee1d2fe571e78885b5b55d8517d27c323b4 bookworm"
     "yaml-cpp=0.7.0+dfsg-8 yaml-cpp_0.7.0+dfsg.orig.tar.xz dc63708605404e0b963e0ca3a9619d1c8270eda2839603e6fa0384e5e51e5312 bookworm"
     "xxhash=0.8.1-1 xxhash_0.8.1.orig.tar.gz 3bb6b7d6f30c591dd65aaaff1c8b7a5b94d81687998ca9400082c739a690436c bookworm"
+    "zlib=1:1.2.13.dfsg-1 zlib_1.2.13.dfsg.orig.tar.bz2 71feb7947e3c00ef125f83b79a4e529bde31171e5babe48b391f06758d1ab0a1 bookworm"
+    "minizip=1.1-8+deb12u1 minizip_1.1.orig.tar.xz 7d8da446d3b6799e7851f077a66551a46b80fc3de708549e79dbd3e49e842ba1 bookworm"
     "prometheus-cpp=1.0.1-1 prometheus-cpp_1.0.1.orig.tar.gz 593e028d401d3298eada804d252bc38d8cab3ea1c9e88bcd72095281f85e6d16 bookworm"
     "libpg-query=17-6.1.0-1 libpg-query_17-6.1.0.orig.tar.gz a3dc0e4084a23da35128d4e9809ff27241c29a44fde74ba40a378b33d2cdefe2 trixie"
     "hiredis=1.2.0-6 hiredis_1.2.0.orig.tar.gz 82ad632d31ee05da13b537c124f819eb88e18851d9cb0c30ae0552084811588c trixie"
@@ -182,6 +184,18 @@ build_small() {
         cp xxhash.h xxh3.h "$prefix/include" && pkg_config libxxhash 0.8.1 -lxxhash
 }
 
+build_zip() {  # what deflates and writes archives; gzip files and reading are left out
+    local file objects=()
+    mkdir -p "$prefix/include/minizip" || return
+    for file in "$work"/zlib/{adler32,compress,crc32,deflate,trees,zutil}.c "$work"/minizip/{ioapi,zip}.c; do
+        "$cross-gcc-posix" -O2 -DNOCRYPT -I"$work/zlib" -c "$file" -o "${file%.c}.o" || return
+        objects+=("${file%.c}.o")
+    done
+    rm -f "$prefix/lib/libminizip.a" && "$cross-ar" rcs "$prefix/lib/libminizip.a" "${objects[@]}" &&
+        cp "$work"/zlib/{zlib,zconf}.h "$prefix/include" && cp "$work"/minizip/{ioapi,zip}.h "$prefix/include/minizip" &&
+        pkg_config zlib 1.2.13 -lminizip && pkg_config minizip 1.1 -lminizip
+}
+
 # part NAME FUNCTION SOURCE...: builds it unless it is there.
 part() {
     local name=$1 made=$2 began=$SECONDS source
@@ -203,5 +217,6 @@ build_dependencies() {
     part openssl build_openssl openssl
     part libpq build_libpq postgresql-15
     part libpg_query build_libpg_query libpg-query
+    part zip build_zip zlib minizip
     part small build_small yaml-cpp prometheus-cpp hiredis xxhash
 }
