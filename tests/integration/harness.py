@@ -32,6 +32,15 @@ def free_port():
         return sock.getsockname()[1]
 
 
+def put_file(folder, name, text, mode=0o600):
+    """Its path."""
+    path = os.path.join(folder, name)
+    with open(path, "w") as f:
+        f.write(text)
+    os.chmod(path, mode)
+    return path
+
+
 def as_postgres(command):
     """initdb and postgres refuse root."""
     return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else list(command)

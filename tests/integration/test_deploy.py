@@ -11,7 +11,7 @@ import unittest
 
 import psycopg
 
-from harness import TIMEOUT, env, free_port, wait_until
+from harness import TIMEOUT, env, free_port, put_file, wait_until
 
 TABLE = "CREATE TABLE v AS SELECT i AS id, 0 AS n FROM generate_series(1, 4) AS i"
 WORKLOAD = "-- name: rows\nSELECT id FROM v ORDER BY id;\n\nSELECT count(*) FROM v;\n"
@@ -68,11 +68,7 @@ class DeployCase(unittest.TestCase):
         self.workload = self.file("workload.sql", WORKLOAD)
 
     def file(self, name, text, mode=0o600):
-        path = os.path.join(self.folder, name)
-        with open(path, "w") as f:
-            f.write(text)
-        os.chmod(path, mode)
-        return path
+        return put_file(self.folder, name, text, mode)
 
     def write(self, **over):
         settings = env.settings(listen_port=self.port, takeover_socket=self.place, auth_type="trust", admin_users=["postgres"],

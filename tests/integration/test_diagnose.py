@@ -12,7 +12,7 @@ import zipfile
 
 import psycopg
 
-from harness import TIMEOUT, Sidecar, env, free_port
+from harness import TIMEOUT, Sidecar, env, free_port, put_file
 
 # In everything that the program or a client can be told: none of these may be anywhere in a ZIP.
 SECRETS = {name: "zz91q-%s-sesame" % name for name in (
@@ -28,11 +28,7 @@ class DiagnoseTest(unittest.TestCase):
         self.said = ""
 
     def file(self, name, text, mode=0o600):
-        path = os.path.join(self.folder, name)
-        with open(path, "w") as f:
-            f.write(text)
-        os.chmod(path, mode)
-        return path
+        return put_file(self.folder, name, text, mode)
 
     def settings(self, **over):
         s = SECRETS
