@@ -50,6 +50,7 @@ struct pooling {
     bool in_need = false;     // with it: an answer from before would do instead (stale_if_error)
     std::uint32_t batch = 1;  // of the messages that are being sent: counts Syncs and queries
     std::uint8_t holds = 0;
+    bool unlistens = false;      // the open transaction has: if it commits
     pin kept_for = pin::none;    // since the last transaction ended
     std::uint8_t attempts = 0;   // connections that could not be made ready for this request
     std::uint8_t restoring = 0;  // ReadyForQuery still to come before the client's own

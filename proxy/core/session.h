@@ -403,6 +403,8 @@ class session {
     [[nodiscard]] pin pinned() const noexcept;
     void note_holds(const planned_write& w);
     void note_holds(const planned_write& w, const policy::statement_facts& s);
+    void drop_holds(unsigned what);
+    void end_unlisten(bool committed);
     void end_holds(const policy::statement_facts& s);
     [[nodiscard]] std::uint8_t holds_to_come();
     void note_sequences(const statement_text& text);

@@ -352,6 +352,7 @@ void session::statement_done(owed_reply& item, std::string_view tag) {
             return;
         case statement_kind::commit:
         case statement_kind::prepare_transaction:
+            if (tag == "ROLLBACK") end_unlisten(false);
             tag == "ROLLBACK" ? settings_.rollback() : settings_.commit();
             return;
         case statement_kind::rollback:

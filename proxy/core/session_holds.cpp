@@ -1,6 +1,7 @@
 // What keeps a session at its server connection between transactions: things that only this one
 // has.
 #include <algorithm>
+#include <utility>
 
 #include "proxy/core/session.h"
 
@@ -126,18 +127,30 @@ std::uint8_t session::holds_to_come() {
 }
 
 // It has been done. What was sent behind it holds what it holds.
+void session::drop_holds(unsigned what) {
+    if ((pool_->holds & what) == 0) return;
+    pool_->holds = static_cast<std::uint8_t>(pool_->holds & ~(what & ~holds_to_come()));
+}
+
+// The transaction is over: what UNLISTEN has done in it is so, or never was.
+void session::end_unlisten(bool committed) {
+    if (pool_ && std::exchange(pool_->unlistens, false) && committed) drop_holds(pooling::listens);
+}
+
 void session::end_holds(const policy::statement_facts& s) {
     if (!pool_) return;
-    const auto drop = [this](unsigned what) {
-        if ((pool_->holds & what) == 0) return;
-        pool_->holds = static_cast<std::uint8_t>(pool_->holds & ~(what & ~holds_to_come()));
-    };
+    const auto drop = [this](unsigned what) { drop_holds(what); };
     switch (s.kind) {
         case statement_kind::discard_all:
             drop(0xff);
             return;
         case statement_kind::unlisten:
-            if (s.name.empty()) drop(pooling::listens);
+            pool_->unlistens = pool_->unlistens || s.name.empty();
+            return;
+        case statement_kind::listen:
+        case statement_kind::rollback:
+        case statement_kind::rollback_to:
+            pool_->unlistens = false;
             return;
         case statement_kind::close_cursor:
             if (s.name.empty()) drop(pooling::open_cursor);

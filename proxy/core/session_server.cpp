@@ -381,6 +381,7 @@ void session::on_ready(const protocol::frame& f, time_point now, actions& out) {
         note_sight_of_writes();
         if (status_ == 'I') {
             failed_ ? settings_.rollback() : settings_.commit();
+            end_unlisten(!failed_);
             portals_.drop_named();
         }
         store_fills(!failed_ && status_ == 'I', now, out);

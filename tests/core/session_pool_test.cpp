@@ -244,6 +244,50 @@ TEST_CASE("pooled: what others have set there matters to answers that ask for it
     CHECK(!asks(query("SELECT v FROM notes")));  // whose policy asks for app.tenant_id
 }
 
+TEST_CASE("pooled: who has ended to listen does when that is committed") {
+    const auto unlisten = query("UNLISTEN *");
+    world w;
+    shared_server server{w};
+    auto& l = server.log_in();
+    const auto runs = [&](const std::string& request, const std::string& reply) {
+        l.client(request);
+        l.server(reply);
+        CHECK(show(l.to_client()) == show(reply));
+    };
+    runs(query("LISTEN c"), completed("LISTEN") + ready());
+    CHECK(!server.free);
+    SUBCASE("at once") {
+        runs(unlisten, completed("UNLISTEN") + ready());
+        CHECK(server.free);
+    }
+    SUBCASE("in a block") {
+        runs(query("BEGIN"), completed("BEGIN") + ready('T'));
+        runs(unlisten, completed("UNLISTEN") + ready('T'));
+        SUBCASE("that is committed") {
+            runs(query("COMMIT"), completed("COMMIT") + ready());
+            CHECK(server.free);
+        }
+        SUBCASE("that is rolled back") {
+            runs(query("ROLLBACK"), completed("ROLLBACK") + ready());
+            CHECK(!server.free);
+        }
+        SUBCASE("that has failed") {
+            runs(query("SELECT 1/0"), failed("22012") + ready('E'));
+            runs(query("COMMIT"), completed("ROLLBACK") + ready());
+            CHECK(!server.free);
+        }
+        SUBCASE("and listens again") {
+            runs(query("LISTEN c"), completed("LISTEN") + ready('T'));
+            runs(query("COMMIT"), completed("COMMIT") + ready());
+            CHECK(!server.free);
+        }
+    }
+    SUBCASE("in a text that fails") {
+        runs(query("UNLISTEN *; SELECT 1/0"), completed("UNLISTEN") + failed("22012") + ready());
+        CHECK(!server.free);
+    }
+}
+
 TEST_CASE("pooled: who keeps a connection does not wait for who waits for it") {
     world w;
     shared_server server{w};
