@@ -367,14 +367,21 @@ class session {
     void finish_restore(actions& out);
     void look_for_catalog(time_point now, actions& out);
     void greet(actions& out);
+    void give_back(actions& out);
+    // Of a name among the touched settings that stands for what could not be followed.
+    static constexpr std::string_view taint_mark = "unknown.";
+
+    // session_resets.cpp
+    void note_returned(std::uint32_t taints);
+    [[nodiscard]] bool is_returned(const std::string& name) const;
+    [[nodiscard]] bool follows_all() const noexcept {
+        return taints_ == clean_taints_ && !unproven_;
+    }
     [[nodiscard]] bool keeps_back(const protocol::parameter_status& m, actions& out);
     void note_resets();
     [[nodiscard]] bool awaits_restore() const { return pool_ && pool_->resets && reset_matters(); }
     [[nodiscard]] bool reset_matters() const;
     void restore_kept(actions& out);
-    void give_back(actions& out);
-    // Of a name among the touched settings that stands for what could not be followed.
-    static constexpr std::string_view taint_mark = "unknown.";
 
     // session_detached.cpp
     void refuse_waiting(std::string error, actions& out);
@@ -502,11 +509,6 @@ class session {
     [[nodiscard]] planned_write executed(const prepared_ptr& definition,
                                          bool path_in_doubt = false);
     void note_plan(const plan& p);
-    void note_returned(std::uint32_t taints);
-    [[nodiscard]] bool is_returned(const std::string& name) const;
-    [[nodiscard]] bool follows_all() const noexcept {
-        return taints_ == clean_taints_ && !unproven_;
-    }
     void statement_done(owed_reply& item, std::string_view tag);
     void mark(const planned_write& w, bool may_commit);
     void note_sight_of_writes();

@@ -324,22 +324,6 @@ void session::note_sight_of_writes() {
     if (database_->writers.load() > (commit_in_flight() ? 1U : 0U)) saw_writes_ = true;
 }
 
-// A RESET of before this one may have been undone by what cannot be followed.
-void session::note_returned(std::uint32_t taints) {
-    if (!pool_ || !pool_->link || std::exchange(pool_->returned_at, taints) == taints) return;
-    const auto& told = *pool_->link->reported;
-    settings_.forget_returned([&told](std::string_view name) { return !told.contains(name); });
-}
-
-// Is it at the server as RESET leaves it there? Of what is reported the value tells, too.
-bool session::is_returned(const std::string& name) const {
-    if (!settings_.has_returned(name)) return false;
-    const auto& link = *pool_->link;
-    const auto now = link.reported->find(name);
-    const auto then = link.began->find(name);
-    return now == link.reported->end() || then == link.began->end() || now->second == then->second;
-}
-
 void session::statement_done(owed_reply& item, std::string_view tag) {
     const std::size_t i = item.done++;
     if (!item.text || i >= item.text->facts().statements.size()) return;
