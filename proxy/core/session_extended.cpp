@@ -67,6 +67,8 @@ session::sending session::forward_extended(const protocol::frame& f, time_point 
         default: {
             protocol::close m;
             if (protocol::parse(f.body, m)) return sending::malformed;
+            if (m.kind == 'S' && awaits_name(m.name))
+                return (void)hold_until_drained(), sending::held;
             if (m.kind == 'S' && forward_virtual_close(m.name, out)) return sending::replaced;
             forward_close(m);
             break;
