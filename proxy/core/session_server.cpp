@@ -115,9 +115,6 @@ void session::handle_reply(const protocol::frame& f, time_point now, actions& ou
             record(f, out);
             break;
         case 'T':
-            record(f, out);
-            on_described(f, out);
-            break;
         case 'n':
             record(f, out);
             on_described(f, out);
