@@ -23,6 +23,7 @@ std::string list_of(const std::vector<std::string>& keys) {
 
 std::vector<std::string> lines_of(const std::vector<config::problem>& problems) {
     std::vector<std::string> out;
+    out.reserve(problems.size());
     for (const auto& p : problems) out.push_back(config::to_string(p));
     return out;
 }
@@ -125,7 +126,7 @@ configuration::result configuration::start() {
     return r;
 }
 
-void configuration::reload(std::string why, handler then) {
+void configuration::reload(std::string why, const handler& then) {
     read_ = disk_fingerprint();  // first: what changes after this is looked at again
     auto next = std::make_shared<state>();
     next->told.why = std::move(why);
@@ -149,7 +150,7 @@ void configuration::reload(std::string why, handler then) {
     if (!take(next, std::move(r), false, then)) refused_ = refused;
 }
 
-void configuration::set(const std::string& key, const std::string& value, handler then) {
+void configuration::set(const std::string& key, const std::string& value, const handler& then) {
     auto next = std::make_shared<state>(*kept_.back());
     next->told.why = "SET " + key;
     next->sets[key] = value;
@@ -161,7 +162,7 @@ void configuration::set(const std::string& key, const std::string& value, handle
     take(next, std::move(r), false, then);
 }
 
-void configuration::unset(const std::string& key, handler then) {
+void configuration::unset(const std::string& key, const handler& then) {
     auto next = std::make_shared<state>(*kept_.back());
     next->told.why = "RESET " + key;
     result r;
@@ -172,7 +173,7 @@ void configuration::unset(const std::string& key, handler then) {
     take(next, std::move(r), false, then);
 }
 
-void configuration::rollback(handler then) {
+void configuration::rollback(const handler& then) {
     if (kept_.size() < 2)
         return refuse("rollback", {.problems = {"there is no earlier configuration"}}, then);
     take(kept_[kept_.size() - 2], {}, true, then);
@@ -181,7 +182,8 @@ void configuration::rollback(handler then) {
 // Loads it with what is SET, and sets aside what needs a restart.
 std::vector<std::string> configuration::check(state& next) const {
     auto from = from_;
-    for (const auto& [key, value] : next.sets) from.later_overrides.push_back(key + "=" + value);
+    for (const auto& [key, value] : next.sets)
+        from.later_overrides.emplace_back(key).append(1, '=').append(value);
     next.loaded = config::load(from, next.memory);
     auto problems = lines_of(next.loaded.problems);
     if (!problems.empty()) return problems;
@@ -191,7 +193,7 @@ std::vector<std::string> configuration::check(state& next) const {
     for (auto& key : config::changed_keys(running, value)) {
         if (!config::needs_restart(key)) continue;
         auto& origin = next.loaded.origins[key];
-        origin = origin.empty() ? "until a restart" : "until a restart, then " + origin;
+        origin.insert(0, origin.empty() ? "until a restart" : "until a restart, then ");
         next.waiting.push_back(std::move(key));
     }
     config::keep_until_restart(running, value);

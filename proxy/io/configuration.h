@@ -55,13 +55,13 @@ class configuration {
     void attach(target to) { target_ = std::move(to); }
 
     // `why`: for the log and history(): "SIGHUP", "RELOAD".
-    void reload(std::string why, handler then = {});
+    void reload(std::string why, const handler& then = {});
     // To the one before the present one, which is forgotten. The files stay as they are, and are
     // not loaded before the next reload.
-    void rollback(handler then = {});
+    void rollback(const handler& then = {});
     // One key above the others, as of the files that were loaded last.
-    void set(const std::string& key, const std::string& value, handler then = {});
-    void unset(const std::string& key, handler then = {});
+    void set(const std::string& key, const std::string& value, const handler& then = {});
+    void unset(const std::string& key, const handler& then = {});
 
     // In force now; a key that waits for a restart says so as its origin.
     [[nodiscard]] const config::load_result& current() const noexcept;

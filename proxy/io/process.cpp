@@ -48,6 +48,7 @@ int start_detached(const std::vector<std::string>& arguments, const std::string&
                    std::string& problem) {
     std::vector<char*> argv;
     std::vector<std::string> kept = arguments;
+    argv.reserve(kept.size() + 1);
     for (auto& one : kept) argv.push_back(one.data());
     argv.push_back(nullptr);
     posix_spawn_file_actions_t files;

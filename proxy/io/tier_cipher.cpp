@@ -124,7 +124,7 @@ bool tier_cipher::open(const cache::instance_id& filler, std::uint64_t number,
 }
 
 std::string read_tier_key(const std::string& path) {
-    const auto text = read_file(path, "encryption_key_file");
+    auto text = read_file(path, "encryption_key_file");
     if (text.size() == key_size) return text;
     const auto line = without_end(text);
     if (line.size() == 2 * key_size) {

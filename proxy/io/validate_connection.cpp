@@ -27,6 +27,7 @@ std::string sqlstate_of(const PGresult* r) {
 
 std::vector<ops::answer_column> columns_of(const PGresult* r) {
     std::vector<ops::answer_column> out;
+    out.reserve(static_cast<std::size_t>(PQnfields(r)));
     for (int c = 0; c < PQnfields(r); ++c)
         out.push_back({PQfname(r, c), PQftype(r, c), PQfmod(r, c),
                        static_cast<std::int16_t>(PQfformat(r, c))});
